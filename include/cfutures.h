@@ -1,0 +1,28 @@
+/* cfutures.h - thread pools, process pools, futures and blocking queues: Python's concurrent.futures and queue for C.
+ * SPDX-License-Identifier: MIT
+ *
+ * The core in one include: nothing to link but pthreads, nothing to initialize.  Each part's header says how it works and documents
+ * every function; the README has programs to start from.  An include points strictly down:
+ *
+ *   5  thread_pool.h  process_pool.h  inline_executor.h   what runs the tasks
+ *   4  task.h  executor.h                                 typed tasks; submit, map, shutdown over any executor
+ *   3  future.h                                           one result that arrives once
+ *   2  queue.h                                            queues that block
+ *   1  detail/park.h  detail/event.h                      the only code that sleeps
+ *   0  errors.h  deadline.h  detail/{config,atomic,os}    compiler, atomics, system: the seam that tests swap */
+#ifndef CFUTURES_H
+#define CFUTURES_H
+
+#define CF_VERSION_MAJOR 0
+#define CF_VERSION_MINOR 1
+#define CF_VERSION_PATCH 0
+
+#include "cfutures/deadline.h"
+#include "cfutures/errors.h"
+#include "cfutures/future.h"
+#include "cfutures/inline_executor.h"
+#include "cfutures/queue.h"
+#include "cfutures/task.h"
+#include "cfutures/thread_pool.h"
+
+#endif

@@ -1,0 +1,78 @@
+/* cfutures/detail/config.h - what the compiler and the language give us, under one set of names.
+ * SPDX-License-Identifier: MIT
+ * LAYER 0.  Includes: nothing of ours.  Included by: everything.
+ *
+ * LINKAGE  Every function is CF_API: by default `static inline`, so that including a header is all
+ *   a program does.  A macro, and not the words themselves, so that the choice stands in one line.
+ * LANGUAGE  C11 and later, and C++11 and later, by gcc or clang.  Where the two languages differ (casts,
+ *   zero initializers), the CF__ macros below hide it; shared words are plain integers reached
+ *   through detail/atomic.h, because C11's _Atomic isn't C++.
+ * FEATURE MACROS are the program's: a header that defines _GNU_SOURCE comes too late as soon as a
+ *   system header stands before it.  We ask for what plain `cc` shows and stop with a sentence where
+ *   -std=c11 hides it. */
+#ifndef CFUTURES_DETAIL_CONFIG_H
+#define CFUTURES_DETAIL_CONFIG_H
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#if !defined(__GNUC__)
+#error "cfutures needs gcc or clang"
+#endif
+#if !defined(__cplusplus) && (!defined(__STDC_VERSION__) || __STDC_VERSION__ < 201112L)
+#error "cfutures needs C11 or later: compile with -std=gnu11"
+#endif
+#if defined(__cplusplus) && __cplusplus < 201103L
+#error "cfutures needs C++11 or later: compile with -std=gnu++11"
+#endif
+#if !defined(__linux__)
+#error "cfutures needs Linux for now: the layer that sleeps is written for futexes"
+#endif
+#if !defined(__LP64__)
+#error "cfutures needs a 64-bit target: its shared words are 64 bits wide"
+#endif
+#if !defined(MAP_ANONYMOUS)
+#error "cfutures: -std=c11 hides what it needs: compile with -std=gnu11, or add -D_DEFAULT_SOURCE before the first #include"
+#endif
+
+#ifdef __cplusplus
+#define CF__STATIC_CAST(T, x) static_cast<T>(x)
+#define CF__POINTER_CAST(T, x) reinterpret_cast<T>(x)
+#define CF__INLINE inline
+#define CF__STATIC_ASSERT(condition, message) static_assert(condition, message)
+#define CF__ALIGNOF(T) alignof(T)
+#define CF__DEFAULT(value) = value /* of a field of an options struct; in C it is zero anyway */
+#else
+#define CF__STATIC_CAST(T, x) ((T)(x))
+#define CF__POINTER_CAST(T, x) ((T)(x))
+#define CF__INLINE static inline
+#define CF__STATIC_ASSERT(condition, message) _Static_assert(condition, message)
+#define CF__ALIGNOF(T) _Alignof(T)
+#define CF__DEFAULT(value)
+#endif
+
+#define CF__UNUSED __attribute__((unused))
+#define CF_API CF__INLINE CF__UNUSED
+/* A slow or rare path, kept away from the path beside it. */
+#define CF__SLOW CF_API __attribute__((cold))
+#define CF_NODISCARD __attribute__((warn_unused_result))
+#define CF_PRINTF(format_index, first) __attribute__((format(printf, format_index, first)))
+
+/* Misuse (a NULL handle, destroy while in use) is an assertion; nothing else aborts.  Define it
+ * before the first #include to have your own. */
+#ifndef CF_ASSERT
+#define CF_ASSERT(condition) assert(condition)
+#endif
+
+/* Two words that different CPUs write stand at least this far apart. */
+#define CF__CACHE_LINE 64
+
+#define CF__MIN(a, b) ((a) < (b) ? (a) : (b))
+#define CF__MAX(a, b) ((a) > (b) ? (a) : (b))
+#define CF__ROUND_UP(n, to) (((n) + ((to)-1)) / (to) * (to))
+
+#endif

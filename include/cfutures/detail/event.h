@@ -1,0 +1,121 @@
+/* cfutures/detail/event.h - a line of sleepers beside a mutex; the waker takes one off before it wakes it.
+ * SPDX-License-Identifier: MIT
+ * LAYER 1.  Includes: park.h.  Included by: queue.h, the pools.
+ *
+ * HOW IT WORKS  What is waited for is data under the owner's mutex.  A sleeper finds, under the mutex, that it must
+ *   wait, joins the line with a record on its own stack, lets go of the mutex and parks on the record's word.
+ *   A waker changes the data under the mutex, takes the first record off the line there and then,
+ *   and wakes it after it has let go of the mutex.
+ *
+ *       sleeper: lock; [must wait; join the line; unlock; park; lock] ...; unlock
+ *       waker:   lock; change; take first; unlock; wake what was taken
+ *
+ * INVARIANTS (all fields under the owner's mutex)
+ *   E1  A record is on the line from joining until a waker takes it or its sleeper leaves at its deadline.
+ *   E2  woken == 1 exactly when a waker has taken it; so each sleeper is woken once, whatever number of wakers.
+ *   E3  A sleeper always looks at the data again, under the mutex, after it has left the line: a wake that meets
+ *       its deadline isn't lost, for the sleeper then takes what it was woken for.
+ * ORDERING
+ *   [E1] take's store of woken -> the sleeper's load   release / acquire; both also hold the mutex later, so this
+ *        edge only lets the sleeper stop parking.
+ * WHY NOT A CONDITION VARIABLE  glibc's can lose a wake-up (bug 25847); and signalling one that already has a thread
+ *   on its way wakes a second, at 20 us each.  Here a thread on its way isn't on the line any more.
+ * REJECTED  Waking under the mutex: the woken thread runs into it at once. */
+#ifndef CFUTURES_DETAIL_EVENT_H
+#define CFUTURES_DETAIL_EVENT_H
+
+#include "park.h"
+
+/* One who sleeps; on its own stack. */
+typedef struct cf__sleeper {
+    struct cf__sleeper *next, *previous; /* M: the line */
+    uint32_t woken;                      /* A: 1 when taken off the line to be woken; written under M */
+} cf__sleeper;
+
+typedef struct cf__event { /* fields: M under the owner's mutex */
+    cf__sleeper *first, *last; /* M: first come, first woken */
+} cf__event;
+
+CF_API void
+cf__event_init(cf__event *event)
+{
+    event->first = event->last = NULL;
+}
+
+CF_API void
+cf__event_unlink(cf__event *event, cf__sleeper *sleeper)
+{
+    if (sleeper->previous != NULL)
+        sleeper->previous->next = sleeper->next;
+    else
+        event->first = sleeper->next;
+    if (sleeper->next != NULL)
+        sleeper->next->previous = sleeper->previous;
+    else
+        event->last = sleeper->previous;
+}
+
+/* Sleep until woken or `deadline`.  Called with `mutex` held, which is let go while asleep and held again on
+ * return.  Returns false when the deadline passed without a wake; for CF_NOW that is at once, with the mutex held
+ * throughout.  The caller looks at its data again in either case. */
+CF_API bool
+cf__event_wait(cf__event *event, cf__mutex *mutex, cf_time deadline)
+{
+    if (deadline == CF_NOW)
+        return false;
+    cf__sleeper self;
+    self.next = NULL;
+    self.previous = event->last;
+    cf__store_relaxed(&self.woken, 0u); /* relaxed: the mutex publishes the record */
+    if (event->last != NULL)
+        event->last->next = &self;
+    else
+        event->first = &self;
+    event->last = &self;
+    cf__mutex_unlock(mutex);
+
+    /* Whoever takes us off the line owes the wake.  acquire [E1]; relaxed would do, for the mutex follows,
+     * but costs the same. */
+    bool in_time = true;
+    while (in_time && cf__load_acquire(&self.woken) == 0)
+        in_time = cf__park(&self.woken, 0, deadline, CF__SCOPE_PRIVATE);
+
+    cf__mutex_lock(mutex);
+    /* relaxed: written under the mutex, which we hold. */
+    if (cf__load_relaxed(&self.woken))
+        return true; /* taken in the last moment before the deadline counts as woken (E3) */
+    cf__event_unlink(event, &self);
+    return false;
+}
+
+/* Takes the first sleeper off the line, if there is one; `mutex` of the owner is held.  Pass the result to
+ * cf__sleeper_wake() once the mutex is let go. */
+CF_API cf__sleeper *
+cf__event_take(cf__event *event)
+{
+    cf__sleeper *first = event->first;
+    if (first != NULL) {
+        cf__event_unlink(event, first);
+        cf__store_release(&first->woken, 1u); /* release [E1] */
+    }
+    return first;
+}
+
+/* Wakes what cf__event_take() returned; NULL: nothing.  The record may be gone already, see cf__unpark_one(). */
+CF_API void
+cf__sleeper_wake(cf__sleeper *sleeper)
+{
+    if (sleeper != NULL)
+        (void)cf__unpark_one(&sleeper->woken, CF__SCOPE_PRIVATE);
+}
+
+/* Takes every sleeper off the line and wakes it, with `mutex` of the owner held.  For rare events: close, shutdown. */
+CF_API void
+cf__event_wake_all(cf__event *event)
+{
+    cf__sleeper *sleeper;
+    while ((sleeper = cf__event_take(event)) != NULL)
+        cf__sleeper_wake(sleeper);
+}
+
+#endif

@@ -1,0 +1,67 @@
+/* cfutures/detail/task_type.h - what a task is to the library: a description, and a context while it runs.
+ * SPDX-License-Identifier: MIT
+ * LAYER 2.  Includes: config.h, atomic.h.  Included by: future.h, task.h, the pools.
+ *
+ * HOW IT WORKS  CF_TASK (task.h) writes a static cf_task_type for a function: its name, sizes, and two thunks that know
+ *   its types.  From there on a task is bytes: a pool copies the arguments, calls run() in whatever thread or
+ *   process, and hands the result's bytes back.
+ *   While a task runs, cf__current points to its context, so that cf_fail() and cf_cancelled() find it.
+ * THE ONE GLOBAL  cf__current is thread-local, weak, of default visibility: every file of a program sees the same one. A
+ *   `static` one per file would make a worker a stranger to the other files.  The thunk sets and restores it,
+ *   because the thunk is compiled into the module whose code then asks for it.  Where a plugin has a copy of its own
+ *   all the same, cf_fail() says so by returning false. */
+#ifndef CFUTURES_DETAIL_TASK_TYPE_H
+#define CFUTURES_DETAIL_TASK_TYPE_H
+
+#include "atomic.h"
+
+#define CF__MESSAGE_SIZE 160 /* bytes of a failure's message, with its final 0; longer ones are cut */
+
+/** A task's context while it runs; private. */
+typedef struct cf__task_context {
+    const void *executor;        /* I: whose worker runs the task: identity only, never dereferenced; or NULL */
+    const uint32_t *cancel_word; /* A: where cf_cancelled() looks, NULL: nobody can ask; in the future or the slot */
+    uint32_t cancel_bit;         /* I: the bit of it that says "please stop" */
+    int code;                    /* W: as given to cf_fail() */
+    bool failed;                 /* W: cf_fail() was called */
+    char message[CF__MESSAGE_SIZE]; /* W: as given to cf_fail() */
+} cf__task_context;
+
+/** What the library knows of a function that can be submitted; CF_TASK makes one, by hand it works as well.
+ *  It must outlive every task made from it: a static object. */
+typedef struct cf_task_type {
+    const char *name;        /* the function's name, for messages */
+    const char *result_name; /* the result's type as written; "void" when there is none */
+    /* Calls the function with the arguments at `args`, stores its result at `result`.  Both are aligned as said below;
+     * `context` goes into cf__current meanwhile. */
+    void (*run)(const void *args, void *result, void *context);
+    /* Writes at `args` the arguments of item `index` of a map: element `index` of each array. */
+    void (*pack)(void *args, const void *const *arrays, size_t index);
+    size_t args_size, args_align;     /* bytes; at least 1 */
+    size_t result_size, result_align; /* bytes; size 0 when there is no result, align at least 1 */
+    uint32_t arity;                   /* how many arguments */
+    uint32_t pointers;                /* bit i: argument i (from 1) is a pointer; bit 0: the result is */
+} cf_task_type;
+
+extern __thread void *cf__current;
+__attribute__((weak, visibility("default"))) __thread void *cf__current;
+
+CF_API cf__task_context *
+cf__task_current(void)
+{
+    return CF__STATIC_CAST(cf__task_context *, cf__current);
+}
+
+CF_API void
+cf__task_context_init(
+    cf__task_context *context, const void *executor, const uint32_t *cancel_word, uint32_t cancel_bit)
+{
+    context->executor = executor;
+    context->cancel_word = cancel_word;
+    context->cancel_bit = cancel_bit;
+    context->code = 0;
+    context->failed = false;
+    context->message[0] = 0;
+}
+
+#endif

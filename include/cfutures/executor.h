@@ -1,0 +1,470 @@
+/* cfutures/executor.h - submit, map and shutdown, over whatever runs the tasks.
+ * SPDX-License-Identifier: MIT
+ * LAYER 4.  Includes: future.h.  Included by: task.h, the executors.
+ *
+ * HOW IT WORKS  An executor starts with a cf_executor: a table of operations, and the error it has died of.  The functions
+ *   here check what every executor has to check (it never started, it is broken, this is a forked child), then ask the table.
+ *   This is the long form, in bytes, for other languages and for executors that others write; C programs use the typed macros
+ *   of task.h.
+ *
+ *       cf_submit(pool, fib, 30)  ->  cf_submit_bytes(pool, fib's description, arguments, options)  ->  table->submit
+ *
+ * AN EXECUTOR OF YOUR OWN  puts a cf_executor first in its struct, fills a cf_executor_ops, and calls cf_executor_init().
+ *   Its submit gets the task's description and the argument bytes; cf_executor_new_task() makes the future, whose second
+ *   reference is the executor's.  Run it where you like with cf_future_run(), or settle it from any thread with
+ *   cf_future_set_result() or cf_future_set_error(); then release that reference.
+ * NEVER NULL  A constructor that fails returns an executor that holds the cause; a submit that fails, a failed future.  So a
+ *   program may check once, at the result.
+ * FORK  Handles know their process: in a forked child every call returns CF_ERR_FORKED, and closing frees memory only.
+ * MAP  keeps a window of tasks in flight and collects in input order.  Results go to the caller's array from the calling
+ *   thread only, so that after a timeout nobody writes there any more. */
+#ifndef CFUTURES_EXECUTOR_H
+#define CFUTURES_EXECUTOR_H
+
+#include "future.h"
+
+typedef struct cf_executor cf_executor;
+
+/** Options of one submit.  Zero in any field means its default. */
+typedef struct cf_submit_opts {
+    size_t struct_size CF__DEFAULT(sizeof(cf_submit_opts)); /* set by cf_options() */
+    cf_time deadline CF__DEFAULT(0); /* until when to wait for room in an executor that has max_pending tasks; 0: as long as it takes */
+} cf_submit_opts;
+
+/** Options of one map.  Zero in any field means its default. */
+typedef struct cf_map_opts {
+    size_t struct_size CF__DEFAULT(sizeof(cf_map_opts)); /* set by cf_map_options() */
+    cf_err *status CF__DEFAULT(NULL); /* borrowed: gets each item's outcome, as cf_future_wait() returns it; NULL: not wanted */
+    cf_time deadline CF__DEFAULT(0); /* until when to wait for the whole map; 0: as long as it takes */
+} cf_map_opts;
+
+/** Options of a thread pool or a process pool; both take all, and ignore what means nothing to them.  Zero in any field
+ *  means its default.  Copied; the caller may discard it on return. */
+typedef struct cf_pool_opts {
+    size_t struct_size CF__DEFAULT(sizeof(cf_pool_opts)); /* set by cf_thread_pool() and cf_process_pool() */
+    /* Workers at most; 0: threads min(32, usable CPUs + 4), processes as many as usable CPUs. */
+    unsigned max_workers CF__DEFAULT(0);
+    /* Name of the workers in ps and debuggers, cut to 10 bytes and followed by a number; NULL: "cf-thread", "cf-process". */
+    const char *name CF__DEFAULT(NULL);
+    /* A submit waits while so many tasks are pending or run; 0: no limit for threads, 4096 for processes.  A worker's own
+     * submits never wait. */
+    size_t max_pending CF__DEFAULT(0);
+    /* Called once in each worker before its first task; NULL: nothing.  It may cf_fail(): that worker then ends, and
+     * a pool that can get no worker is broken, with that message. */
+    void (*on_start)(void *context) CF__DEFAULT(NULL);
+    void *on_start_context CF__DEFAULT(NULL); /* given to it; borrowed as long as the pool lives */
+    size_t stack_size CF__DEFAULT(0); /* threads: bytes of a worker's stack; 0: the system's default */
+    size_t memory CF__DEFAULT(0); /* processes: bytes of shared memory at most; 0: 1 GiB.  Unused memory costs nothing */
+} cf_pool_opts;
+
+/** What shutdown does with the tasks there are. */
+typedef enum cf_shutdown_mode {
+    CF_DRAIN,          /* run them all, pending ones too */
+    CF_CANCEL_PENDING, /* cancel those that haven't started, let the others finish */
+    CF_KILL            /* cancel those, and end the others: processes are killed, threads are asked by cf_cancelled() */
+} cf_shutdown_mode;
+
+/** What a shutdown did. */
+typedef struct cf_shutdown_report {
+    size_t finished;  /* tasks that ended by themselves during the call, well or not */
+    size_t cancelled; /* tasks that were cancelled before they ran */
+    size_t killed;    /* tasks that were ended with their worker process */
+    size_t left;      /* tasks that still ran, or waited, at the deadline */
+} cf_shutdown_report;
+
+/** What an executor does; see the top of this file. */
+typedef struct cf_executor_ops {
+    size_t struct_size; /* sizeof(cf_executor_ops) */
+    const char *kind;   /* "thread pool", for messages */
+    /* Returns owned, never NULL.  `type` outlives the task, `args` are borrowed for the call. */
+    cf_future *(*submit)(cf_executor *, const cf_task_type *type, const void *args, const cf_submit_opts *);
+    /* As cf_executor_shutdown(); may be called again, after a timeout too. */
+    cf_err (*shutdown)(cf_executor *, cf_shutdown_mode, cf_time deadline, cf_shutdown_report *);
+    /* Frees the executor, `base` included (cf_executor_destroy()).  After a shutdown that left nothing, or in a forked child
+     * (`forked`), where only memory may be freed. */
+    void (*free)(cf_executor *, bool forked);
+    /* Memory that the tasks see at the same address; NULL in the table: plain memory. */
+    void *(*alloc)(cf_executor *, size_t size);
+    void (*dealloc)(cf_executor *, void *);
+} cf_executor_ops;
+
+struct cf_executor { /* fields: I immutable, A atomic */
+    const cf_executor_ops *ops;     /* I */
+    uint32_t *fork_guard;           /* I: reads 0 in a forked child; NULL where the kernel can't do that */
+    int32_t process;                /* I: who made it */
+    uint32_t error;                 /* A: cf_err: CF_OK, or what it has died of; set once */
+    char message[CF__MESSAGE_SIZE]; /* written before error is */
+};
+
+/* ---- using an executor ---- */
+
+/** Submit a task: `type`'s function with the arguments at `args`, which are copied.
+ *
+ * Threads:  any number at once, also from tasks.
+ * Blocks:   only while the executor has max_pending tasks, until options->deadline.  NULL: no options.
+ * Ordering: what precedes this call happens before the task runs.
+ * Returns:  owned, never NULL; end it by cf_future_release().  A submit that fails returns a future that has failed with
+ *           CF_ERR_SHUTDOWN, CF_ERR_BROKEN, CF_ERR_FORKED, CF_ERR_NOMEM, CF_ERR_SYSTEM, CF_ERR_TOO_BIG, CF_ERR_TIMEOUT (no room
+ *           until the deadline), CF_ERR_INVALID (no executor), or what the executor's constructor failed with. */
+CF_API CF_NODISCARD cf_future *cf_submit_bytes(
+    cf_executor *executor, const cf_task_type *type, const void *args, const cf_submit_opts *options);
+
+/** Submit a task that nobody waits for.  As cf_submit_bytes(), with the error as return value. */
+CF_API cf_err cf_spawn_bytes(
+    cf_executor *executor, const cf_task_type *type, const void *args, const cf_submit_opts *options);
+
+/** Run a task for each of `count` items, and wait for all: item i takes element i of each of the arrays (one for each
+ *  argument) and writes its result to element i of `results` (NULL: not wanted).
+ *
+ * Ownership: borrows all arrays until it returns.
+ * Blocks:    until every item is done, or options->deadline: then items that haven't started are cancelled, those that run
+ *            go on, and nothing more is written to the caller's arrays.
+ * Returns:   CF_OK when every item went well; else the first item's error in input order, CF_ERR_TIMEOUT for one that wasn't done.
+ *            An item that fails doesn't stop the others; its element of `results` isn't written. */
+CF_API cf_err cf_map_bytes(cf_executor *executor, const cf_task_type *type, size_t count, void *results,
+    const void *const *arrays, const cf_map_opts *options);
+
+/** CF_OK, or why the executor couldn't start, or is broken. */
+CF_API cf_err cf_executor_error(const cf_executor *executor);
+
+/** What that was, as a sentence.  Never NULL; borrowed, valid as long as the executor. */
+CF_API const char *cf_executor_message(const cf_executor *executor);
+
+/** Take no more tasks, and deal with those there are.
+ *
+ * Blocks:   until none is left, or `deadline`.  Not from a task of the same executor.
+ * `report`: gets what was done, also after a timeout; NULL: not wanted.
+ * Returns:  CF_OK: all tasks are settled, all workers gone; CF_ERR_TIMEOUT: report->left are left, call it again;
+ *           CF_ERR_FORKED; CF_ERR_INVALID (no executor).  An executor that failed has nothing to shut down: CF_OK. */
+CF_API CF_NODISCARD cf_err cf_executor_shutdown(
+    cf_executor *executor, cf_shutdown_mode mode, cf_time deadline, cf_shutdown_report *report);
+
+/** Shut down (draining, as long as it takes, unless it was shut down before) and free the executor.  Futures of it stay
+ *  valid.  In a forked child: free the memory.  NULL: nothing. */
+CF_API void cf_executor_close(cf_executor *executor);
+
+/** `size` bytes that the executor's tasks see at the same address: shared memory of a process pool, plain memory else.
+ *
+ * Returns: owned, aligned for any type, uninitialized; end it by cf_executor_free() before the executor is closed.  NULL when
+ *          there is no memory, or `executor` has failed. */
+CF_API CF_NODISCARD void *cf_executor_alloc(cf_executor *executor, size_t size);
+
+/** Free what cf_executor_alloc() returned.  NULL: nothing. */
+CF_API void cf_executor_free(cf_executor *executor, void *memory);
+
+/* ---- writing an executor ---- */
+
+/** Prepare the part that all executors share. */
+CF_API void cf_executor_init(cf_executor *executor, const cf_executor_ops *ops);
+
+/** End that part; for the table's `free`. */
+CF_API void cf_executor_destroy(cf_executor *executor);
+
+/** A future for a task of `type`, with a copy of the arguments at `args`.  It has two references: the submitter's, to be
+ *  returned from the table's submit, and the executor's.  NULL without memory. */
+CF_API cf_future *cf_executor_new_task(const cf_executor *executor, const cf_task_type *type, const void *args);
+
+/** An executor that couldn't start, with the cause.  Never NULL. */
+CF_API cf_executor *cf_executor_new_failed(cf_err error, const char *format, ...) CF_PRINTF(2, 3);
+
+/** Release at the end of the scope: cf_auto(cf_executor) pool = cf_thread_pool(); cf_auto(cf_future) f = ... */
+#define cf_auto(T) __attribute__((cleanup(cf__auto_##T))) T *
+
+/* ---- implementation ---- */
+
+CF_API void
+cf__auto_cf_executor(cf_executor **executor)
+{
+    cf_executor_close(*executor);
+}
+
+CF_API void
+cf__auto_cf_future(cf_future **future)
+{
+    cf_future_release(*future);
+}
+
+/* An options struct as the library knows it, from one of a caller that may have been compiled against an older, shorter one. */
+CF_API void
+cf__options_copy(void *ours, size_t our_size, const void *theirs)
+{
+    size_t size = 0;
+    memset(ours, 0, our_size);
+    if (theirs != NULL)
+        memcpy(&size, theirs, sizeof size);
+    if (size != 0)
+        memcpy(ours, theirs, CF__MIN(size, our_size));
+}
+
+CF_API bool
+cf__executor_forked(const cf_executor *executor)
+{
+    if (executor->fork_guard != NULL)
+        return cf__load_relaxed(executor->fork_guard) == 0; /* relaxed: only a fork changes it */
+    return executor->process != cf__os_pid();
+}
+
+/* What stands in the way of using `executor`. */
+CF_API cf_err
+cf__executor_check(const cf_executor *executor)
+{
+    if (executor == NULL)
+        return CF_ERR_INVALID;
+    /* acquire: the message was written before the error. */
+    cf_err error = CF__STATIC_CAST(cf_err, cf__load_acquire(&executor->error));
+    if (error == CF_OK && cf__executor_forked(executor))
+        error = CF_ERR_FORKED;
+    return error;
+}
+
+/* Declares `executor` dead, unless it is.  The caller excludes a second call at the same time. */
+CF_API void
+cf__executor_break(cf_executor *executor, cf_err error, const char *message)
+{
+    if (cf__load_relaxed(&executor->error) != CF_OK)
+        return;
+    (void)snprintf(executor->message, sizeof executor->message, "%s", message);
+    /* release: cf__executor_check() and the message. */
+    cf__store_release(&executor->error, CF__STATIC_CAST(uint32_t, error));
+}
+
+CF_API void
+cf_executor_init(cf_executor *executor, const cf_executor_ops *ops)
+{
+    memset(executor, 0, sizeof *executor);
+    executor->ops = ops;
+    executor->process = cf__os_pid();
+    executor->fork_guard = cf__os_fork_guard_new(); /* NULL: asked from the system each time */
+}
+
+CF_API void
+cf_executor_destroy(cf_executor *executor)
+{
+    cf__os_fork_guard_free(executor->fork_guard);
+}
+
+CF_API cf_future *
+cf_executor_new_task(const cf_executor *executor, const cf_task_type *type, const void *args)
+{
+    cf_future *future = cf__future_new_task(type, args, executor, executor->process);
+    if (future != NULL)
+        future->references = 2;
+    return future;
+}
+
+CF_API cf_future *
+cf__failed_submit(const cf_executor *executor, cf_err error)
+{
+    if (executor != NULL && cf_executor_error(executor) == error)
+        return cf_future_new_failed(error, "%s", cf_executor_message(executor));
+    return cf__future_static(error);
+}
+
+/* ---- an executor that has failed ---- */
+
+CF_API cf_future *
+cf__failed_executor_submit(
+    cf_executor *executor, const cf_task_type *type, const void *args, const cf_submit_opts *options)
+{
+    (void)type;
+    (void)args;
+    (void)options;
+    return cf__failed_submit(executor, cf_executor_error(executor));
+}
+
+CF_API cf_err
+cf__failed_executor_shutdown(
+    cf_executor *executor, cf_shutdown_mode mode, cf_time deadline, cf_shutdown_report *report)
+{
+    (void)executor;
+    (void)mode;
+    (void)deadline;
+    (void)report;
+    return CF_OK;
+}
+
+CF_API void
+cf__failed_executor_free(cf_executor *executor, bool forked)
+{
+    (void)forked;
+    if (executor->process != 0) /* else a static one */
+        cf__os_free(executor);
+}
+
+/* For when there is no memory for a real one; never written, as it has an error from the start. */
+CF_API const cf_executor *
+cf__failed_executor_static(void)
+{
+    static const cf_executor_ops ops = {sizeof(cf_executor_ops), "failed executor", cf__failed_executor_submit,
+        cf__failed_executor_shutdown, cf__failed_executor_free, NULL, NULL};
+    static const cf_executor executor = {&ops, NULL, 0, CF_ERR_NOMEM, "out of memory"};
+    return &executor;
+}
+
+CF_API cf_executor *
+cf_executor_new_failed(cf_err error, const char *format, ...)
+{
+    va_list arguments;
+    const cf_executor *no_memory = cf__failed_executor_static();
+    cf_executor *executor = CF__STATIC_CAST(cf_executor *, cf__os_alloc(sizeof *executor));
+    if (executor == NULL)
+        return CF__POINTER_CAST(cf_executor *, CF__POINTER_CAST(uintptr_t, no_memory));
+    *executor = *no_memory;
+    executor->process = cf__os_pid();
+    executor->error = CF__STATIC_CAST(uint32_t, error);
+    va_start(arguments, format);
+    (void)vsnprintf(executor->message, sizeof executor->message, format, arguments);
+    va_end(arguments);
+    return executor;
+}
+
+/* ---- the calls ---- */
+
+CF_API cf_future *
+cf_submit_bytes(cf_executor *executor, const cf_task_type *type, const void *args, const cf_submit_opts *options)
+{
+    cf_submit_opts ours;
+    cf_err error = cf__executor_check(executor);
+    if (error != CF_OK)
+        return cf__failed_submit(executor, error);
+    cf__options_copy(&ours, sizeof ours, options);
+    if (ours.deadline == 0)
+        ours.deadline = CF_FOREVER;
+    return executor->ops->submit(executor, type, args, &ours);
+}
+
+CF_API cf_err
+cf_spawn_bytes(cf_executor *executor, const cf_task_type *type, const void *args, const cf_submit_opts *options)
+{
+    cf_future *future = cf_submit_bytes(executor, type, args, options);
+    /* A future without a task is one that submit has failed with. */
+    cf_err error = future->type == NULL ? future->error : CF_OK;
+    cf_future_release(future);
+    return error;
+}
+
+#define CF__MAP_WINDOW 1024 /* tasks in flight at most: enough for every worker, and memory stays bounded */
+
+CF_API cf_err
+cf_map_bytes(cf_executor *executor, const cf_task_type *type, size_t count, void *results, const void *const *arrays,
+    const cf_map_opts *options)
+{
+    cf_map_opts ours;
+    cf_submit_opts submit;
+    cf_err first = CF_OK;
+    size_t submitted = 0, window = CF__MIN(count, CF__STATIC_CAST(size_t, CF__MAP_WINDOW));
+    size_t futures_size = window * sizeof(cf_future *);
+
+    cf__options_copy(&ours, sizeof ours, options);
+    if (ours.deadline == 0)
+        ours.deadline = CF_FOREVER;
+    cf__options_copy(&submit, sizeof submit, NULL);
+    submit.struct_size = sizeof submit;
+    submit.deadline = ours.deadline;
+    if (count == 0)
+        return cf__executor_check(executor);
+    unsigned char *memory = CF__STATIC_CAST(
+        unsigned char *, cf__os_alloc(futures_size + type->args_size + type->args_align));
+    if (memory == NULL) {
+        for (size_t i = 0; ours.status != NULL && i < count; i++)
+            ours.status[i] = CF_ERR_NOMEM;
+        return CF_ERR_NOMEM;
+    }
+    cf_future **futures = CF__POINTER_CAST(cf_future **, memory);
+    void *args = CF__POINTER_CAST(
+        void *, CF__ROUND_UP(CF__POINTER_CAST(uintptr_t, memory + futures_size), type->args_align));
+
+    bool late = false; /* then nothing more is submitted */
+    for (size_t done = 0; done < count; done++) {
+        for (; !late && submitted < count && submitted - done < window; submitted++) {
+            type->pack(args, arrays, submitted);
+            futures[submitted % window] = cf_submit_bytes(executor, type, args, &submit);
+        }
+        cf_err error = CF_ERR_TIMEOUT;
+        if (done < submitted) {
+            cf_future *future = futures[done % window];
+            error = cf_future_wait(future, ours.deadline);
+            if (error == CF_ERR_TIMEOUT)
+                (void)cf_future_cancel(future);
+            else if (error == CF_OK && results != NULL && type->result_size != 0)
+                memcpy(CF__STATIC_CAST(unsigned char *, results) + done * type->result_size, future->result,
+                    type->result_size);
+            cf_future_release(future);
+        }
+        if (ours.status != NULL)
+            ours.status[done] = error;
+        if (first == CF_OK)
+            first = error;
+        late = late || (error == CF_ERR_TIMEOUT && cf_passed(ours.deadline));
+    }
+    cf__os_free(memory);
+    return first;
+}
+
+CF_API cf_err
+cf_executor_error(const cf_executor *executor)
+{
+    return cf__executor_check(executor);
+}
+
+CF_API const char *
+cf_executor_message(const cf_executor *executor)
+{
+    cf_err error = cf__executor_check(executor);
+    return executor != NULL && error != CF_OK && executor->message[0] != 0 ? executor->message : cf_strerror(error);
+}
+
+CF_API cf_err
+cf_executor_shutdown(cf_executor *executor, cf_shutdown_mode mode, cf_time deadline, cf_shutdown_report *report)
+{
+    cf_shutdown_report unwanted;
+    if (report == NULL)
+        report = &unwanted;
+    memset(report, 0, sizeof *report);
+    if (executor == NULL)
+        return CF_ERR_INVALID;
+    if (cf__executor_check(executor) == CF_ERR_FORKED)
+        return CF_ERR_FORKED;
+    return executor->ops->shutdown(executor, mode, deadline, report);
+}
+
+CF_API void
+cf_executor_close(cf_executor *executor)
+{
+    if (executor == NULL)
+        return;
+    bool forked = executor->process != 0 && cf__executor_forked(executor);
+    if (!forked) {
+        cf_shutdown_report report;
+        cf_err error;
+        do {
+            memset(&report, 0, sizeof report);
+            error = executor->ops->shutdown(executor, CF_DRAIN, CF_FOREVER, &report);
+        } while (error == CF_ERR_TIMEOUT);
+    }
+    executor->ops->free(executor, forked);
+}
+
+CF_API void *
+cf_executor_alloc(cf_executor *executor, size_t size)
+{
+    if (cf__executor_check(executor) != CF_OK)
+        return NULL;
+    if (executor->ops->alloc == NULL)
+        return cf__os_alloc(size != 0 ? size : 1);
+    return executor->ops->alloc(executor, size != 0 ? size : 1);
+}
+
+CF_API void
+cf_executor_free(cf_executor *executor, void *memory)
+{
+    if (memory == NULL)
+        return;
+    CF_ASSERT(executor != NULL);
+    if (executor->ops->dealloc == NULL)
+        cf__os_free(memory);
+    else if (!cf__executor_forked(executor))
+        executor->ops->dealloc(executor, memory);
+}
+
+#endif

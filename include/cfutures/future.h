@@ -1,0 +1,633 @@
+/* cfutures/future.h - one result that arrives once.
+ * SPDX-License-Identifier: MIT
+ * LAYER 3.  Includes: errors.h, deadline.h, detail/park.h, detail/task_type.h.  Included by: executor.h, the pools.
+ *
+ * Python's concurrent.futures.Future: result, done, cancel, add_done_callback; set_result and its kin make it a promise.
+ *
+ * HOW IT WORKS  One allocation holds the record, the arguments and the room for the result.  The state is one word; who
+ *   moves it on by a compare-and-swap owns the next step:
+ *
+ *       PENDING --start--> RUNNING --settle--> DONE | FAILED        no other transition exists
+ *          |  \____________settle (promise)__________^
+ *          +-----cancel----> CANCELLED
+ *
+ *     flags in the same word:  SETTLING  somebody writes the outcome, and will settle it
+ *                              WAITED    somebody may sleep on the word: settling owes a wake
+ *                              STOP      cancel() came while it ran; cf_cancelled() shows it to the task
+ *   There is one cancelled state, and it's final at once: a waiter never depends on a worker to notice it.
+ *   A future whose truth is elsewhere (a process pool's slot) has an `origin`: it fetches the outcome and then
+ *   settles this record, so that all that follows is the same for both.
+ *
+ * INVARIANTS
+ *   F1  Exactly one caller settles: the one that moved PENDING or RUNNING to CANCELLED, or set SETTLING.
+ *   F2  error, code, signal, status, message and *result are written before the word is settled, and never after.
+ *   F3  Each callback runs exactly once: settling closes the list in one exchange and runs what was on it; who finds
+ *       the list closed runs its own.
+ *   F4  The word is settled, and waiters woken, with a reference held: a woken waiter may free its own at once.
+ * ORDERING
+ *   [F1] outcome -> reader          settle's release / load-acquire of state
+ *   [F2] outcome -> late callback   closing's exchange (release) / the adder's load-acquire that finds it closed
+ *   [F3] last use -> free           release's decrement, acquire-release on both sides
+ *   [F4] arguments -> start         submit's publication by the executor's queue; start's CAS is acquire for futures
+ *        that are shared by other means
+ * WHO OWES THE WAKE  the settler, if WAITED is set in the word that its exchange returns; the sleeper sets WAITED and looks at
+ *   the state in one CAS, so it is either seen or sees.  A completion that nobody waits for makes no system call.
+ * TWO CALLS AT ONCE  everything, as long as the caller holds a reference.  add_done_callback and cancel may be called
+ *   from callbacks.
+ * FORK  A child that waits for a future of its parent's gets CF_ERR_FORKED, for nobody there settles it.
+ * REJECTED  CPython's second cancelled state (cancelled and notified): root of several of its open hangs.  A mutex and a
+ *   condition variable per future: 88 bytes and a lost wake-up. */
+#ifndef CFUTURES_FUTURE_H
+#define CFUTURES_FUTURE_H
+
+#include "deadline.h"
+#include "detail/park.h"
+#include "detail/task_type.h"
+#include "errors.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+typedef struct cf_future cf_future;
+
+/** Called once, when a future has settled.  `future` is borrowed for the call. */
+typedef void cf_done_callback(cf_future *future, void *context);
+
+/* What a future asks of the place that holds its truth; private to the pools. */
+typedef struct cf__future_origin {
+    /* Settles the record as soon as the outcome is known; returns CF_OK when it is settled, CF_ERR_TIMEOUT, CF_ERR_FORKED. */
+    cf_err (*await)(cf_future *future, cf_time deadline);
+    /* As cf_future_cancel(). */
+    bool (*cancel)(cf_future *future);
+    /* A callback waits: see to it that the record gets settled without anybody calling await.  CF_OK, or why it can't. */
+    cf_err (*watch)(cf_future *future);
+    /* The last reference is gone: give back what the origin holds for it.  The record itself is freed by the caller. */
+    void (*forget)(cf_future *future);
+} cf__future_origin;
+
+struct cf_future { /* private.  Fields: I immutable once shared, A atomic, S written by the settler before settling (F2) */
+    uint32_t state;                  /* A: state and flags, see above */
+    uint32_t references;             /* A: 0 marks a static one, never counted nor freed */
+    const cf_task_type *type;        /* I: NULL for a promise */
+    const cf__future_origin *origin; /* I: NULL: this record is the truth */
+    const void *executor;            /* I: who runs it: identity, never dereferenced; or NULL */
+    void *args;                      /* I: the arguments, in this allocation; NULL if kept elsewhere */
+    void *result;                    /* S: room for the result; in this allocation, or the origin's */
+    size_t result_size;              /* I: bytes */
+    void *callbacks;                 /* A: stack of cf__callback, or cf__callbacks_closed() */
+    cf_future *next;                 /* belongs to the executor while it queues the future */
+    char *message;                   /* S: owned, or NULL */
+    cf_err error;                    /* S: CF_OK or why the task failed; a cancelled one says so in the state */
+    int code;                        /* S: the code given to cf_fail(), else 0 */
+    int signal, status;              /* S: how a lost worker ended: signal, or exit status; else 0 */
+    int32_t process;                 /* I: who made it */
+};
+
+/* ---- reading a future ---- */
+
+/** Wait until the task is done, and say how it went.
+ *
+ * Threads:  any number at once.
+ * Blocks:   until the task is done or `deadline`; CF_NOW looks without blocking.  In a worker of the executor that
+ *           has the task still queued, the call runs the task itself rather than wait for a worker.
+ * Ordering: what the task did happens before this returns.
+ * Returns:  CF_OK (done), or what became of the task: CF_ERR_FAILED (see cf_future_code, cf_future_message),
+ *           CF_ERR_CANCELLED, CF_ERR_WORKER_LOST (see cf_future_signal), CF_ERR_BROKEN, CF_ERR_SHUTDOWN, CF_ERR_CORRUPT, or
+ *           what submit failed with; or what became of the wait: CF_ERR_TIMEOUT (the task goes on and can be
+ *           awaited again), CF_ERR_FORKED. */
+CF_API cf_err cf_future_wait(cf_future *future, cf_time deadline);
+
+/** As cf_future_wait(), and copy the result to `*result`, which has `size` bytes; it is written only on CF_OK.
+ *
+ * Also returns: CF_ERR_TYPE (the result has another size; nothing is waited for).  cf_result() checks the type as well. */
+CF_API CF_NODISCARD cf_err cf_future_get(cf_future *future, void *result, size_t size, cf_time deadline);
+
+/** As cf_future_get() for a task of `type`: CF_ERR_TYPE unless the future's task has a result of the same type. */
+CF_API CF_NODISCARD cf_err cf_future_result(
+    cf_future *future, const cf_task_type *type, void *result, cf_time deadline);
+
+/** The result in place: borrowed, valid as long as the caller's reference.  NULL unless the task is done and went well. */
+CF_API const void *cf_future_peek(cf_future *future);
+
+/** cf_future_wait(future, CF_NOW): CF_OK when done and well, CF_ERR_TIMEOUT while it isn't done. */
+CF_API cf_err cf_future_error(cf_future *future);
+
+/** The code that the task gave to cf_fail(); 0 if it didn't, or isn't done. */
+CF_API int cf_future_code(cf_future *future);
+
+/** The signal that ended the worker process in the task; 0 if none did. */
+CF_API int cf_future_signal(cf_future *future);
+
+/** The exit status with which the task ended its worker process; 0 if it didn't. */
+CF_API int cf_future_status(cf_future *future);
+
+/** What happened, as a sentence: the text given to cf_fail(), or what the library knows.  Never NULL; borrowed, valid as
+ *  long as the caller's reference. */
+CF_API const char *cf_future_message(cf_future *future);
+
+/** Whether the task is done, failed or cancelled. */
+CF_API bool cf_future_done(cf_future *future);
+
+/** Whether the task was cancelled before it ran. */
+CF_API bool cf_future_cancelled(cf_future *future);
+
+/* ---- acting on a future ---- */
+
+/** Cancel the task if it hasn't started; else ask it to stop, which cf_cancelled() tells the task.
+ *
+ * Returns: true when the task won't run: the future is cancelled for everybody, now and for good.
+ *          false when it runs (it has been asked to stop) or is done (nothing changes). */
+CF_API bool cf_future_cancel(cf_future *future);
+
+/** Have `callback(future, context)` called once, when the future settles.
+ *
+ * Runs in the thread that settles it: the worker thread that ran the task, the caller of cf_future_cancel(), a process
+ * pool's collector thread; or at once in the caller, if the future has settled already.  Callbacks of one future run
+ * in the order they were added.  `context` is borrowed until the callback has returned.
+ * Returns: CF_OK; CF_ERR_NOMEM, CF_ERR_SYSTEM (no thread to call it from), CF_ERR_FORKED: it won't be called. */
+CF_API CF_NODISCARD cf_err cf_future_add_done_callback(cf_future *future, cf_done_callback *callback, void *context);
+
+/** One more reference.  Returns `future`. */
+CF_API cf_future *cf_future_retain(cf_future *future);
+
+/** Give one reference back; the last one frees it.  The task goes on.  NULL: nothing. */
+CF_API void cf_future_release(cf_future *future);
+
+/* ---- promises, and executors that others write ---- */
+
+/** A future that no task belongs to: somebody settles it by cf_future_set_result() or cf_future_set_error().
+ *
+ * result_size: bytes.  Returns owned; never NULL: without memory, one that has failed with CF_ERR_NOMEM. */
+CF_API cf_future *cf_future_new(size_t result_size);
+
+/** A future that has failed with `error`, and says `format`; without memory one that says what `error` means. */
+CF_API cf_future *cf_future_new_failed(cf_err error, const char *format, ...) CF_PRINTF(2, 3);
+
+/** Claim a pending task, to run it.  Returns false when it was cancelled, or somebody else has claimed it. */
+CF_API bool cf_future_start(cf_future *future);
+
+/** Run a future's task in this thread and settle it, unless it was cancelled or claimed before.  For executors; the
+ *  caller keeps its reference.  Returns whether it ran. */
+CF_API bool cf_future_run(cf_future *future);
+
+/** Settle with success.  Copies `size` bytes of `result`.
+ *
+ * Returns: CF_OK; CF_ERR_TYPE (the result has another size); CF_ERR_INVALID (settled already, or cancelled). */
+CF_API CF_NODISCARD cf_err cf_future_set_result(cf_future *future, const void *result, size_t size);
+
+/** Settle with failure: `error` (not CF_OK), the caller's own `code`, and a message.
+ *
+ * Returns: CF_OK; CF_ERR_INVALID (settled already, cancelled, or `error` is CF_OK). */
+CF_API CF_NODISCARD cf_err cf_future_set_error(cf_future *future, cf_err error, int code, const char *format, ...)
+    CF_PRINTF(4, 5);
+
+/* ---- implementation ---- */
+
+#define CF__PENDING 0u
+#define CF__RUNNING 1u
+#define CF__DONE 2u /* from here on: settled */
+#define CF__FAILED 3u
+#define CF__CANCELLED 4u
+#define CF__STATE_MASK 7u
+#define CF__SETTLING 8u
+#define CF__WAITED 16u
+#define CF__STOP 32u
+
+typedef struct cf__callback {
+    struct cf__callback *next;
+    cf_done_callback *call;
+    void *context;
+} cf__callback;
+
+/* Stands for "no more callbacks": an address that no allocation has. */
+CF_API void *
+cf__callbacks_closed(void)
+{
+    return CF__POINTER_CAST(void *, CF__STATIC_CAST(uintptr_t, 1));
+}
+
+CF_API bool
+cf__settled(uint32_t state)
+{
+    return (state & CF__STATE_MASK) >= CF__DONE;
+}
+
+/* A failed future for each error, for when there is no memory for a real one.  Never written: its reference count of 0
+ * and its closed callbacks keep every function from it. */
+CF_API cf_future *
+cf__future_static(cf_err error)
+{
+#define CF__X(name, text)                                                                                              \
+    { CF__FAILED, 0, NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL, name, 0, 0, 0, 0 },
+    static const cf_future failed[] = {CF__ERRORS(CF__X)};
+#undef CF__X
+    return CF__POINTER_CAST(cf_future *, CF__POINTER_CAST(uintptr_t, &failed[error]));
+}
+
+CF_API bool
+cf__future_is_static(const cf_future *future)
+{
+    /* relaxed: 0 only in the static ones, which never change; a caller's reference keeps others above 0. */
+    return cf__load_relaxed(&future->references) == 0;
+}
+
+/* The record of `process`, with room for `args_size` and `result_size` bytes behind it, aligned as said. */
+CF_API cf_future *
+cf__future_alloc(size_t record_size, size_t args_size, size_t args_align, size_t result_size, size_t result_align,
+    int32_t process)
+{
+    size_t slack = args_align + result_align;
+    if (args_size > SIZE_MAX / 4 || result_size > SIZE_MAX / 4)
+        return NULL;
+    unsigned char *memory = CF__STATIC_CAST(
+        unsigned char *, cf__os_alloc(record_size + args_size + result_size + slack));
+    if (memory == NULL)
+        return NULL;
+    cf_future *future = CF__POINTER_CAST(cf_future *, memory);
+    uintptr_t end = CF__POINTER_CAST(uintptr_t, memory) + record_size;
+    uintptr_t args = CF__ROUND_UP(end, args_align);
+    uintptr_t result = CF__ROUND_UP(args + args_size, result_align);
+    memset(future, 0, sizeof *future);
+    future->references = 1;
+    future->args = args_size != 0 ? CF__POINTER_CAST(void *, args) : NULL;
+    future->result = CF__POINTER_CAST(void *, result);
+    future->result_size = result_size;
+    future->process = process;
+    return future;
+}
+
+/* ---- settling ---- */
+
+/* Sets SETTLING, if nobody has and the future isn't settled: the caller then owns the outcome (F1). */
+CF_API bool
+cf__future_claim_outcome(cf_future *future)
+{
+    uint32_t state = cf__load_relaxed(&future->state);
+    while (!cf__settled(state) && !(state & CF__SETTLING)) {
+        /* relaxed: claims only; settling publishes [F1]. */
+        if (cf__cas_relaxed(&future->state, &state, state | CF__SETTLING))
+            return true;
+    }
+    return false;
+}
+
+/* Closes the list of callbacks and runs what was on it, oldest first (F3). */
+CF_API void
+cf__future_run_callbacks(cf_future *future)
+{
+    /* release [F2]: a late adder that finds it closed sees the outcome; acquire: we see the nodes. */
+    cf__callback *stack = CF__STATIC_CAST(
+        cf__callback *, cf__exchange_acq_rel(&future->callbacks, cf__callbacks_closed()));
+    cf__callback *oldest = NULL;
+    while (stack != NULL) {
+        cf__callback *next = stack->next;
+        stack->next = oldest;
+        oldest = stack;
+        stack = next;
+    }
+    while (oldest != NULL) {
+        cf__callback *next = oldest->next;
+        oldest->call(future, oldest->context);
+        cf__os_free(oldest);
+        oldest = next;
+    }
+}
+
+/* Moves the word to `state` and tells everybody.  The caller owns the outcome, has written it, and holds a reference
+ * throughout (F4). */
+CF_API void
+cf__future_settle(cf_future *future, uint32_t state)
+{
+    cf__data_write(&future->error, sizeof future->error);
+    /* release [F1]: whoever reads a settled state also reads the outcome. */
+    uint32_t before = cf__exchange_acq_rel(&future->state, state);
+    if (before & CF__WAITED)
+        (void)cf__unpark_all(&future->state, CF__SCOPE_PRIVATE);
+    cf__future_run_callbacks(future);
+}
+
+CF_API void
+cf__future_set_message(cf_future *future, const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *copy = size > 1 ? CF__STATIC_CAST(char *, cf__os_alloc(size)) : NULL;
+    if (copy != NULL)
+        memcpy(copy, text, size);
+    future->message = copy; /* without memory cf_future_message() falls back on the error's own text */
+}
+
+/* Settles as failed; as cf__future_settle(). */
+CF_API void
+cf__future_settle_failed(cf_future *future, cf_err error, int code, const char *message)
+{
+    future->error = error;
+    future->code = code;
+    cf__future_set_message(future, message);
+    cf__future_settle(future, CF__FAILED);
+}
+
+CF_API cf_err
+cf_future_set_result(cf_future *future, const void *result, size_t size)
+{
+    if (!cf__future_is_static(future) && size != future->result_size)
+        return CF_ERR_TYPE;
+    if (!cf__future_claim_outcome(future))
+        return CF_ERR_INVALID;
+    if (size != 0)
+        memcpy(future->result, result, size);
+    cf__future_settle(future, CF__DONE);
+    return CF_OK;
+}
+
+CF_API cf_err
+cf_future_set_error(cf_future *future, cf_err error, int code, const char *format, ...)
+{
+    char message[CF__MESSAGE_SIZE];
+    va_list arguments;
+    if (error == CF_OK || !cf__future_claim_outcome(future))
+        return CF_ERR_INVALID;
+    va_start(arguments, format);
+    (void)vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    cf__future_settle_failed(future, error, code, message);
+    return CF_OK;
+}
+
+CF_API bool
+cf_future_start(cf_future *future)
+{
+    uint32_t state = cf__load_relaxed(&future->state);
+    while ((state & CF__STATE_MASK) == CF__PENDING && !(state & CF__SETTLING)) {
+        /* acquire [F4]: the arguments, wherever the future came from. */
+        if (cf__cas_acquire(&future->state, &state, (state & ~CF__STATE_MASK) | CF__RUNNING))
+            return true;
+    }
+    return false;
+}
+
+CF_API bool
+cf_future_run(cf_future *future)
+{
+    cf__task_context context;
+    if (!cf_future_start(future))
+        return false;
+    cf__task_context_init(&context, future->executor, &future->state, CF__STOP);
+    future->type->run(future->args, future->result, &context);
+    if (!cf__future_claim_outcome(future))
+        return true; /* somebody settled it over our head, by cf_future_set_error() */
+    if (context.failed)
+        cf__future_settle_failed(future, CF_ERR_FAILED, context.code, context.message);
+    else
+        cf__future_settle(future, CF__DONE);
+    return true;
+}
+
+CF_API bool
+cf_future_cancel(cf_future *future)
+{
+    if (future->origin != NULL)
+        return future->origin->cancel(future);
+    uint32_t state = cf__load_acquire(&future->state);
+    while (!cf__settled(state)) {
+        bool runs = (state & CF__STATE_MASK) == CF__RUNNING || (state & CF__SETTLING);
+        if (runs && (state & CF__STOP))
+            return false;
+        /* STOP keeps WAITED, so that settling still owes its wake.  CANCELLED is a settling of its own: release [F1]. */
+        if (!cf__cas_acq_rel(&future->state, &state, runs ? state | CF__STOP : CF__CANCELLED))
+            continue;
+        if (runs)
+            return false;
+        if (state & CF__WAITED)
+            (void)cf__unpark_all(&future->state, CF__SCOPE_PRIVATE);
+        cf__future_run_callbacks(future);
+        return true;
+    }
+    return (state & CF__STATE_MASK) == CF__CANCELLED;
+}
+
+/* ---- waiting ---- */
+
+/* Waits for the word itself; the record is the truth. */
+CF__SLOW cf_err
+cf__future_await_slow(cf_future *future, cf_time deadline)
+{
+    cf__task_context *current = cf__task_current();
+    uint32_t state = cf__load_acquire(&future->state);
+
+    if (deadline == CF_NOW)
+        return cf__settled(state) ? CF_OK : CF_ERR_TIMEOUT;
+    if (future->process != cf__os_pid())
+        return CF_ERR_FORKED;
+    /* In a worker of the same executor: every other worker may be waiting just as we are, so run the task here if
+     * it is still queued.  The executor drops it when it comes across it. */
+    if (current != NULL && future->executor != NULL && current->executor == future->executor)
+        (void)cf_future_run(future);
+
+    state = cf__load_acquire(&future->state); /* acquire [F1] */
+    while (!cf__settled(state)) {
+        /* The settler owes the wake from here on.  relaxed: only the load that ends the loop reads the outcome. */
+        if (!(state & CF__WAITED) && !cf__cas_relaxed(&future->state, &state, state | CF__WAITED))
+            continue;
+        bool in_time = cf__park(&future->state, state | CF__WAITED, deadline, CF__SCOPE_PRIVATE);
+        state = cf__load_acquire(&future->state); /* acquire [F1] */
+        if (!in_time && !cf__settled(state))
+            return CF_ERR_TIMEOUT;
+    }
+    return CF_OK;
+}
+
+/* CF_OK when the future is settled. */
+CF_API cf_err
+cf__future_await(cf_future *future, cf_time deadline)
+{
+    if (cf__settled(cf__load_acquire(&future->state))) { /* acquire [F1] */
+        cf__data_read(&future->error, sizeof future->error);
+        return CF_OK;
+    }
+    if (future->origin != NULL)
+        return future->origin->await(future, deadline);
+    return cf__future_await_slow(future, deadline);
+}
+
+CF_API cf_err
+cf_future_wait(cf_future *future, cf_time deadline)
+{
+    cf_err error = cf__future_await(future, deadline);
+    if (error != CF_OK)
+        return error;
+    return cf_future_cancelled(future) ? CF_ERR_CANCELLED : future->error;
+}
+
+CF_API cf_err
+cf_future_get(cf_future *future, void *result, size_t size, cf_time deadline)
+{
+    if (!cf__future_is_static(future) && size != future->result_size)
+        return CF_ERR_TYPE;
+    cf_err error = cf_future_wait(future, deadline);
+    if (error == CF_OK && size != 0)
+        memcpy(result, future->result, size);
+    return error;
+}
+
+CF_API cf_err
+cf_future_result(cf_future *future, const cf_task_type *type, void *result, cf_time deadline)
+{
+    const cf_task_type *own = future->type;
+    /* By name and size: each file that names a task has its own copy of the description. */
+    if (own != NULL && own != type
+        && (own->result_size != type->result_size || strcmp(own->result_name, type->result_name) != 0))
+        return CF_ERR_TYPE;
+    return cf_future_get(future, result, type->result_size, deadline);
+}
+
+CF_API const void *
+cf_future_peek(cf_future *future)
+{
+    return cf_future_wait(future, CF_NOW) == CF_OK ? future->result : NULL;
+}
+
+CF_API cf_err
+cf_future_error(cf_future *future)
+{
+    return cf_future_wait(future, CF_NOW);
+}
+
+CF_API int
+cf_future_code(cf_future *future)
+{
+    return cf__future_await(future, CF_NOW) == CF_OK ? future->code : 0;
+}
+
+CF_API int
+cf_future_signal(cf_future *future)
+{
+    return cf__future_await(future, CF_NOW) == CF_OK ? future->signal : 0;
+}
+
+CF_API int
+cf_future_status(cf_future *future)
+{
+    return cf__future_await(future, CF_NOW) == CF_OK ? future->status : 0;
+}
+
+CF_API const char *
+cf_future_message(cf_future *future)
+{
+    if (cf__future_await(future, CF_NOW) != CF_OK)
+        return "the task isn't done";
+    return future->message != NULL ? future->message : cf_strerror(cf_future_wait(future, CF_NOW));
+}
+
+CF_API bool
+cf_future_done(cf_future *future)
+{
+    return cf__future_await(future, CF_NOW) == CF_OK;
+}
+
+CF_API bool
+cf_future_cancelled(cf_future *future)
+{
+    return (cf__load_acquire(&future->state) & CF__STATE_MASK) == CF__CANCELLED;
+}
+
+/* ---- callbacks ---- */
+
+CF_API cf_err
+cf_future_add_done_callback(cf_future *future, cf_done_callback *callback, void *context)
+{
+    if (cf__future_await(future, CF_NOW) != CF_OK) {
+        if (future->process != cf__os_pid())
+            return CF_ERR_FORKED;
+        if (future->origin != NULL) {
+            cf_err error = future->origin->watch(future);
+            if (error != CF_OK)
+                return error;
+        }
+        cf__callback *node = CF__STATIC_CAST(cf__callback *, cf__os_alloc(sizeof *node));
+        if (node == NULL)
+            return CF_ERR_NOMEM;
+        node->call = callback;
+        node->context = context;
+        void *top = cf__load_acquire(&future->callbacks); /* acquire [F2], in case it's closed */
+        while (top != cf__callbacks_closed()) {
+            node->next = CF__STATIC_CAST(cf__callback *, top);
+            /* release: the settler reads the node; acquire [F2]. */
+            if (cf__cas_acq_rel(&future->callbacks, &top, CF__STATIC_CAST(void *, node)))
+                return CF_OK; /* the settler calls it */
+        }
+        cf__os_free(node);
+    }
+    callback(future, context);
+    return CF_OK;
+}
+
+/* ---- life ---- */
+
+CF_API cf_future *
+cf_future_retain(cf_future *future)
+{
+    if (!cf__future_is_static(future))
+        (void)cf__fetch_add_relaxed(&future->references, 1u); /* relaxed: the caller's own reference keeps it alive */
+    return future;
+}
+
+CF_API void
+cf_future_release(cf_future *future)
+{
+    if (future == NULL || cf__future_is_static(future))
+        return;
+    /* acq_rel [F3]: what others did with the future happens before the free. */
+    if (cf__fetch_sub_acq_rel(&future->references, 1u) != 1)
+        return;
+    if (future->origin != NULL)
+        future->origin->forget(future);
+    void *list = cf__load_relaxed(&future->callbacks); /* relaxed: nobody else is left */
+    cf__callback *node = list != cf__callbacks_closed() ? CF__STATIC_CAST(cf__callback *, list) : NULL;
+    while (node != NULL) { /* of a promise that was never settled */
+        cf__callback *next = node->next;
+        cf__os_free(node);
+        node = next;
+    }
+    cf__os_free(future->message);
+    cf__os_free(future);
+}
+
+CF_API cf_future *
+cf_future_new(size_t result_size)
+{
+    cf_future *future = cf__future_alloc(sizeof(cf_future), 0, 1, result_size, 16, cf__os_pid());
+    return future != NULL ? future : cf__future_static(CF_ERR_NOMEM);
+}
+
+/* A future for a task of `type` with a copy of the arguments, to be run by `executor`; NULL without memory. */
+CF_API cf_future *
+cf__future_new_task(const cf_task_type *type, const void *args, const void *executor, int32_t process)
+{
+    cf_future *future = cf__future_alloc(sizeof(cf_future), type->args_size, type->args_align, type->result_size,
+        type->result_align, process);
+    if (future == NULL)
+        return NULL;
+    future->type = type;
+    future->executor = executor;
+    if (type->args_size != 0)
+        memcpy(future->args, args, type->args_size);
+    return future;
+}
+
+CF_API cf_future *
+cf_future_new_failed(cf_err error, const char *format, ...)
+{
+    char message[CF__MESSAGE_SIZE];
+    va_list arguments;
+    CF_ASSERT(error != CF_OK);
+    cf_future *future = cf__future_alloc(sizeof(cf_future), 0, 1, 0, 1, cf__os_pid());
+    if (future == NULL)
+        return cf__future_static(error);
+    va_start(arguments, format);
+    (void)vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    cf__future_settle_failed(future, error, 0, message);
+    return future;
+}
+
+#endif
