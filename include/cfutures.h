@@ -21,6 +21,7 @@
 #include "cfutures/errors.h"
 #include "cfutures/future.h"
 #include "cfutures/inline_executor.h"
+#include "cfutures/process_pool.h"
 #include "cfutures/queue.h"
 #include "cfutures/task.h"
 #include "cfutures/thread_pool.h"

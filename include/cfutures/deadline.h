@@ -12,7 +12,7 @@
 /** A point in time, for deadlines: nanoseconds of CLOCK_MONOTONIC. */
 typedef int64_t cf_time;
 
-#define CF_FOREVER INT64_MAX   /* wait without a limit */
+#define CF_FOREVER INT64_MAX               /* wait without a limit */
 #define CF_NOW CF__STATIC_CAST(cf_time, 0) /* don't wait: look once */
 
 /** The deadline `nanoseconds` from now; in the past for a negative one, CF_FOREVER when it would overflow. */

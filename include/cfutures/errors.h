@@ -12,27 +12,26 @@
 #include "detail/config.h"
 
 /* One row a code, so that the enum and the sentences can't drift apart. */
-#define CF__ERRORS(X)                                                                              \
-    X(CF_OK, "ok")                                                                                 \
-    /* of the call */                                                                              \
-    X(CF_ERR_TIMEOUT, "the deadline passed")                                                       \
-    X(CF_ERR_FULL, "the queue is full")                                                            \
-    X(CF_ERR_EMPTY, "the queue is empty")                                                          \
-    X(CF_ERR_CLOSED, "the queue is closed")                                                        \
-    X(CF_ERR_SHUTDOWN, "the executor takes no more tasks: it is shut down")                        \
-    X(CF_ERR_BROKEN, "the executor is broken")                                                     \
-    X(CF_ERR_FORKED, "this handle belongs to the process that made it, and this is a child of it") \
-    X(CF_ERR_NOMEM, "out of memory")                                                               \
-    X(CF_ERR_SYSTEM, "the operating system refused a thread, a process or a resource")             \
-    X(CF_ERR_TYPE, "the result has another type")                                                  \
-    X(CF_ERR_TOO_BIG, "arguments and result are larger than the pool's shared memory")             \
-    X(CF_ERR_INVALID, "an argument is out of range, or the call makes no sense in this state")     \
-    X(CF_ERR_UNSUPPORTED, "not supported on this system, or by this executor")                     \
-    /* of the task */                                                                              \
-    X(CF_ERR_CANCELLED, "the task was cancelled before it ran")                                    \
-    X(CF_ERR_FAILED, "the task failed")                                                            \
-    X(CF_ERR_WORKER_LOST, "the worker process died while it ran the task")                         \
-    X(CF_ERR_CORRUPT, "a worker overwrote the record of the task")
+#define CF__ERRORS(X)                                                                                                  \
+    X(CF_OK, "ok")                                                                                                     \
+    /* of the call */                                                                                                  \
+    X(CF_ERR_TIMEOUT, "the deadline passed")                                                                           \
+    X(CF_ERR_FULL, "the queue is full")                                                                                \
+    X(CF_ERR_EMPTY, "the queue is empty")                                                                              \
+    X(CF_ERR_CLOSED, "the queue is closed")                                                                            \
+    X(CF_ERR_SHUTDOWN, "the executor takes no more tasks: it is shut down")                                            \
+    X(CF_ERR_BROKEN, "the executor is broken")                                                                         \
+    X(CF_ERR_FORKED, "this handle belongs to the process that made it, and this is a child of it")                     \
+    X(CF_ERR_NOMEM, "out of memory")                                                                                   \
+    X(CF_ERR_SYSTEM, "the operating system refused a thread, a process or a resource")                                 \
+    X(CF_ERR_TYPE, "the result has another type")                                                                      \
+    X(CF_ERR_TOO_BIG, "arguments and result are larger than the pool's shared memory")                                 \
+    X(CF_ERR_INVALID, "an argument is out of range, or the call makes no sense in this state")                         \
+    X(CF_ERR_UNSUPPORTED, "not supported on this system, or by this executor")                                         \
+    /* of the task */                                                                                                  \
+    X(CF_ERR_CANCELLED, "the task was cancelled before it ran")                                                        \
+    X(CF_ERR_FAILED, "the task failed")                                                                                \
+    X(CF_ERR_WORKER_LOST, "the worker process died while it ran the task")
 
 typedef enum cf_err {
 #define CF__X(name, text) name,

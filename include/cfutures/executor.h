@@ -28,13 +28,15 @@ typedef struct cf_executor cf_executor;
 /** Options of one submit.  Zero in any field means its default. */
 typedef struct cf_submit_opts {
     size_t struct_size CF__DEFAULT(sizeof(cf_submit_opts)); /* set by cf_options() */
-    cf_time deadline CF__DEFAULT(0); /* until when to wait for room in an executor that has max_pending tasks; 0: as long as it takes */
+    cf_time deadline CF__DEFAULT(
+        0); /* until when to wait for room in an executor that has max_pending tasks; 0: as long as it takes */
 } cf_submit_opts;
 
 /** Options of one map.  Zero in any field means its default. */
 typedef struct cf_map_opts {
     size_t struct_size CF__DEFAULT(sizeof(cf_map_opts)); /* set by cf_map_options() */
-    cf_err *status CF__DEFAULT(NULL); /* borrowed: gets each item's outcome, as cf_future_wait() returns it; NULL: not wanted */
+    cf_err *status
+        CF__DEFAULT(NULL); /* borrowed: gets each item's outcome, as cf_future_wait() returns it; NULL: not wanted */
     cf_time deadline CF__DEFAULT(0); /* until when to wait for the whole map; 0: as long as it takes */
 } cf_map_opts;
 
@@ -53,8 +55,9 @@ typedef struct cf_pool_opts {
      * a pool that can get no worker is broken, with that message. */
     void (*on_start)(void *context) CF__DEFAULT(NULL);
     void *on_start_context CF__DEFAULT(NULL); /* given to it; borrowed as long as the pool lives */
-    size_t stack_size CF__DEFAULT(0); /* threads: bytes of a worker's stack; 0: the system's default */
-    size_t memory CF__DEFAULT(0); /* processes: bytes of shared memory at most; 0: 1 GiB.  Unused memory costs nothing */
+    size_t stack_size CF__DEFAULT(0);         /* threads: bytes of a worker's stack; 0: the system's default */
+    size_t
+        memory CF__DEFAULT(0); /* processes: bytes of shared memory at most; 0: 1 GiB.  Unused memory costs nothing */
 } cf_pool_opts;
 
 /** What shutdown does with the tasks there are. */
@@ -88,7 +91,7 @@ typedef struct cf_executor_ops {
     void (*dealloc)(cf_executor *, void *);
 } cf_executor_ops;
 
-struct cf_executor { /* fields: I immutable, A atomic */
+struct cf_executor {                /* fields: I immutable, A atomic */
     const cf_executor_ops *ops;     /* I */
     uint32_t *fork_guard;           /* I: reads 0 in a forked child; NULL where the kernel can't do that */
     int32_t process;                /* I: who made it */
@@ -106,12 +109,12 @@ struct cf_executor { /* fields: I immutable, A atomic */
  * Returns:  owned, never NULL; end it by cf_future_release().  A submit that fails returns a future that has failed with
  *           CF_ERR_SHUTDOWN, CF_ERR_BROKEN, CF_ERR_FORKED, CF_ERR_NOMEM, CF_ERR_SYSTEM, CF_ERR_TOO_BIG, CF_ERR_TIMEOUT (no room
  *           until the deadline), CF_ERR_INVALID (no executor), or what the executor's constructor failed with. */
-CF_API CF_NODISCARD cf_future *cf_submit_bytes(
-    cf_executor *executor, const cf_task_type *type, const void *args, const cf_submit_opts *options);
+CF_API CF_NODISCARD cf_future *cf_submit_bytes(cf_executor *executor, const cf_task_type *type, const void *args,
+                                               const cf_submit_opts *options);
 
 /** Submit a task that nobody waits for.  As cf_submit_bytes(), with the error as return value. */
-CF_API cf_err cf_spawn_bytes(
-    cf_executor *executor, const cf_task_type *type, const void *args, const cf_submit_opts *options);
+CF_API cf_err cf_spawn_bytes(cf_executor *executor, const cf_task_type *type, const void *args,
+                             const cf_submit_opts *options);
 
 /** Run a task for each of `count` items, and wait for all: item i takes element i of each of the arrays (one for each
  *  argument) and writes its result to element i of `results` (NULL: not wanted).
@@ -122,7 +125,7 @@ CF_API cf_err cf_spawn_bytes(
  * Returns:   CF_OK when every item went well; else the first item's error in input order, CF_ERR_TIMEOUT for one that wasn't done.
  *            An item that fails doesn't stop the others; its element of `results` isn't written. */
 CF_API cf_err cf_map_bytes(cf_executor *executor, const cf_task_type *type, size_t count, void *results,
-    const void *const *arrays, const cf_map_opts *options);
+                           const void *const *arrays, const cf_map_opts *options);
 
 /** CF_OK, or why the executor couldn't start, or is broken. */
 CF_API cf_err cf_executor_error(const cf_executor *executor);
@@ -136,8 +139,8 @@ CF_API const char *cf_executor_message(const cf_executor *executor);
  * `report`: gets what was done, also after a timeout; NULL: not wanted.
  * Returns:  CF_OK: all tasks are settled, all workers gone; CF_ERR_TIMEOUT: report->left are left, call it again;
  *           CF_ERR_FORKED; CF_ERR_INVALID (no executor).  An executor that failed has nothing to shut down: CF_OK. */
-CF_API CF_NODISCARD cf_err cf_executor_shutdown(
-    cf_executor *executor, cf_shutdown_mode mode, cf_time deadline, cf_shutdown_report *report);
+CF_API CF_NODISCARD cf_err cf_executor_shutdown(cf_executor *executor, cf_shutdown_mode mode, cf_time deadline,
+                                                cf_shutdown_report *report);
 
 /** Shut down (draining, as long as it takes, unless it was shut down before) and free the executor.  Futures of it stay
  *  valid.  In a forked child: free the memory.  NULL: nothing. */
@@ -263,8 +266,8 @@ cf__failed_submit(const cf_executor *executor, cf_err error)
 /* ---- an executor that has failed ---- */
 
 CF_API cf_future *
-cf__failed_executor_submit(
-    cf_executor *executor, const cf_task_type *type, const void *args, const cf_submit_opts *options)
+cf__failed_executor_submit(cf_executor *executor, const cf_task_type *type, const void *args,
+                           const cf_submit_opts *options)
 {
     (void)type;
     (void)args;
@@ -273,8 +276,7 @@ cf__failed_executor_submit(
 }
 
 CF_API cf_err
-cf__failed_executor_shutdown(
-    cf_executor *executor, cf_shutdown_mode mode, cf_time deadline, cf_shutdown_report *report)
+cf__failed_executor_shutdown(cf_executor *executor, cf_shutdown_mode mode, cf_time deadline, cf_shutdown_report *report)
 {
     (void)executor;
     (void)mode;
@@ -295,8 +297,13 @@ cf__failed_executor_free(cf_executor *executor, bool forked)
 CF_API const cf_executor *
 cf__failed_executor_static(void)
 {
-    static const cf_executor_ops ops = {sizeof(cf_executor_ops), "failed executor", cf__failed_executor_submit,
-        cf__failed_executor_shutdown, cf__failed_executor_free, NULL, NULL};
+    static const cf_executor_ops ops = {sizeof(cf_executor_ops),
+                                        "failed executor",
+                                        cf__failed_executor_submit,
+                                        cf__failed_executor_shutdown,
+                                        cf__failed_executor_free,
+                                        NULL,
+                                        NULL};
     static const cf_executor executor = {&ops, NULL, 0, CF_ERR_NOMEM, "out of memory"};
     return &executor;
 }
@@ -347,7 +354,7 @@ cf_spawn_bytes(cf_executor *executor, const cf_task_type *type, const void *args
 
 CF_API cf_err
 cf_map_bytes(cf_executor *executor, const cf_task_type *type, size_t count, void *results, const void *const *arrays,
-    const cf_map_opts *options)
+             const cf_map_opts *options)
 {
     cf_map_opts ours;
     cf_submit_opts submit;
@@ -363,16 +370,16 @@ cf_map_bytes(cf_executor *executor, const cf_task_type *type, size_t count, void
     submit.deadline = ours.deadline;
     if (count == 0)
         return cf__executor_check(executor);
-    unsigned char *memory = CF__STATIC_CAST(
-        unsigned char *, cf__os_alloc(futures_size + type->args_size + type->args_align));
+    unsigned char *memory =
+        CF__STATIC_CAST(unsigned char *, cf__os_alloc(futures_size + type->args_size + type->args_align));
     if (memory == NULL) {
         for (size_t i = 0; ours.status != NULL && i < count; i++)
             ours.status[i] = CF_ERR_NOMEM;
         return CF_ERR_NOMEM;
     }
     cf_future **futures = CF__POINTER_CAST(cf_future **, memory);
-    void *args = CF__POINTER_CAST(
-        void *, CF__ROUND_UP(CF__POINTER_CAST(uintptr_t, memory + futures_size), type->args_align));
+    void *args =
+        CF__POINTER_CAST(void *, CF__ROUND_UP(CF__POINTER_CAST(uintptr_t, memory + futures_size), type->args_align));
 
     bool late = false; /* then nothing more is submitted */
     for (size_t done = 0; done < count; done++) {
@@ -388,7 +395,7 @@ cf_map_bytes(cf_executor *executor, const cf_task_type *type, size_t count, void
                 (void)cf_future_cancel(future);
             else if (error == CF_OK && results != NULL && type->result_size != 0)
                 memcpy(CF__STATIC_CAST(unsigned char *, results) + done * type->result_size, future->result,
-                    type->result_size);
+                       type->result_size);
             cf_future_release(future);
         }
         if (ours.status != NULL)

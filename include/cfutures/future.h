@@ -65,7 +65,8 @@ typedef struct cf__future_origin {
     void (*forget)(cf_future *future);
 } cf__future_origin;
 
-struct cf_future { /* private.  Fields: I immutable once shared, A atomic, S written by the settler before settling (F2) */
+struct
+    cf_future { /* private.  Fields: I immutable once shared, A atomic, S written by the settler before settling (F2) */
     uint32_t state;                  /* A: state and flags, see above */
     uint32_t references;             /* A: 0 marks a static one, never counted nor freed */
     const cf_task_type *type;        /* I: NULL for a promise */
@@ -92,8 +93,7 @@ struct cf_future { /* private.  Fields: I immutable once shared, A atomic, S wri
  *           has the task still queued, the call runs the task itself rather than wait for a worker.
  * Ordering: what the task did happens before this returns.
  * Returns:  CF_OK (done), or what became of the task: CF_ERR_FAILED (see cf_future_code, cf_future_message),
- *           CF_ERR_CANCELLED, CF_ERR_WORKER_LOST (see cf_future_signal), CF_ERR_BROKEN, CF_ERR_SHUTDOWN, CF_ERR_CORRUPT, or
- *           what submit failed with; or what became of the wait: CF_ERR_TIMEOUT (the task goes on and can be
+ *           CF_ERR_CANCELLED, CF_ERR_WORKER_LOST (see cf_future_signal), CF_ERR_BROKEN, or what submit failed with; or what became of the wait: CF_ERR_TIMEOUT (the task goes on and can be
  *           awaited again), CF_ERR_FORKED. */
 CF_API cf_err cf_future_wait(cf_future *future, cf_time deadline);
 
@@ -103,8 +103,8 @@ CF_API cf_err cf_future_wait(cf_future *future, cf_time deadline);
 CF_API CF_NODISCARD cf_err cf_future_get(cf_future *future, void *result, size_t size, cf_time deadline);
 
 /** As cf_future_get() for a task of `type`: CF_ERR_TYPE unless the future's task has a result of the same type. */
-CF_API CF_NODISCARD cf_err cf_future_result(
-    cf_future *future, const cf_task_type *type, void *result, cf_time deadline);
+CF_API CF_NODISCARD cf_err cf_future_result(cf_future *future, const cf_task_type *type, void *result,
+                                            cf_time deadline);
 
 /** The result in place: borrowed, valid as long as the caller's reference.  NULL unless the task is done and went well. */
 CF_API const void *cf_future_peek(cf_future *future);
@@ -217,8 +217,7 @@ cf__settled(uint32_t state)
 CF_API cf_future *
 cf__future_static(cf_err error)
 {
-#define CF__X(name, text)                                                                                              \
-    { CF__FAILED, 0, NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL, name, 0, 0, 0, 0 },
+#define CF__X(name, text) {CF__FAILED, 0, NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL, name, 0, 0, 0, 0},
     static const cf_future failed[] = {CF__ERRORS(CF__X)};
 #undef CF__X
     return CF__POINTER_CAST(cf_future *, CF__POINTER_CAST(uintptr_t, &failed[error]));
@@ -234,13 +233,13 @@ cf__future_is_static(const cf_future *future)
 /* The record of `process`, with room for `args_size` and `result_size` bytes behind it, aligned as said. */
 CF_API cf_future *
 cf__future_alloc(size_t record_size, size_t args_size, size_t args_align, size_t result_size, size_t result_align,
-    int32_t process)
+                 int32_t process)
 {
     size_t slack = args_align + result_align;
     if (args_size > SIZE_MAX / 4 || result_size > SIZE_MAX / 4)
         return NULL;
-    unsigned char *memory = CF__STATIC_CAST(
-        unsigned char *, cf__os_alloc(record_size + args_size + result_size + slack));
+    unsigned char *memory =
+        CF__STATIC_CAST(unsigned char *, cf__os_alloc(record_size + args_size + result_size + slack));
     if (memory == NULL)
         return NULL;
     cf_future *future = CF__POINTER_CAST(cf_future *, memory);
@@ -276,8 +275,8 @@ CF_API void
 cf__future_run_callbacks(cf_future *future)
 {
     /* release [F2]: a late adder that finds it closed sees the outcome; acquire: we see the nodes. */
-    cf__callback *stack = CF__STATIC_CAST(
-        cf__callback *, cf__exchange_acq_rel(&future->callbacks, cf__callbacks_closed()));
+    cf__callback *stack =
+        CF__STATIC_CAST(cf__callback *, cf__exchange_acq_rel(&future->callbacks, cf__callbacks_closed()));
     cf__callback *oldest = NULL;
     while (stack != NULL) {
         cf__callback *next = stack->next;
@@ -474,8 +473,8 @@ cf_future_result(cf_future *future, const cf_task_type *type, void *result, cf_t
 {
     const cf_task_type *own = future->type;
     /* By name and size: each file that names a task has its own copy of the description. */
-    if (own != NULL && own != type
-        && (own->result_size != type->result_size || strcmp(own->result_name, type->result_name) != 0))
+    if (own != NULL && own != type &&
+        (own->result_size != type->result_size || strcmp(own->result_name, type->result_name) != 0))
         return CF_ERR_TYPE;
     return cf_future_get(future, result, type->result_size, deadline);
 }
@@ -604,7 +603,7 @@ CF_API cf_future *
 cf__future_new_task(const cf_task_type *type, const void *args, const void *executor, int32_t process)
 {
     cf_future *future = cf__future_alloc(sizeof(cf_future), type->args_size, type->args_align, type->result_size,
-        type->result_align, process);
+                                         type->result_align, process);
     if (future == NULL)
         return NULL;
     future->type = type;

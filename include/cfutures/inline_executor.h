@@ -57,8 +57,13 @@ cf__inline_free(cf_executor *base, bool forked)
 CF_API cf_executor *
 cf_inline_executor(void)
 {
-    static const cf_executor_ops ops = {sizeof(cf_executor_ops), "inline executor", cf__inline_submit,
-        cf__inline_shutdown, cf__inline_free, NULL, NULL};
+    static const cf_executor_ops ops = {sizeof(cf_executor_ops),
+                                        "inline executor",
+                                        cf__inline_submit,
+                                        cf__inline_shutdown,
+                                        cf__inline_free,
+                                        NULL,
+                                        NULL};
     cf__inline_executor *executor = CF__STATIC_CAST(cf__inline_executor *, cf__os_alloc(sizeof *executor));
     if (executor == NULL)
         return cf_executor_new_failed(CF_ERR_NOMEM, "inline executor: out of memory");

@@ -108,66 +108,64 @@ CF_API size_t cf_queue_size(cf_queue *queue);
 /** Make a queue type for items of type T: CF_QUEUE(rate_queue, rate) defines the type rate_queue and, with checked
  *  item types, rate_queue_init(q, capacity), _destroy, _put, _put_until, _try_put, _get, _get_until, _try_get,
  *  _task_done, _join, _join_until, _close and _size.  At file scope, followed by a semicolon. */
-#define CF_QUEUE(Q, ...)                                                                           \
-    typedef struct Q {                                                                             \
-        cf_queue cf_untyped;                                                                       \
-    } Q;                                                                                           \
-    CF__UNUSED CF_NODISCARD static inline cf_err Q##_init(Q *cf_q, size_t cf_capacity)             \
-    {                                                                                              \
-        return cf_queue_init(&cf_q->cf_untyped, sizeof(__typeof__(__VA_ARGS__)), cf_capacity);     \
-    }                                                                                              \
-    CF__UNUSED static inline void Q##_destroy(Q *cf_q)                                             \
-    {                                                                                              \
-        cf_queue_destroy(&cf_q->cf_untyped);                                                       \
-    }                                                                                              \
-    CF__UNUSED static inline cf_err Q##_put(Q *cf_q, const __typeof__(__VA_ARGS__) *cf_item)       \
-    {                                                                                              \
-        return cf_queue_put(&cf_q->cf_untyped, cf_item);                                           \
-    }                                                                                              \
-    CF__UNUSED CF_NODISCARD static inline cf_err Q##_put_until(                                    \
-        Q *cf_q, const __typeof__(__VA_ARGS__) *cf_item, cf_time cf_deadline)                      \
-    {                                                                                              \
-        return cf_queue_put_until(&cf_q->cf_untyped, cf_item, cf_deadline);                        \
-    }                                                                                              \
-    CF__UNUSED CF_NODISCARD static inline cf_err Q##_try_put(                                      \
-        Q *cf_q, const __typeof__(__VA_ARGS__) *cf_item)                                           \
-    {                                                                                              \
-        return cf_queue_try_put(&cf_q->cf_untyped, cf_item);                                       \
-    }                                                                                              \
-    CF__UNUSED CF_NODISCARD static inline cf_err Q##_get(Q *cf_q, __typeof__(__VA_ARGS__) *cf_item)\
-    {                                                                                              \
-        return cf_queue_get(&cf_q->cf_untyped, cf_item);                                           \
-    }                                                                                              \
-    CF__UNUSED CF_NODISCARD static inline cf_err Q##_get_until(                                    \
-        Q *cf_q, __typeof__(__VA_ARGS__) *cf_item, cf_time cf_deadline)                            \
-    {                                                                                              \
-        return cf_queue_get_until(&cf_q->cf_untyped, cf_item, cf_deadline);                        \
-    }                                                                                              \
-    CF__UNUSED CF_NODISCARD static inline cf_err Q##_try_get(                                      \
-        Q *cf_q, __typeof__(__VA_ARGS__) *cf_item)                                                 \
-    {                                                                                              \
-        return cf_queue_try_get(&cf_q->cf_untyped, cf_item);                                       \
-    }                                                                                              \
-    CF__UNUSED static inline cf_err Q##_task_done(Q *cf_q)                                         \
-    {                                                                                              \
-        return cf_queue_task_done(&cf_q->cf_untyped);                                              \
-    }                                                                                              \
-    CF__UNUSED static inline void Q##_join(Q *cf_q)                                                \
-    {                                                                                              \
-        cf_queue_join(&cf_q->cf_untyped);                                                          \
-    }                                                                                              \
-    CF__UNUSED CF_NODISCARD static inline cf_err Q##_join_until(Q *cf_q, cf_time cf_deadline)      \
-    {                                                                                              \
-        return cf_queue_join_until(&cf_q->cf_untyped, cf_deadline);                                \
-    }                                                                                              \
-    CF__UNUSED static inline void Q##_close(Q *cf_q)                                               \
-    {                                                                                              \
-        cf_queue_close(&cf_q->cf_untyped);                                                         \
-    }                                                                                              \
-    CF__UNUSED static inline size_t Q##_size(Q *cf_q)                                              \
-    {                                                                                              \
-        return cf_queue_size(&cf_q->cf_untyped);                                                   \
-    }                                                                                              \
+#define CF_QUEUE(Q, ...)                                                                                               \
+    typedef struct Q {                                                                                                 \
+        cf_queue cf_untyped;                                                                                           \
+    } Q;                                                                                                               \
+    CF__UNUSED CF_NODISCARD static inline cf_err Q##_init(Q *cf_q, size_t cf_capacity)                                 \
+    {                                                                                                                  \
+        return cf_queue_init(&cf_q->cf_untyped, sizeof(__typeof__(__VA_ARGS__)), cf_capacity);                         \
+    }                                                                                                                  \
+    CF__UNUSED static inline void Q##_destroy(Q *cf_q)                                                                 \
+    {                                                                                                                  \
+        cf_queue_destroy(&cf_q->cf_untyped);                                                                           \
+    }                                                                                                                  \
+    CF__UNUSED static inline cf_err Q##_put(Q *cf_q, const __typeof__(__VA_ARGS__) *cf_item)                           \
+    {                                                                                                                  \
+        return cf_queue_put(&cf_q->cf_untyped, cf_item);                                                               \
+    }                                                                                                                  \
+    CF__UNUSED CF_NODISCARD static inline cf_err Q##_put_until(Q *cf_q, const __typeof__(__VA_ARGS__) *cf_item,        \
+                                                               cf_time cf_deadline)                                    \
+    {                                                                                                                  \
+        return cf_queue_put_until(&cf_q->cf_untyped, cf_item, cf_deadline);                                            \
+    }                                                                                                                  \
+    CF__UNUSED CF_NODISCARD static inline cf_err Q##_try_put(Q *cf_q, const __typeof__(__VA_ARGS__) *cf_item)          \
+    {                                                                                                                  \
+        return cf_queue_try_put(&cf_q->cf_untyped, cf_item);                                                           \
+    }                                                                                                                  \
+    CF__UNUSED CF_NODISCARD static inline cf_err Q##_get(Q *cf_q, __typeof__(__VA_ARGS__) *cf_item)                    \
+    {                                                                                                                  \
+        return cf_queue_get(&cf_q->cf_untyped, cf_item);                                                               \
+    }                                                                                                                  \
+    CF__UNUSED CF_NODISCARD static inline cf_err Q##_get_until(Q *cf_q, __typeof__(__VA_ARGS__) *cf_item,              \
+                                                               cf_time cf_deadline)                                    \
+    {                                                                                                                  \
+        return cf_queue_get_until(&cf_q->cf_untyped, cf_item, cf_deadline);                                            \
+    }                                                                                                                  \
+    CF__UNUSED CF_NODISCARD static inline cf_err Q##_try_get(Q *cf_q, __typeof__(__VA_ARGS__) *cf_item)                \
+    {                                                                                                                  \
+        return cf_queue_try_get(&cf_q->cf_untyped, cf_item);                                                           \
+    }                                                                                                                  \
+    CF__UNUSED static inline cf_err Q##_task_done(Q *cf_q)                                                             \
+    {                                                                                                                  \
+        return cf_queue_task_done(&cf_q->cf_untyped);                                                                  \
+    }                                                                                                                  \
+    CF__UNUSED static inline void Q##_join(Q *cf_q)                                                                    \
+    {                                                                                                                  \
+        cf_queue_join(&cf_q->cf_untyped);                                                                              \
+    }                                                                                                                  \
+    CF__UNUSED CF_NODISCARD static inline cf_err Q##_join_until(Q *cf_q, cf_time cf_deadline)                          \
+    {                                                                                                                  \
+        return cf_queue_join_until(&cf_q->cf_untyped, cf_deadline);                                                    \
+    }                                                                                                                  \
+    CF__UNUSED static inline void Q##_close(Q *cf_q)                                                                   \
+    {                                                                                                                  \
+        cf_queue_close(&cf_q->cf_untyped);                                                                             \
+    }                                                                                                                  \
+    CF__UNUSED static inline size_t Q##_size(Q *cf_q)                                                                  \
+    {                                                                                                                  \
+        return cf_queue_size(&cf_q->cf_untyped);                                                                       \
+    }                                                                                                                  \
     struct Q
 
 /* ---- implementation ---- */

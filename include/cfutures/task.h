@@ -81,13 +81,17 @@ CF_API bool cf_cancelled(void);
 /* C lets a wrong pointer type pass with a warning, and too few arguments shift the options: so assert both. */
 #define CF__COUNT(fn, ...) CF__COUNT_(fn, CF__ARITY(__VA_ARGS__))
 #define CF__COUNT_(fn, n)                                                                                              \
-    ((void)sizeof(struct { _Static_assert(fn##_CF_TASK == (n), #fn " takes another number of arguments"); char c; }))
+    ((void)sizeof(struct {                                                                                             \
+        _Static_assert(fn##_CF_TASK == (n), #fn " takes another number of arguments");                                 \
+        char c;                                                                                                        \
+    }))
 #define CF__RESULT(future, fn, result, deadline)                                                                       \
     ((void)sizeof(struct {                                                                                             \
-        _Static_assert(__builtin_types_compatible_p(fn##_CF_TASK_result_type, __typeof__(*(result))),                  \
-            "cf_result: " #fn " returns another type");                                                                \
-        char c;                                                                                                        \
-    }), fn##_CF_TASK_result(future, result, deadline))
+         _Static_assert(__builtin_types_compatible_p(fn##_CF_TASK_result_type, __typeof__(*(result))),                 \
+                        "cf_result: " #fn " returns another type");                                                    \
+         char c;                                                                                                       \
+     }),                                                                                                               \
+     fn##_CF_TASK_result(future, result, deadline))
 #endif
 
 /** Make fn(A1, ...) returning R a task. */
@@ -218,9 +222,13 @@ CF_API bool cf_cancelled(void);
 /* In C++ a struct of a local kind is in an anonymous namespace, so that two files may have a task of one name; and an overloaded
  * function is picked by its types.  In C, CF_TASK asserts that these are the function's types. */
 #ifdef __cplusplus
-#define CF__LOCAL(...) namespace { __VA_ARGS__ }
+#define CF__LOCAL(...)                                                                                                 \
+    namespace {                                                                                                        \
+    __VA_ARGS__                                                                                                        \
+    }
 #define CF__CHECK_COPY(T, fn)                                                                                          \
-    static_assert(__is_trivially_copyable(T), "CF_TASK: " #fn " has an argument or result that can't be copied as bytes")
+    static_assert(__is_trivially_copyable(T),                                                                          \
+                  "CF_TASK: " #fn " has an argument or result that can't be copied as bytes")
 #define CF__CHECK_TYPES(R, fn, ...) static_assert(true, "")
 #define CF__FUNCTION(R, fn, ...) static_cast<__typeof__(R) (*)(__VA_ARGS__)>(fn)
 #else
@@ -228,14 +236,14 @@ CF_API bool cf_cancelled(void);
 #define CF__CHECK_COPY(T, fn) _Static_assert(1, "")
 #define CF__CHECK_TYPES(R, fn, ...)                                                                                    \
     _Static_assert(__builtin_types_compatible_p(__typeof__(fn), __typeof__(R)(__VA_ARGS__)),                           \
-        "CF_TASK: these are not the types of " #fn)
+                   "CF_TASK: these are not the types of " #fn)
 #define CF__FUNCTION(R, fn, ...) fn
 #endif
 
 /* Before the thunk: how many arguments, their struct, and the checks. */
 #define CF__TASK_HEAD(n, R, fn, L)                                                                                     \
     enum { fn##_CF_TASK = n };                                                                                         \
-    CF__LOCAL(struct fn##_CF_TASK_args { CF__APPLY(CF__FIELDS_##n, L) };)                                              \
+    CF__LOCAL(struct fn##_CF_TASK_args{CF__APPLY(CF__FIELDS_##n, L)};)                                                 \
     CF__CHECK_COPY(struct fn##_CF_TASK_args, fn);                                                                      \
     CF__CHECK_TYPES(R, fn, CF__APPLY(CF__TYPES_##n, L));
 
@@ -263,8 +271,16 @@ CF_API bool cf_cancelled(void);
     }                                                                                                                  \
     CF__UNUSED static inline const cf_task_type *fn##_CF_TASK_type(void)                                               \
     {                                                                                                                  \
-        static const cf_task_type cf_t = {#fn, result_name, fn##_CF_TASK_run, fn##_CF_TASK_pack,                       \
-            sizeof(struct fn##_CF_TASK_args), CF__ALIGNOF(struct fn##_CF_TASK_args), result_size, result_align, n,     \
+        static const cf_task_type cf_t = {                                                                             \
+            #fn,                                                                                                       \
+            result_name,                                                                                               \
+            fn##_CF_TASK_run,                                                                                          \
+            fn##_CF_TASK_pack,                                                                                         \
+            sizeof(struct fn##_CF_TASK_args),                                                                          \
+            CF__ALIGNOF(struct fn##_CF_TASK_args),                                                                     \
+            result_size,                                                                                               \
+            result_align,                                                                                              \
+            n,                                                                                                         \
             CF__STATIC_CAST(uint32_t, (CF__APPLY(CF__POINTERS_##n, L)) | (result_pointer))};                           \
         return &cf_t;                                                                                                  \
     }                                                                                                                  \
@@ -274,8 +290,8 @@ CF_API bool cf_cancelled(void);
         const struct fn##_CF_TASK_args cf_args = {CF__VALUES_##n};                                                     \
         return cf_submit_bytes(cf_e, fn##_CF_TASK_type(), &cf_args, CF__OPTIONS_ADDRESS(cf_o));                        \
     }                                                                                                                  \
-    CF__UNUSED static inline cf_err fn##_CF_TASK_spawn(                                                                \
-        cf_executor *cf_e, CF__APPLY(CF__PARAMETERS_##n, L) CF__OPTIONS(cf_submit_opts) cf_o)                          \
+    CF__UNUSED static inline cf_err fn##_CF_TASK_spawn(cf_executor *cf_e, CF__APPLY(CF__PARAMETERS_##n, L)             \
+                                                                              CF__OPTIONS(cf_submit_opts) cf_o)        \
     {                                                                                                                  \
         const struct fn##_CF_TASK_args cf_args = {CF__VALUES_##n};                                                     \
         return cf_spawn_bytes(cf_e, fn##_CF_TASK_type(), &cf_args, CF__OPTIONS_ADDRESS(cf_o));                         \
@@ -285,17 +301,17 @@ CF_API bool cf_cancelled(void);
     CF__TASK_HEAD(n, R, fn, L)                                                                                         \
     CF__CHECK_COPY(__typeof__(R), fn);                                                                                 \
     CF__TASK_RUN(n, fn,                                                                                                \
-        *CF__STATIC_CAST(__typeof__(R) *, cf_out)                                                                      \
-        = CF__FUNCTION(R, fn, CF__APPLY(CF__TYPES_##n, L))(CF__PASS_##n))                                              \
+                 *CF__STATIC_CAST(__typeof__(R) *, cf_out) =                                                           \
+                     CF__FUNCTION(R, fn, CF__APPLY(CF__TYPES_##n, L))(CF__PASS_##n))                                   \
     typedef __typeof__(R) fn##_CF_TASK_result_type CF__UNUSED;                                                         \
     CF__TASK_TAIL(n, fn, L, #R, sizeof(__typeof__(R)), CF__ALIGNOF(__typeof__(R)), CF__IS_POINTER(R))                  \
-    CF__UNUSED CF_NODISCARD static inline cf_err fn##_CF_TASK_result(                                                  \
-        cf_future *cf_f, __typeof__(R) *cf_out, cf_time cf_deadline)                                                   \
+    CF__UNUSED CF_NODISCARD static inline cf_err fn##_CF_TASK_result(cf_future *cf_f, __typeof__(R) *cf_out,           \
+                                                                     cf_time cf_deadline)                              \
     {                                                                                                                  \
         return cf_future_result(cf_f, fn##_CF_TASK_type(), cf_out, cf_deadline);                                       \
     }                                                                                                                  \
     CF__UNUSED static inline cf_err fn##_CF_TASK_map(cf_executor *cf_e, size_t cf_count, __typeof__(R) *cf_out,        \
-        CF__APPLY(CF__ARRAYS_##n, L) CF__OPTIONS(cf_map_opts) cf_o)                                                    \
+                                                     CF__APPLY(CF__ARRAYS_##n, L) CF__OPTIONS(cf_map_opts) cf_o)       \
     {                                                                                                                  \
         const void *const cf_arrays[] = {CF__ADDRESSES_##n};                                                           \
         return cf_map_bytes(cf_e, fn##_CF_TASK_type(), cf_count, cf_out, cf_arrays, CF__OPTIONS_ADDRESS(cf_o));        \
@@ -307,7 +323,7 @@ CF_API bool cf_cancelled(void);
     CF__TASK_RUN(n, fn, CF__FUNCTION(void, fn, CF__APPLY(CF__TYPES_##n, L))(CF__PASS_##n))                             \
     CF__TASK_TAIL(n, fn, L, "void", 0, 1, 0u)                                                                          \
     CF__UNUSED static inline cf_err fn##_CF_TASK_map(cf_executor *cf_e, size_t cf_count,                               \
-        CF__APPLY(CF__ARRAYS_##n, L) CF__OPTIONS(cf_map_opts) cf_o)                                                    \
+                                                     CF__APPLY(CF__ARRAYS_##n, L) CF__OPTIONS(cf_map_opts) cf_o)       \
     {                                                                                                                  \
         const void *const cf_arrays[] = {CF__ADDRESSES_##n};                                                           \
         return cf_map_bytes(cf_e, fn##_CF_TASK_type(), cf_count, NULL, cf_arrays, CF__OPTIONS_ADDRESS(cf_o));          \
@@ -334,8 +350,8 @@ cf_cancelled(void)
 {
     cf__task_context *context = cf__task_current();
     /* relaxed: a request; nothing is published with it. */
-    return context != NULL && context->cancel_word != NULL
-        && (cf__load_relaxed(context->cancel_word) & context->cancel_bit) != 0;
+    return context != NULL && context->cancel_word != NULL &&
+           (cf__load_relaxed(context->cancel_word) & context->cancel_bit) != 0;
 }
 
 #endif

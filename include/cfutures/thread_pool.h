@@ -43,8 +43,7 @@ cf_thread_pool(const cf_pool_opts &options = cf_pool_opts())
     return cf_thread_pool_with(&options);
 }
 #else
-#define cf_thread_pool(...)                                                                                            \
-    cf_thread_pool_with(&(cf_pool_opts){.struct_size = sizeof(cf_pool_opts), __VA_ARGS__})
+#define cf_thread_pool(...) cf_thread_pool_with(&(cf_pool_opts){.struct_size = sizeof(cf_pool_opts), __VA_ARGS__})
 #endif
 
 /* ---- implementation ---- */
@@ -63,16 +62,16 @@ typedef struct cf__thread_pool { /* fields: I immutable, M under mutex */
     cf_pool_opts options; /* I: resolved */
     char name[11];        /* I: prefix of the threads' names */
     cf__mutex mutex;
-    cf__event work;              /* M: idle workers */
-    cf__event room;              /* M: submitters, while pending == max_pending */
-    cf__event quiet;             /* M: those that shut down */
-    cf_future *first, *last;     /* M: the list; each entry holds one reference */
-    size_t queued, pending;      /* M: (T1) */
-    size_t finished;             /* M: tasks run, ever */
-    cf__thread_worker *workers;  /* I: max_workers of them; `started` are in use */
-    unsigned started, living;    /* M: threads started ever, and not yet at their end */
-    bool closed, quit;           /* M: (T3) */
-    bool joining, joined;        /* M: somebody joins the threads; has joined them */
+    cf__event work;             /* M: idle workers */
+    cf__event room;             /* M: submitters, while pending == max_pending */
+    cf__event quiet;            /* M: those that shut down */
+    cf_future *first, *last;    /* M: the list; each entry holds one reference */
+    size_t queued, pending;     /* M: (T1) */
+    size_t finished;            /* M: tasks run, ever */
+    cf__thread_worker *workers; /* I: max_workers of them; `started` are in use */
+    unsigned started, living;   /* M: threads started ever, and not yet at their end */
+    bool closed, quit;          /* M: (T3) */
+    bool joining, joined;       /* M: somebody joins the threads; has joined them */
 } cf__thread_pool;
 
 /* Takes the whole list; the mutex is held. */
@@ -314,15 +313,20 @@ cf__thread_pool_resolve(cf_pool_opts *ours, const cf_pool_opts *theirs)
 CF_API cf_executor *
 cf_thread_pool_with(const cf_pool_opts *options)
 {
-    static const cf_executor_ops ops = {sizeof(cf_executor_ops), "thread pool", cf__thread_pool_submit,
-        cf__thread_pool_shutdown, cf__thread_pool_free, NULL, NULL};
+    static const cf_executor_ops ops = {sizeof(cf_executor_ops),
+                                        "thread pool",
+                                        cf__thread_pool_submit,
+                                        cf__thread_pool_shutdown,
+                                        cf__thread_pool_free,
+                                        NULL,
+                                        NULL};
     cf__thread_pool *pool = CF__STATIC_CAST(cf__thread_pool *, cf__os_alloc(sizeof *pool));
     if (pool == NULL)
         return cf_executor_new_failed(CF_ERR_NOMEM, "thread pool: out of memory");
     memset(CF__STATIC_CAST(void *, pool), 0, sizeof *pool);
     cf__thread_pool_resolve(&pool->options, options);
-    pool->workers = CF__STATIC_CAST(
-        cf__thread_worker *, cf__os_alloc(pool->options.max_workers * sizeof *pool->workers));
+    pool->workers =
+        CF__STATIC_CAST(cf__thread_worker *, cf__os_alloc(pool->options.max_workers * sizeof *pool->workers));
     if (pool->workers == NULL) {
         cf__os_free(pool);
         return cf_executor_new_failed(CF_ERR_NOMEM, "thread pool: out of memory");

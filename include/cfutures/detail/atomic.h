@@ -30,13 +30,13 @@
 #define cf__exchange_acq_rel(p, value) __atomic_exchange_n((p), (value), __ATOMIC_ACQ_REL)
 #define cf__exchange_seq_cst(p, value) __atomic_exchange_n((p), (value), __ATOMIC_SEQ_CST)
 
-#define cf__cas_relaxed(p, expected, value)                                                        \
+#define cf__cas_relaxed(p, expected, value)                                                                            \
     __atomic_compare_exchange_n((p), (expected), (value), false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)
-#define cf__cas_acquire(p, expected, value)                                                        \
+#define cf__cas_acquire(p, expected, value)                                                                            \
     __atomic_compare_exchange_n((p), (expected), (value), false, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)
-#define cf__cas_acq_rel(p, expected, value)                                                        \
+#define cf__cas_acq_rel(p, expected, value)                                                                            \
     __atomic_compare_exchange_n((p), (expected), (value), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
-#define cf__cas_seq_cst(p, expected, value)                                                        \
+#define cf__cas_seq_cst(p, expected, value)                                                                            \
     __atomic_compare_exchange_n((p), (expected), (value), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
 
 #define cf__fetch_add_relaxed(p, value) __atomic_fetch_add((p), (value), __ATOMIC_RELAXED)

@@ -36,7 +36,8 @@
 #error "cfutures needs a 64-bit target: its shared words are 64 bits wide"
 #endif
 #if !defined(MAP_ANONYMOUS)
-#error "cfutures: -std=c11 hides what it needs: compile with -std=gnu11, or add -D_DEFAULT_SOURCE before the first #include"
+#error                                                                                                                 \
+    "cfutures: -std=c11 hides what it needs: compile with -std=gnu11, or add -D_DEFAULT_SOURCE before the first #include"
 #endif
 
 #ifdef __cplusplus

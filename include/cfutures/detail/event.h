@@ -32,7 +32,7 @@ typedef struct cf__sleeper {
     uint32_t woken;                      /* A: 1 when taken off the line to be woken; written under M */
 } cf__sleeper;
 
-typedef struct cf__event { /* fields: M under the owner's mutex */
+typedef struct cf__event {     /* fields: M under the owner's mutex */
     cf__sleeper *first, *last; /* M: first come, first woken */
 } cf__event;
 

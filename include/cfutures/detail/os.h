@@ -77,24 +77,23 @@ cf__os_map_shared(size_t size)
     return p;
 }
 
+/* Zeroed memory of this process's own, which costs nothing until it's touched; NULL when there is none. */
+CF_API void *
+cf__os_map_private(size_t size)
+{
+    if (CF__FAULT("map_private"))
+        return NULL;
+    int keep = errno;
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    errno = keep;
+    return p == MAP_FAILED ? NULL : p;
+}
+
 CF_API void
 cf__os_unmap(void *p, size_t size)
 {
     int keep = errno;
     (void)munmap(p, size);
-    errno = keep;
-}
-
-/* Gives the pages wholly inside [p, p + size) of shared memory back to the system; they read as zero
- * afterwards.  MADV_DONTNEED would only drop our own mapping of them. */
-CF_API void
-cf__os_discard_shared(void *p, size_t size)
-{
-    int keep = errno;
-    uintptr_t first = CF__ROUND_UP(CF__POINTER_CAST(uintptr_t, p), 4096u);
-    uintptr_t end = (CF__POINTER_CAST(uintptr_t, p) + size) / 4096u * 4096u;
-    if (end > first)
-        (void)madvise(CF__POINTER_CAST(void *, first), end - first, MADV_REMOVE);
     errno = keep;
 }
 
@@ -167,7 +166,7 @@ cf__os_futex_wait(const uint32_t *word, uint32_t expected, int64_t deadline, cf_
     int keep = errno;
     struct timespec t = cf__os_timespec(deadline);
     long r = syscall(SYS_futex, word, 9 /* FUTEX_WAIT_BITSET: its time-out is absolute */ | scope, expected,
-        deadline == INT64_MAX ? NULL : &t, NULL, 0xffffffffu);
+                     deadline == INT64_MAX ? NULL : &t, NULL, 0xffffffffu);
     bool in_time = r == 0 || errno != ETIMEDOUT;
     errno = keep;
     return in_time;
@@ -177,7 +176,7 @@ cf__os_futex_wait(const uint32_t *word, uint32_t expected, int64_t deadline, cf_
  * passed.  *supported becomes false where the kernel can't (before 5.16); then nothing was waited for. */
 CF_API bool
 cf__os_futex_wait_two(const uint32_t *word, uint32_t expected, const uint32_t *word2, uint32_t expected2,
-    int64_t deadline, bool *supported)
+                      int64_t deadline, bool *supported)
 {
     struct cf__futex_waitv { /* struct futex_waitv of <linux/futex.h>, which older headers lack */
         uint64_t value, address;
@@ -192,9 +191,11 @@ cf__os_futex_wait_two(const uint32_t *word, uint32_t expected, const uint32_t *w
     words[1].value = expected2;
     words[1].address = CF__POINTER_CAST(uintptr_t, word2);
     words[1].flags = 2;
-    long r = CF__FAULT("futex_waitv") ? -1 : syscall(449 /* SYS_futex_waitv */, words, 2, 0,
-                                                 deadline == INT64_MAX ? NULL : &t, CLOCK_MONOTONIC);
-    int error = CF__FAULT("futex_waitv") ? ENOSYS : errno;
+    int fault = CF__FAULT("futex_waitv");
+    long r = fault
+                 ? -1
+                 : syscall(449 /* SYS_futex_waitv */, words, 2, 0, deadline == INT64_MAX ? NULL : &t, CLOCK_MONOTONIC);
+    int error = fault ? fault : errno;
     errno = keep;
     *supported = !(r < 0 && (error == ENOSYS || error == EPERM || error == EINVAL));
     return !(r < 0 && error == ETIMEDOUT);

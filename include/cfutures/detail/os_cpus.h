@@ -132,8 +132,8 @@ cf__os_quota(const char *root)
         /* id parent device ROOT MOUNT options [tags] - TYPE source SUPER-OPTIONS */
         char mount_root[1024], mount[1024], type[64], options[1024];
         const char *dash = strstr(line, " - ");
-        if (dash == NULL || sscanf(line, "%*s %*s %*s %1023s %1023s", mount_root, mount) != 2
-            || sscanf(dash, " - %63s %*s %1023s", type, options) != 2)
+        if (dash == NULL || sscanf(line, "%*s %*s %*s %1023s %1023s", mount_root, mount) != 2 ||
+            sscanf(dash, " - %63s %*s %1023s", type, options) != 2)
             continue;
         bool version2 = strcmp(type, "cgroup2") == 0;
         if (!version2 && (strcmp(type, "cgroup") != 0 || !cf__os_list_has(options, "cpu")))

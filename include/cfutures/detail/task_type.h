@@ -19,11 +19,11 @@
 
 /** A task's context while it runs; private. */
 typedef struct cf__task_context {
-    const void *executor;        /* I: whose worker runs the task: identity only, never dereferenced; or NULL */
-    const uint32_t *cancel_word; /* A: where cf_cancelled() looks, NULL: nobody can ask; in the future or the slot */
-    uint32_t cancel_bit;         /* I: the bit of it that says "please stop" */
-    int code;                    /* W: as given to cf_fail() */
-    bool failed;                 /* W: cf_fail() was called */
+    const void *executor;           /* I: whose worker runs the task: identity only, never dereferenced; or NULL */
+    const uint32_t *cancel_word;    /* A: where cf_cancelled() looks, NULL: nobody can ask; in the future or the slot */
+    uint32_t cancel_bit;            /* I: the bit of it that says "please stop" */
+    int code;                       /* W: as given to cf_fail() */
+    bool failed;                    /* W: cf_fail() was called */
     char message[CF__MESSAGE_SIZE]; /* W: as given to cf_fail() */
 } cf__task_context;
 
@@ -53,8 +53,7 @@ cf__task_current(void)
 }
 
 CF_API void
-cf__task_context_init(
-    cf__task_context *context, const void *executor, const uint32_t *cancel_word, uint32_t cancel_bit)
+cf__task_context_init(cf__task_context *context, const void *executor, const uint32_t *cancel_word, uint32_t cancel_bit)
 {
     context->executor = executor;
     context->cancel_word = cancel_word;

@@ -1,0 +1,382 @@
+/* cfutures/detail/arena.h - what parent, template and workers of a process pool share, and the rules by which any of them may die.
+ * SPDX-License-Identifier: MIT
+ * LAYER 3.  Includes: slot.h.  Included by: worker.h, template.h, process_pool.h.
+ *
+ * WHO IS WHO  The *parent* is the user's process.  It makes one single-threaded *template*, which forks the *workers*, reaps and
+ *   replaces them.  All map the arena at one address.
+ *
+ * HOW A TASK TRAVELS
+ *   1 parent    fills a slot (slot.h), pushes its number into its hint ring, wakes an idle worker if none is on its way
+ *   2 worker    takes a hint, claims the slot by one CAS, runs the task, publishes by one CAS
+ *   3 worker    wakes who waits for that slot, directly; marks it for the parent's collector if asked to
+ *   4 parent    collects: copies the outcome out, and frees the slot
+ *   Slots are the truth; everything else here is a hint that may be stale, missing for a while, or there twice.
+ *
+ * RINGS  One producer each: the parent (behind a private mutex) and the template (to push again what a dead worker had taken).  A consumer
+ *   takes a hint by one CAS of the head and writes nothing after it, so it can die anywhere.
+ * INTENT  Before that CAS a worker writes the slot's number into its own record and leaves it there until the wakes it owes are done.
+ *   So after a death the template looks at one slot, in constant time (cf__arena_reap):
+ *       PENDING           the hint went down with it -> push the hint again
+ *       RUNNING, and his  the task is lost           -> LOST, wake, mark
+ *       settled, and his  published, perhaps not told -> wake again, mark again
+ * IDLE WORKERS  Each has a bit in `idle` and a word of its own to sleep on.  A waker takes the bit, then wakes.  `waking` holds the
+ *   number of a worker that has been woken and hasn't looked yet: until then nobody wakes another; it passes the wake on when it
+ *   finds more work than its own (64 workers on 2 CPUs: 3 to 9 us per task without, 0.03 to 0.2 us with).  Only a wake that the kernel
+ *   confirms counts.  After any death `waking` is cleared and everybody idle is woken, for the dead one may have owed a wake.
+ *
+ * INVARIANTS
+ *   A1  A slot that is PENDING has a hint in a ring, or is the intent of a worker that hasn't claimed it yet, or of a dead one not yet reaped.
+ *   A2  Nobody holds a lock, or anything else that must be given back, when it dies; except the hint, the claim and the owed wakes that
+ *       its intent names.
+ *   A3  A worker number is used again only after its predecessor has been reaped.
+ * ORDERING
+ *   [A1] hint -> consumer          push's exchange of tail / load-acquire of tail
+ *   [A2] new work -> sleeping worker (Dekker: each writes one word and reads the other's; all seq_cst, so one comes first)
+ *          push: exchange tail,     then load waking and idle
+ *          park: set idle bit, clear waking,   then load the tails.   The bit first: the pusher sees it and wakes us.  The tail first: we
+ *          see the work.  With less than seq_cst both may miss, and the work sleeps beside an idle worker.
+ *   [A3] room -> sleeping submitter (the same)   settle: CAS the word, then load pressure;   wait: set pressure, then look at the slots
+ *   [A4] mark -> sleeping collector (the same)   mark: set the bit, then load collector;   sleep: set collector, then look at the bits
+ *   [A5] wake -> woken worker      store-release of park / load-acquire of park
+ * STOPPED IS NOT DEAD  A worker that was stopped (SIGSTOP) with a hint, or with a wake to pass on, is nobody's to reap.  So waiters in the parent
+ *   sleep in slices and push the hint of a slot that is still PENDING again (process_pool.h).
+ * REJECTED  A shared ring whose consumers write a cell after the CAS: a consumer killed in between blocks it for ever.  Locks, robust ones
+ *   too: two C libraries got those wrong for years.  Waking per item: ten times slower. */
+#ifndef CFUTURES_DETAIL_ARENA_H
+#define CFUTURES_DETAIL_ARENA_H
+
+#include "slot.h"
+
+#define CF__MAX_WORKERS 1024 /* fits the owner's 12 bits; numbers start at 1, 0 is nobody */
+#define CF__IDLE_WORDS (CF__MAX_WORKERS / 64)
+
+#define CF__ARENA_RUNS 0u   /* values of arena->stop */
+#define CF__ARENA_DRAINS 1u /* workers end when they find no work */
+#define CF__ARENA_KILLS 2u  /* the template kills them */
+
+typedef struct cf__ring { /* of hints: a slot's number; fields: A atomic */
+    uint64_t head;        /* A: next to take; any consumer, by CAS */
+    unsigned char pad1[CF__CACHE_LINE - 8];
+    uint64_t tail; /* A: next to fill; the producer */
+    unsigned char pad2[CF__CACHE_LINE - 8];
+} cf__ring;
+
+typedef struct cf__worker_record { /* of worker number index + 1; fields: A atomic, T by the template */
+    uint32_t intent;  /* A: the slot it is about to claim, or runs, + 1; 0: none.  Worker; the reaper clears it */
+    uint32_t park;    /* A: 0: sleep here; 1: don't.  Worker, wakers */
+    uint32_t started; /* A: on_start went well; worker, read by the template */
+    int32_t process;  /* A: process id; the template */
+    char message[CF__MESSAGE_SIZE]; /* why on_start failed; the worker, read by the template once it's dead */
+    unsigned char pad[CF__CACHE_LINE - (16 + CF__MESSAGE_SIZE) % CF__CACHE_LINE];
+} cf__worker_record;
+
+typedef struct cf__arena {         /* in shared memory; fields: A atomic */
+    uint64_t idle[CF__IDLE_WORDS]; /* A: bit i: worker i + 1 sleeps, or is about to */
+    uint32_t waking;               /* A: a woken worker's number until it has looked; 0: none */
+    uint32_t stop;                 /* A: CF__ARENA_RUNS ... */
+    unsigned char pad1[CF__CACHE_LINE - 8];
+    uint32_t pressure;  /* A: 1: somebody in the parent waits for any slot to settle */
+    uint32_t collector; /* A: 1: the parent's collector thread sleeps here */
+    unsigned char pad2[CF__CACHE_LINE - 8];
+    uint32_t life;                 /* A: the template's thread id while it lives; the kernel marks it when it dies */
+    uint32_t ready;                /* A: 0: starting; 1: there is a worker; the parent waits for it */
+    int32_t template_process;      /* written by the helper that forks it */
+    int32_t template_error;        /* likewise; later why the template gave up: an errno, or 0 */
+    char broken[CF__MESSAGE_SIZE]; /* why the template gave up; empty: it didn't */
+    unsigned char pad3[CF__CACHE_LINE - (16 + CF__MESSAGE_SIZE) % CF__CACHE_LINE];
+    cf__ring parent_ring, template_ring;
+} cf__arena;
+
+/* How one process reaches into the arena: addresses and bounds in its private memory, so that what a worker writes into the arena can't
+ * lead anybody out of it. */
+typedef struct cf__arena_view {
+    cf__arena *arena;
+    cf__worker_record *workers;
+    uint64_t *completed;                     /* A: bit i: slot i was marked for the collector */
+    uint64_t *parent_hints, *template_hints; /* the rings' cells */
+    cf__slot *slots;
+    uint32_t worker_count, slot_count;
+    uint64_t ring_mask; /* cells in a ring - 1: at least twice the slots, a power of two */
+} cf__arena_view;
+
+CF_API uint64_t
+cf__arena_ring_size(uint32_t slot_count)
+{
+    uint64_t size = 2;
+    while (size < 2 * CF__STATIC_CAST(uint64_t, slot_count))
+        size *= 2;
+    return size;
+}
+
+/* Lays the arena out at `memory`, if that isn't NULL; returns how many bytes it takes.  The memory is zero. */
+CF_API size_t
+cf__arena_layout(cf__arena_view *view, void *memory, uint32_t worker_count, uint32_t slot_count)
+{
+    uintptr_t base = CF__POINTER_CAST(uintptr_t, memory), at = base;
+    uint64_t ring_size = cf__arena_ring_size(slot_count);
+    view->worker_count = worker_count;
+    view->slot_count = slot_count;
+    view->ring_mask = ring_size - 1;
+    view->arena = CF__POINTER_CAST(cf__arena *, at);
+    at += CF__ROUND_UP(sizeof(cf__arena), CF__CACHE_LINE);
+    view->workers = CF__POINTER_CAST(cf__worker_record *, at);
+    at += worker_count * sizeof(cf__worker_record);
+    view->completed = CF__POINTER_CAST(uint64_t *, at);
+    at += CF__ROUND_UP((slot_count + 63) / 64 * sizeof(uint64_t), CF__CACHE_LINE);
+    view->parent_hints = CF__POINTER_CAST(uint64_t *, at);
+    at += CF__ROUND_UP(ring_size * sizeof(uint64_t), CF__CACHE_LINE);
+    view->template_hints = CF__POINTER_CAST(uint64_t *, at);
+    at += CF__ROUND_UP(ring_size * sizeof(uint64_t), CF__CACHE_LINE);
+    at = base + CF__ROUND_UP(at - base, sizeof(cf__slot));
+    view->slots = CF__POINTER_CAST(cf__slot *, at);
+    at += slot_count * sizeof(cf__slot);
+    return at - base;
+}
+
+/* ---- hint rings ---- */
+
+/* Takes a hint, for worker `number`, whose intent then names it; false when the ring is empty.  *slot may be any number: bounded here. */
+CF_API bool
+cf__arena_take_hint(const cf__arena_view *view, cf__ring *ring, const uint64_t *hints, uint32_t number, uint32_t *slot)
+{
+    cf__worker_record *self = &view->workers[number - 1];
+    for (;;) {
+        uint64_t head = cf__load_acquire(&ring->head);
+        uint64_t tail = cf__load_acquire(&ring->tail); /* acquire [A1]: the cell was filled before */
+        if (head >= tail)
+            return false;
+        /* relaxed: if the producer goes round and fills this cell anew, head has moved and the CAS fails. */
+        uint64_t hint = cf__load_relaxed(&hints[head & view->ring_mask]);
+        *slot = CF__STATIC_CAST(uint32_t, hint % view->slot_count);
+        /* Before the CAS: from there on, the hint is gone from the ring (A1).  relaxed: the CAS releases it; who reads it after our
+         * death has the kernel's word for our end. */
+        cf__store_relaxed(&self->intent, *slot + 1);
+        if (cf__cas_acq_rel(&ring->head, &head, head + 1))
+            return true;
+    }
+}
+
+/* The producer's room-making: drops every hint, then pushes one for each pending slot.  There are at most half as many of those as
+ * cells.  Until the last is pushed a worker may miss one; the caller wakes workers afterwards.  Complexity: linear in slots. */
+CF__SLOW void
+cf__arena_rebuild(const cf__arena_view *view, cf__ring *ring, uint64_t *hints)
+{
+    uint64_t tail = cf__load_relaxed(&ring->tail); /* relaxed: ours */
+    uint64_t head = cf__load_acquire(&ring->head);
+    while (head < tail && !cf__cas_acq_rel(&ring->head, &head, tail)) {
+    }
+    for (uint32_t i = 0; i < view->slot_count; i++) {
+        /* relaxed: what becomes pending later has a hint of its own. */
+        if (cf__slot_state(cf__load_relaxed(&view->slots[i].word)) == CF__SLOT_PENDING)
+            cf__store_relaxed(&hints[tail++ & view->ring_mask], CF__STATIC_CAST(uint64_t, i));
+    }
+    (void)cf__exchange_seq_cst(&ring->tail, tail); /* seq_cst [A1][A2], as in cf__arena_push_hint() */
+}
+
+/* Pushes a hint; only the ring's producer calls it. */
+CF_API void
+cf__arena_push_hint(const cf__arena_view *view, cf__ring *ring, uint64_t *hints, uint32_t slot)
+{
+    uint64_t tail = cf__load_relaxed(&ring->tail); /* relaxed: ours */
+    if (tail - cf__load_acquire(&ring->head) > view->ring_mask) {
+        cf__arena_rebuild(view, ring, hints);
+        tail = cf__load_relaxed(&ring->tail);
+    }
+    cf__store_relaxed(&hints[tail & view->ring_mask], CF__STATIC_CAST(uint64_t, slot)); /* relaxed: tail publishes it */
+    /* seq_cst [A1][A2]: release for the cell; and before the pusher's look at waking and idle. */
+    (void)cf__exchange_seq_cst(&ring->tail, tail + 1);
+}
+
+CF_API bool
+cf__arena_has_hints(const cf__arena_view *view)
+{
+    cf__arena *arena = view->arena;
+    /* seq_cst [A2]: after the idle bit. */
+    return cf__load_seq_cst(&arena->template_ring.tail) > cf__load_seq_cst(&arena->template_ring.head) ||
+           cf__load_seq_cst(&arena->parent_ring.tail) > cf__load_seq_cst(&arena->parent_ring.head);
+}
+
+/* ---- waking workers ---- */
+
+CF_API void
+cf__arena_set_idle(const cf__arena_view *view, uint32_t number)
+{
+    /* seq_cst [A2]: before our look at the tails. */
+    (void)cf__fetch_or_seq_cst(&view->arena->idle[(number - 1) / 64], UINT64_C(1) << ((number - 1) % 64));
+}
+
+CF_API bool
+cf__arena_clear_idle(const cf__arena_view *view, uint32_t number)
+{
+    uint64_t bit = UINT64_C(1) << ((number - 1) % 64);
+    return (cf__fetch_and_seq_cst(&view->arena->idle[(number - 1) / 64], ~bit) & bit) != 0;
+}
+
+/* Wakes one idle worker, whether or not another is on its way. */
+CF_API void
+cf__arena_wake_another(const cf__arena_view *view)
+{
+    cf__arena *arena = view->arena;
+    for (uint32_t i = 0; i < (view->worker_count + 63) / 64; i++) {
+        uint64_t idle;
+        /* seq_cst [A2]: after the push. */
+        while ((idle = cf__load_seq_cst(&arena->idle[i])) != 0) {
+            uint32_t number = i * 64 + CF__STATIC_CAST(uint32_t, __builtin_ctzll(idle)) + 1;
+            if (number > view->worker_count) {
+                (void)cf__arena_clear_idle(view, number); /* a scribbled bit */
+                continue;
+            }
+            if (!cf__arena_clear_idle(view, number))
+                continue; /* another waker has it */
+            cf__worker_record *worker = &view->workers[number - 1];
+            cf__store_seq_cst(&arena->waking, number);
+            cf__store_release(&worker->park, 1u); /* release [A5] */
+            if (cf__unpark_one(&worker->park, CF__SCOPE_SHARED) == 1)
+                return;
+            /* It didn't sleep: awake already, about to see park == 1, or dead.  Don't count on it, wake the next as well. */
+            uint32_t expected = number;
+            (void)cf__cas_seq_cst(&arena->waking, &expected, 0u);
+        }
+    }
+}
+
+/* There is new work: sees to it that a worker looks at it.  The caller has pushed a hint, or seen that there is one. */
+CF_API void
+cf__arena_wake_one(const cf__arena_view *view)
+{
+    /* seq_cst [A2]: if one is on its way, it looks at the rings after it has cleared this, and wakes the next if need be. */
+    if (cf__load_seq_cst(&view->arena->waking) == 0)
+        cf__arena_wake_another(view);
+}
+
+/* Wakes every worker that sleeps: after a death, for what the dead one may have owed, and to stop. */
+CF_API void
+cf__arena_wake_all(const cf__arena_view *view)
+{
+    cf__store_seq_cst(&view->arena->waking, 0u);
+    for (uint32_t i = 0; i < view->worker_count; i++) {
+        /* seq_cst: after the caller's store of arena->stop, which a worker reads after it has set park to 0; release [A5]. */
+        cf__store_seq_cst(&view->workers[i].park, 1u);
+        (void)cf__unpark_one(&view->workers[i].park, CF__SCOPE_SHARED);
+    }
+}
+
+/* ---- telling the parent ---- */
+
+/* The slot has settled, and its word was `word` before that: wakes who waits for it, marks it for who asked.  May be done twice. */
+CF_API void
+cf__arena_tell(const cf__arena_view *view, uint32_t slot, uint64_t word)
+{
+    cf__arena *arena = view->arena;
+    cf__slot_wake(&view->slots[slot], word);
+    if (word & CF__SLOT_CARE) {
+        /* seq_cst [A4]: the mark, then the look. */
+        (void)cf__fetch_or_seq_cst(&view->completed[slot / 64], UINT64_C(1) << (slot % 64));
+        if (cf__load_seq_cst(&arena->collector) != 0 && cf__exchange_seq_cst(&arena->collector, 0u) != 0)
+            (void)cf__unpark_all(&arena->collector, CF__SCOPE_SHARED);
+    }
+    /* seq_cst [A3]: after the CAS that settled the word. */
+    if (cf__load_seq_cst(&arena->pressure) != 0 && cf__exchange_seq_cst(&arena->pressure, 0u) != 0)
+        (void)cf__unpark_all(&arena->pressure, CF__SCOPE_SHARED);
+}
+
+/* Worker `number`: the task in `slot` has ended as `state` (DONE or FAILED), its outcome is written.  False if it isn't ours any more:
+ * then touch nothing (S2). */
+CF_API bool
+cf__arena_publish(const cf__arena_view *view, uint32_t number, uint32_t slot, uint32_t state)
+{
+    cf__data_write(view->slots[slot].payload, sizeof view->slots[slot].payload);
+    uint64_t before = cf__slot_move(&view->slots[slot], CF__SLOT_RUNNING, number, state);
+    if (before == 0)
+        return false;
+    cf__arena_tell(view, slot, before);
+    /* release: the wakes are done before the intent is gone.  Earlier, and a death between the two would leave a waiter asleep. */
+    cf__store_release(&view->workers[number - 1].intent, 0u);
+    return true;
+}
+
+/* ---- a worker's search for work ---- */
+
+/* Worker `number`: claims a pending slot, of either ring.  False when there is none. */
+CF_API bool
+cf__arena_claim(const cf__arena_view *view, uint32_t number, uint32_t *slot)
+{
+    cf__arena *arena = view->arena;
+    while (cf__arena_take_hint(view, &arena->template_ring, view->template_hints, number, slot) ||
+           cf__arena_take_hint(view, &arena->parent_ring, view->parent_hints, number, slot)) {
+        if (!cf__slot_claim(&view->slots[*slot], number))
+            continue; /* a stale hint */
+        /* If we were woken, we have looked now; whoever pushed meanwhile relied on us to wake the next [A2]. */
+        uint32_t waking = number;
+        if (cf__load_relaxed(&arena->waking) == number && cf__cas_seq_cst(&arena->waking, &waking, 0u) &&
+            cf__arena_has_hints(view))
+            cf__arena_wake_another(view);
+        return true;
+    }
+    /* relaxed: the intent named a hint that we took and found stale, or that another took; nobody reaps it for more than a look. */
+    cf__store_relaxed(&view->workers[number - 1].intent, 0u);
+    return false;
+}
+
+/* Worker `number`: sleeps until there may be work, or the pool stops.  Wakers and the reaper owe the wake. */
+CF_API void
+cf__arena_park(const cf__arena_view *view, uint32_t number)
+{
+    cf__arena *arena = view->arena;
+    cf__worker_record *self = &view->workers[number - 1];
+    uint32_t waking = number;
+
+    cf__store_seq_cst(&self->park, 0u);
+    cf__arena_set_idle(view, number);
+    /* We have looked and found nothing; who pushes from here on sees waking clear, or we see the push below [A2]. */
+    (void)cf__cas_seq_cst(&arena->waking, &waking, 0u);
+    if (!cf__arena_has_hints(view) && cf__load_seq_cst(&arena->stop) == CF__ARENA_RUNS) {
+        while (cf__load_acquire(&self->park) == 0) /* acquire [A5] */
+            (void)cf__park(&self->park, 0, CF_FOREVER, CF__SCOPE_SHARED);
+    }
+    /* Awake by ourselves, or by the reaper, our bit may still be set: a waker that took it now would count on a worker that is awake. */
+    (void)cf__arena_clear_idle(view, number);
+}
+
+/* ---- after a death ---- */
+
+/* Template: worker `number` is dead, by `signal`, or with exit status `status`.  Settles what it left.  Returns whether it lost a task. */
+CF_API bool
+cf__arena_reap(const cf__arena_view *view, uint32_t number, int32_t signal, int32_t status)
+{
+    cf__arena *arena = view->arena;
+    cf__worker_record *dead = &view->workers[number - 1];
+    uint32_t intent = cf__load_acquire(&dead->intent);
+    bool lost = false;
+
+    if (intent != 0 && intent <= view->slot_count) {
+        uint32_t index = intent - 1;
+        cf__slot *slot = &view->slots[index];
+        uint64_t word = cf__load_acquire(&slot->word);
+        if (cf__slot_state(word) == CF__SLOT_RUNNING && cf__slot_owner(word) == number) {
+            slot->signal = signal;
+            slot->status = status;
+            cf__data_write(slot->payload, sizeof slot->payload);
+            uint64_t before = cf__slot_move(slot, CF__SLOT_RUNNING, number, CF__SLOT_LOST);
+            if (before != 0) { /* else the parent has withdrawn it */
+                cf__arena_tell(view, index, before);
+                lost = true;
+            }
+        } else if (cf__slot_settled(word) && cf__slot_owner(word) == number) {
+            cf__arena_tell(view, index, word); /* it may have died before it did */
+        } else if (cf__slot_state(word) == CF__SLOT_PENDING) {
+            cf__arena_push_hint(view, &arena->template_ring, view->template_hints, index);
+        }
+    }
+    cf__store_release(&dead->intent, 0u);
+    (void)cf__arena_clear_idle(view, number);
+    /* It may have died between taking one of these words and waking who sleeps on it. */
+    cf__store_seq_cst(&arena->collector, 0u);
+    (void)cf__unpark_all(&arena->collector, CF__SCOPE_SHARED);
+    cf__store_seq_cst(&arena->pressure, 0u);
+    (void)cf__unpark_all(&arena->pressure, CF__SCOPE_SHARED);
+    cf__arena_wake_all(view);
+    return lost;
+}
+
+#endif

@@ -1,0 +1,251 @@
+/* cfutures/detail/os_process.h - processes, as we ask the system for them.  Part of THE SEAM.
+ * SPDX-License-Identifier: MIT
+ * LAYER 0.  Includes: os.h.  Included by: worker.h, template.h, process_pool.h.
+ *
+ * A PROCESS THAT THE PROGRAM DOESN'T SEE  cf__os_fork_hidden() makes one that no wait() of the program's returns and that sends it
+ *   no SIGCHLD, from a program with any number of threads:
+ *
+ *       caller --clone(VM|VFORK, no exit signal)--> helper --fork()--> child
+ *
+ *   The helper shares our memory and stops us until it's gone; a child without exit signal isn't reported to wait(-1).  It calls libc's
+ *   fork(), which takes malloc's and stdio's locks as it should, and exits; the child is then nobody's child but init's.
+ *   REJECTED  clone3 straight from the caller: the child finds malloc locked by a thread that isn't there (20 of 20 hung).  A plain
+ *   double fork: the program's wait(-1) may get the one in the middle; it serves where clone is refused, and is what valgrind
+ *   makes of ours. */
+#ifndef CFUTURES_DETAIL_OS_PROCESS_H
+#define CFUTURES_DETAIL_OS_PROCESS_H
+
+#include "os.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdio_ext.h>
+#include <sys/wait.h>
+
+#ifndef _GNU_SOURCE /* else <sched.h> and <fcntl.h> have them */
+#ifdef __cplusplus
+extern "C"
+#endif
+    int
+    clone(int (*run)(void *), void *stack, int flags, void *argument, ...);
+#define CF__CLONE_VM 0x100
+#define CF__CLONE_VFORK 0x4000
+#else
+#define CF__CLONE_VM CLONE_VM
+#define CF__CLONE_VFORK CLONE_VFORK
+#endif
+#ifndef F_SETSIG
+#define F_SETSIG 10
+#endif
+#ifndef O_ASYNC
+#define O_ASYNC 020000
+#endif
+
+/* ---- making one ---- */
+
+/* libc's fork(): 0 in the child, its id in the parent, -1 and errno. */
+CF_API int32_t
+cf__os_fork(void)
+{
+    int fault = CF__FAULT("fork");
+    if (fault) {
+        errno = fault;
+        return -1;
+    }
+    return CF__STATIC_CAST(int32_t, fork());
+}
+
+typedef struct cf__hidden_fork {
+    void (*run)(void *);
+    void *argument;
+    int32_t *process; /* in shared memory, because a helper that doesn't share ours (valgrind) must reach it too */
+    int32_t *error;   /* likewise */
+} cf__hidden_fork;
+
+CF_API int
+cf__os_hidden_fork_helper(void *argument)
+{
+    const cf__hidden_fork *request = CF__STATIC_CAST(const cf__hidden_fork *, argument);
+    int32_t process = cf__os_fork();
+    if (process == 0) {
+        request->run(request->argument);
+        _exit(0);
+    }
+    *request->process = process;
+    *request->error = process < 0 ? errno : 0;
+    return 0;
+}
+
+/* Runs run(argument) in a new process that the program's wait() and SIGCHLD don't show.  *process gets its id; `process` and
+ * `error` are in memory that fork shares.  Returns 0 or an errno. */
+CF_API int
+cf__os_fork_hidden(void (*run)(void *), void *argument, int32_t *process, int32_t *error)
+{
+    enum { stack_size = 256 * 1024 };
+    cf__hidden_fork request = {run, argument, process, error};
+    sigset_t all, before;
+    int keep = errno, status;
+
+    void *stack = mmap(NULL, stack_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (stack == MAP_FAILED) {
+        int failed = errno;
+        errno = keep;
+        return failed;
+    }
+    *process = -1;
+    *error = EAGAIN;
+    /* A handler of the program's must not run in the helper, which shares its memory. */
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    int fault = CF__FAULT("clone");
+    pid_t helper = fault ? -1
+                         : clone(cf__os_hidden_fork_helper, CF__STATIC_CAST(char *, stack) + stack_size,
+                                 CF__CLONE_VM | CF__CLONE_VFORK, &request);
+    if (helper < 0) {
+        helper = fork(); /* the double fork: its middle may be seen by wait(-1) for a moment */
+        if (helper == 0)
+            _exit(cf__os_hidden_fork_helper(&request));
+    }
+    if (helper < 0)
+        *error = errno;
+    else
+        while (waitpid(helper, &status, 0x40000000 /* __WALL: also one without exit signal */) < 0 && errno == EINTR) {
+        }
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    (void)munmap(stack, stack_size);
+    errno = keep;
+    return *error;
+}
+
+/* ---- watching one ---- */
+
+/* A descriptor that stands for a process, closed on exec; -1 and errno. */
+CF_API int
+cf__os_pidfd_open(int32_t process)
+{
+    int fault = CF__FAULT("pidfd_open");
+    if (fault) {
+        errno = fault;
+        return -1;
+    }
+    return CF__STATIC_CAST(int, syscall(434 /* SYS_pidfd_open */, process, 0));
+}
+
+CF_API void
+cf__os_pidfd_signal(int pidfd, int signal_number)
+{
+    int keep = errno;
+    (void)syscall(424 /* SYS_pidfd_send_signal */, pidfd, signal_number, NULL, 0);
+    errno = keep;
+}
+
+/* Whether the process behind `pidfd` has ended; waits for it until `deadline`. */
+CF_API bool
+cf__os_pidfd_ended(int pidfd, int64_t deadline)
+{
+    int keep = errno, ready;
+    struct pollfd descriptor = {pidfd, POLLIN, 0};
+    do {
+        int64_t left = deadline == INT64_MAX ? INT64_MAX : deadline - cf__os_now();
+        int64_t milliseconds = left <= 0 ? 0 : CF__MIN(left / 1000000 + 1, INT64_C(1000000));
+        ready = poll(&descriptor, 1, CF__STATIC_CAST(int, milliseconds));
+    } while ((ready < 0 && errno == EINTR) ||
+             (ready == 0 && deadline != 0 && (deadline == INT64_MAX || cf__os_now() < deadline)));
+    errno = keep;
+    return ready > 0;
+}
+
+/* Reaps `process` if it's a child of ours that has ended. */
+CF_API void
+cf__os_bury(int32_t process, int *status)
+{
+    int keep = errno;
+    if (process > 0)
+        (void)waitpid(process, status, WNOHANG | 0x40000000 /* __WALL */);
+    errno = keep;
+}
+
+/* Sleeps with no signal blocked until one has been handled, or for `nanoseconds` (-1: without limit), or until the process behind
+ * `pidfd` has ended: only then it returns true. */
+CF_API bool
+cf__os_await_signal_or_end(int pidfd, int64_t nanoseconds)
+{
+    struct pollfd descriptor = {pidfd, POLLIN, 0};
+    struct timespec t = cf__os_timespec(nanoseconds);
+    uint64_t no_signals = 0;
+    /* By number: <poll.h> declares ppoll for _GNU_SOURCE only. */
+    return syscall(SYS_ppoll, &descriptor, 1, nanoseconds < 0 ? NULL : &t, &no_signals, sizeof no_signals) > 0;
+}
+
+CF_API void
+cf__os_close(int descriptor)
+{
+    int keep = errno;
+    if (descriptor >= 0)
+        (void)close(descriptor);
+    errno = keep;
+}
+
+/* A pipe whose reader is killed when the last writer is gone; see cf__os_dead_man(). */
+CF_API int
+cf__os_pipe(int ends[2])
+{
+    int fault = CF__FAULT("pipe"), keep = errno;
+    int error = fault ? fault : pipe(ends) != 0 ? errno : 0;
+    for (int i = 0; error == 0 && i < 2; i++)
+        (void)fcntl(ends[i], F_SETFD, FD_CLOEXEC);
+    errno = keep;
+    return error;
+}
+
+/* Has the kernel kill this process, stopped or not, as soon as nobody can write into `reader` any more. */
+CF_API void
+cf__os_dead_man(int reader)
+{
+    (void)fcntl(reader, F_SETOWN, getpid());
+    (void)fcntl(reader, F_SETSIG, SIGKILL);
+    (void)fcntl(reader, F_SETFL, O_ASYNC | O_NONBLOCK);
+}
+
+/* ---- being one ---- */
+
+/* Every signal back to its default, none blocked: the program's handlers have no business in our processes. */
+CF_API void
+cf__os_reset_signals(void)
+{
+    struct sigaction action;
+    sigset_t none;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = SIG_DFL;
+    for (int i = 1; i < 65; i++)
+        (void)sigaction(i, &action, NULL); /* fails for KILL, STOP and libc's own, as it should */
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+CF_API void
+cf__os_ignore_signal(int signal_number)
+{
+    (void)signal(signal_number, SIG_IGN);
+}
+
+/* What the program wrote and has not flushed would else be written again here. */
+CF_API void
+cf__os_purge_streams(void)
+{
+    __fpurge(stdin);
+    __fpurge(stdout);
+    __fpurge(stderr);
+}
+
+CF_API void
+cf__os_flush_streams(void)
+{
+    if (__fpending(stdout) != 0)
+        (void)fflush(stdout);
+    if (__fpending(stderr) != 0)
+        (void)fflush(stderr);
+}
+
+#endif

@@ -1,0 +1,349 @@
+/* cfutures/detail/process_slots.h - the parent's side of a process pool's slots: what is in them, and how it gets out.
+ * SPDX-License-Identifier: MIT
+ * LAYER 5.  Includes: template.h, heap.h, event.h, ../executor.h.  Included by: process_pool.h.
+ *
+ * HOW IT WORKS  For each slot in use the pool has a shadow in private memory: which future it belongs to, which blocks it uses.  Whoever
+ *   finds a slot settled (a waiter, a submit that needs room, the collector thread, shutdown) collects it:
+ *
+ *       under the mutex   copy the outcome into the future's record, give back the blocks, free the slot: `detach`
+ *       after it          settle the record, which wakes and calls back, and drop the pool's reference: `settle_list`
+ *
+ *   From then on the future needs nothing of the pool, but a result that is too large for the slot stays where the worker wrote it, in a
+ *   block of the arena that now belongs to the future.
+ * INVARIANTS (M: under the mutex)
+ *   P1  A slot is in use from submit to detach; its shadow then names its future, which holds it in `index` and `generation` for ever.
+ *   P2  A slot's generation grows when it's freed.  So whoever sees another generation than the future's knows: it has been collected, and
+ *       the record is settled, or about to be by the thread that detached it.
+ *   P3  The pool holds one reference of each future from submit to settle_list, each future one of the pool for life.
+ *   P4  Once the pool is broken, no slot is used again: a worker that is about to die may still write into one.
+ * WHAT IS READ FROM THE ARENA is the word, and after it is settled the outcome and the payload: copied once, bounded, never followed.
+ * WHO OWES THE WAKE of a waiter asleep on a slot: the worker, or the template after it; and if another thread has collected the slot first,
+ *   that thread, for the worker may have died before it did (`sleepers`). */
+#ifndef CFUTURES_DETAIL_PROCESS_SLOTS_H
+#define CFUTURES_DETAIL_PROCESS_SLOTS_H
+
+#include "../executor.h"
+#include "event.h"
+#include "heap.h"
+#include "template.h"
+
+struct cf__process_pool;
+
+typedef struct cf__process_future { /* fields: I immutable, A atomic, M under the pool's mutex */
+    cf_future base;
+    struct cf__process_pool *pool; /* I: holds a reference (P3) */
+    uint64_t generation;           /* I: (P2) */
+    uint32_t index;                /* I: the slot */
+    uint32_t sleepers;             /* A: threads that sleep on the slot */
+    uint32_t settle_as;            /* M: the state that detach found */
+    void *block;                   /* M: the arena's block with the result; or NULL */
+} cf__process_future;
+
+typedef struct cf__shadow {     /* of a slot, private to the parent; M */
+    cf__process_future *future; /* NULL: the slot is free */
+    void *args_block, *result_block;
+    uint32_t older, newer; /* neighbours among the slots in use, by age; free: newer is the next free one */
+} cf__shadow;
+
+#define CF__NO_SLOT UINT32_MAX
+
+typedef struct cf__process_pool { /* fields: I immutable, A atomic, M under mutex */
+    cf_executor base;
+    cf__process_setup setup; /* I: `view` is ours as well */
+    void *memory;            /* I: the arena, and the heap behind it */
+    size_t memory_size;      /* I */
+    int template_pidfd;      /* I */
+    bool waits_for_two;      /* A, relaxed: the kernel has futex_waitv; cleared when it says no */
+    bool audits;             /* I: waiters push the hints of pending slots again; tests clear it */
+    uint32_t references;     /* A: the executor, and each future */
+    cf__mutex mutex;
+    cf__event quiet;         /* M: those that wait for another's shutdown */
+    cf__heap heap;           /* M */
+    cf__shadow *shadows;     /* M */
+    uint32_t first_free;     /* M */
+    uint32_t oldest, newest; /* M: of the slots in use */
+    uint32_t in_use;         /* M */
+    uint32_t short_of_room;  /* M: threads that sleep on arena->pressure */
+    size_t finished, killed; /* M: tasks that have ended, ever; lost ones during a killing shutdown */
+    bool closed;             /* M: no more submits */
+    bool killing;            /* M: a shutdown has told the template to kill */
+    bool stopping, stopped;  /* M: somebody ends the processes; has ended them */
+    cf__thread collector;    /* M: runs from the first callback */
+    bool collects;           /* M: it has been started */
+    uint32_t collector_quit; /* A: it is to end */
+} cf__process_pool;
+
+/* ---- life ---- */
+
+CF_API void
+cf__process_pool_release(cf__process_pool *pool)
+{
+    /* acq_rel: what others did with the pool happens before it is freed. */
+    if (cf__fetch_sub_acq_rel(&pool->references, 1u) != 1)
+        return;
+    if (!cf__executor_forked(&pool->base))
+        cf__mutex_destroy(&pool->mutex);
+    cf__os_close(pool->template_pidfd);
+    cf__os_close(pool->setup.dead_man[1]);
+    cf__os_unmap(pool->memory, pool->memory_size);
+    cf__heap_destroy(&pool->heap);
+    cf_executor_destroy(&pool->base);
+    cf__os_free(pool->shadows);
+    cf__os_free(pool);
+}
+
+/* ---- slots in use ---- */
+
+/* Takes a free slot into use for `future`; there is one.  The mutex is held. */
+CF_API uint32_t
+cf__slots_take(cf__process_pool *pool, cf__process_future *future)
+{
+    uint32_t index = pool->first_free;
+    cf__shadow *shadow = &pool->shadows[index];
+    pool->first_free = shadow->newer;
+    shadow->future = future;
+    shadow->older = pool->newest;
+    shadow->newer = CF__NO_SLOT;
+    if (pool->newest != CF__NO_SLOT)
+        pool->shadows[pool->newest].newer = index;
+    else
+        pool->oldest = index;
+    pool->newest = index;
+    pool->in_use++;
+    return index;
+}
+
+CF_API void
+cf__slots_free(cf__process_pool *pool, uint32_t index)
+{
+    cf__shadow *shadow = &pool->shadows[index];
+    if (shadow->older != CF__NO_SLOT)
+        pool->shadows[shadow->older].newer = shadow->newer;
+    else
+        pool->oldest = shadow->newer;
+    if (shadow->newer != CF__NO_SLOT)
+        pool->shadows[shadow->newer].older = shadow->older;
+    else
+        pool->newest = shadow->older;
+    if (shadow->args_block != NULL)
+        cf__heap_give(&pool->heap, shadow->args_block);
+    if (shadow->result_block != NULL)
+        cf__heap_give(&pool->heap, shadow->result_block);
+    memset(CF__STATIC_CAST(void *, shadow), 0, sizeof *shadow);
+    shadow->newer = pool->first_free;
+    pool->first_free = index;
+    pool->in_use--;
+}
+
+/* What a lost task's future says. */
+CF_API void
+cf__slots_describe_loss(cf__process_future *future, int32_t signal, int32_t status)
+{
+    char message[CF__MESSAGE_SIZE];
+    const char *name = future->base.type->name;
+    if (signal != 0)
+        (void)snprintf(message, sizeof message,
+                       "%.40s: the worker process was killed by signal %d (%.40s) while it ran the task", name, signal,
+                       strsignal(signal));
+    else
+        (void)snprintf(message, sizeof message, "%.40s: the task ended its worker process, with exit status %d", name,
+                       status);
+    future->base.signal = signal;
+    future->base.status = status;
+    future->base.error = CF_ERR_WORKER_LOST;
+    cf__future_set_message(&future->base, message);
+}
+
+/* Copies the outcome of settled slot `index` to its future, frees the slot, and puts the future in front of `list`, whose new front it
+ * returns.  The mutex is held; nobody else has collected the slot. */
+CF_API cf_future *
+cf__slots_detach(cf__process_pool *pool, uint32_t index, cf_future *list)
+{
+    cf__slot *slot = &pool->setup.view.slots[index];
+    cf__shadow *shadow = &pool->shadows[index];
+    cf__process_future *future = shadow->future;
+    uint32_t state = cf__slot_state(cf__load_acquire(&slot->word)); /* acquire [S2]: the outcome */
+    char message[CF__MESSAGE_SIZE];
+
+    cf__data_read(slot->payload, sizeof slot->payload);
+    future->settle_as = CF__FAILED;
+    pool->finished += state != CF__SLOT_GONE;
+    switch (state) {
+    case CF__SLOT_DONE:
+        future->settle_as = CF__DONE;
+        if (shadow->result_block != NULL) {
+            future->base.result = future->block = shadow->result_block;
+            shadow->result_block = NULL;
+        } else if (future->base.result_size != 0) {
+            /* In the payload behind the arguments; the place is worked out anew, not read from the slot. */
+            size_t offset = shadow->args_block != NULL ? 0 : future->base.type->args_size;
+            memcpy(future->base.result, slot->payload + CF__ROUND_UP(offset, future->base.type->result_align),
+                   future->base.result_size);
+        }
+        break;
+    case CF__SLOT_FAILED:
+        memcpy(message, slot->payload, sizeof message);
+        message[sizeof message - 1] = 0;
+        future->base.error = CF_ERR_FAILED;
+        future->base.code = slot->code;
+        cf__future_set_message(&future->base, message);
+        break;
+    case CF__SLOT_LOST:
+        pool->killed += pool->killing;
+        pool->finished -= pool->killing;
+        cf__slots_describe_loss(future, slot->signal, slot->status);
+        break;
+    default:                                                /* GONE */
+        if (cf__load_relaxed(&pool->base.error) == CF_OK) { /* relaxed: written under the mutex */
+            future->settle_as = CF__CANCELLED;
+        } else {
+            future->base.error = CF_ERR_BROKEN;
+            cf__future_set_message(&future->base, pool->base.message);
+        }
+    }
+    cf__slots_free(pool, index);
+    /* seq_cst: the word, then the look at the sleepers; a sleeper counts itself, then the kernel compares the word. */
+    (void)cf__exchange_seq_cst(&slot->word, cf__slot_word(future->generation + 1, 0, CF__SLOT_FREE));
+    if (cf__load_seq_cst(&future->sleepers) != 0)
+        (void)cf__unpark_all(cf__slot_futex(slot), CF__SCOPE_SHARED);
+    if (pool->short_of_room != 0) {
+        cf__store_seq_cst(&pool->setup.view.arena->pressure, 0u);
+        (void)cf__unpark_all(&pool->setup.view.arena->pressure, CF__SCOPE_SHARED);
+    }
+    future->base.next = list;
+    return &future->base;
+}
+
+/* Settles what cf__slots_detach() has collected; without the mutex, for callbacks run here. */
+CF_API void
+cf__slots_settle_list(cf_future *list)
+{
+    while (list != NULL) {
+        cf__process_future *future = CF__POINTER_CAST(cf__process_future *, list);
+        list = list->next;
+        cf__future_settle(&future->base, future->settle_as);
+        cf_future_release(&future->base);
+    }
+}
+
+/* Collects `future`'s slot, if it's settled and nobody has yet.  Takes the mutex. */
+CF_API void
+cf__slots_collect(cf__process_future *future)
+{
+    cf__process_pool *pool = future->pool;
+    cf_future *list = NULL;
+    cf__mutex_lock(&pool->mutex);
+    uint64_t word = cf__load_acquire(&pool->setup.view.slots[future->index].word);
+    if (pool->shadows[future->index].future == future && cf__slot_settled(word))
+        list = cf__slots_detach(pool, future->index, NULL);
+    cf__mutex_unlock(&pool->mutex);
+    cf__slots_settle_list(list);
+}
+
+/* Collects slots that are settled, oldest first, until it has passed by `patience` that aren't.  The mutex is held. */
+CF_API cf_future *
+cf__slots_harvest(cf__process_pool *pool, uint32_t patience)
+{
+    cf_future *list = NULL;
+    uint32_t next;
+    for (uint32_t index = pool->oldest; index != CF__NO_SLOT && patience != 0; index = next) {
+        next = pool->shadows[index].newer;
+        /* seq_cst [A3]: after the store of pressure. */
+        if (cf__slot_settled(cf__load_seq_cst(&pool->setup.view.slots[index].word)))
+            list = cf__slots_detach(pool, index, list);
+        else
+            patience--;
+    }
+    return list;
+}
+
+/* Withdraws every slot in use that is in state `from`; RUNNING only once the pool is broken (P4).  The mutex is held. */
+CF_API void
+cf__slots_withdraw(cf__process_pool *pool, uint32_t from)
+{
+    for (uint32_t index = pool->oldest; index != CF__NO_SLOT; index = pool->shadows[index].newer) {
+        cf__slot *slot = &pool->setup.view.slots[index];
+        uint64_t word = cf__load_relaxed(&slot->word);
+        while (cf__slot_state(word) == from) {
+            if (cf__cas_seq_cst(&slot->word, &word, cf__slot_with_state(word, CF__SLOT_GONE)))
+                break;
+        }
+    }
+}
+
+/* ---- the template's death ---- */
+
+/* The template has died, or given up: settles everything, wakes everybody.  Takes the mutex; does nothing the second time, or
+ * after a shutdown. */
+CF__SLOW void
+cf__slots_break(cf__process_pool *pool)
+{
+    cf__arena *arena = pool->setup.view.arena;
+    char message[CF__MESSAGE_SIZE];
+    cf_future *list = NULL;
+
+    cf__mutex_lock(&pool->mutex);
+    if (cf__load_relaxed(&pool->base.error) == CF_OK && !pool->stopped && !(pool->closed && pool->in_use == 0)) {
+        memcpy(message, arena->broken, sizeof message);
+        message[sizeof message - 1] = 0;
+        cf__executor_break(&pool->base, CF_ERR_BROKEN,
+                           message[0] != 0 ? message : "the process that makes this pool's workers has died");
+        pool->closed = true;
+        cf__slots_withdraw(pool, CF__SLOT_PENDING);
+        cf__slots_withdraw(pool, CF__SLOT_RUNNING);
+        list = cf__slots_harvest(pool, UINT32_MAX); /* wakes who sleeps on a slot, by its `sleepers` */
+        cf__store_seq_cst(&arena->pressure, 0u);
+        (void)cf__unpark_all(&arena->pressure, CF__SCOPE_SHARED);
+    }
+    cf__mutex_unlock(&pool->mutex);
+    (void)cf__unpark_all(&arena->life, CF__SCOPE_SHARED); /* the kernel has woken only one */
+    cf__slots_settle_list(list);
+}
+
+/* Whether the template has died; then everything is settled when this returns. */
+CF_API bool
+cf__slots_template_ended(cf__process_pool *pool)
+{
+    if (!cf__life_ended(cf__load_acquire(&pool->setup.view.arena->life)))
+        return false;
+    cf__slots_break(pool);
+    return true;
+}
+
+/* ---- sleeping in the parent ---- */
+
+#define CF__SLICE_FIRST INT64_C(20000000)
+#define CF__SLICE_LAST INT64_C(1000000000)
+
+/* Sleeps while *word == value, on a word in the arena, until `deadline`, or the end of the slice, which then doubles, or the template's
+ * death.  Returns false at the end of the slice. */
+CF_API bool
+cf__slots_sleep(cf__process_pool *pool, const uint32_t *word, uint32_t value, cf_time deadline, int64_t *slice)
+{
+    const uint32_t *life = &pool->setup.view.arena->life;
+    uint32_t alive = cf__load_acquire(life);
+    cf_time end = cf_after_ns(*slice);
+    bool supported = cf__load_relaxed(&pool->waits_for_two), in_time = true;
+
+    if (cf__life_ended(alive))
+        return true;
+    if (supported) {
+        in_time = cf__os_futex_wait_two(word, value, life, alive, CF__MIN(end, deadline), &supported);
+        if (!supported)
+            cf__store_relaxed(&pool->waits_for_two, false);
+    }
+    if (!supported) {
+        /* An old kernel: short slices, and a look at the process itself. */
+        *slice = CF__SLICE_FIRST;
+        in_time = cf__os_futex_wait(word, value, CF__MIN(cf_after_ns(*slice), deadline), CF__SCOPE_SHARED);
+    }
+    if (in_time)
+        return true;
+    *slice = CF__MIN(2 * *slice, CF__SLICE_LAST);
+    /* Also where the word should say so: a task may have written over it. */
+    if (cf__os_pidfd_ended(pool->template_pidfd, 0))
+        cf__slots_break(pool);
+    return false;
+}
+
+#endif

@@ -1,0 +1,159 @@
+/* cfutures/detail/worker.h - the process that runs a process pool's tasks.
+ * SPDX-License-Identifier: MIT
+ * LAYER 5.  Includes: arena.h, os_process.h, ../executor.h.  Included by: template.h.
+ *
+ * LIFE  The template forks it; it makes itself at home, calls on_start, then claims, runs and publishes tasks (arena.h) until the pool
+ *   stops or it dies.  It may die anywhere: what must be done after that is the template's business.
+ * AT HOME means: it is killed when the template dies; it has a process group of its own, so that Ctrl-C reaches only the parent and a
+ *   kill reaches what its tasks start; signals are at their defaults, but for SIGINT and SIGTTOU, which are ignored; standard
+ *   input is empty; and exit() in a task ends the process without running the program's atexit handlers or writing what the program
+ *   had left in its buffers.  It has no descriptor of ours: a task may close whatever it finds.
+ * OUTPUT  that a task has left in stdout's or stderr's buffer is written before its result is published.
+ * A TASK THAT FORKS and returns in the child as well: the child ends there, it has no part in the pool. */
+#ifndef CFUTURES_DETAIL_WORKER_H
+#define CFUTURES_DETAIL_WORKER_H
+
+#include "../executor.h"
+#include "arena.h"
+#include "os_process.h"
+
+#define CF__SPIN_LEAST INT64_C(1000) /* nanoseconds that a worker spins for work before it sleeps */
+#define CF__SPIN_MOST INT64_C(8000)
+
+/* What the parent hands to the template, and the template to the workers: each has it in its copy of the memory. */
+typedef struct cf__process_setup {
+    cf__arena_view view;
+    const void *executor; /* the pool's identity, for the tasks' contexts */
+    void (*on_start)(void *);
+    void *on_start_context;
+    char name[11];    /* prefix of the workers' names */
+    bool spin;        /* more than one CPU */
+    int parent_pidfd; /* the template watches it */
+    int dead_man[2];  /* reader: the template; writer: the parent */
+} cf__process_setup;
+
+/* exit() in a task comes here first, before the program's own handlers.  Where libc has on_exit(), with the status. */
+#ifdef __GLIBC__
+CF_API void
+cf__worker_at_exit(int status, void *unused)
+{
+    (void)unused;
+    cf__os_flush_streams();
+    _exit(status);
+}
+#else
+CF_API void
+cf__worker_at_exit(void)
+{
+    cf__os_flush_streams();
+    _exit(EXIT_FAILURE); /* the status isn't told to us */
+}
+#endif
+
+CF_API void
+cf__worker_make_home(const cf__process_setup *setup, int32_t template_process, uint32_t number)
+{
+    char name[32];
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (getppid() != template_process)
+        _exit(0); /* it died before that */
+    (void)setpgid(0, 0);
+    cf__os_reset_signals();
+    cf__os_ignore_signal(SIGINT);
+    cf__os_ignore_signal(SIGTTOU);
+    cf__os_close(setup->parent_pidfd);
+    cf__os_close(setup->dead_man[0]);
+    int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (nothing >= 0) {
+        (void)dup2(nothing, STDIN_FILENO);
+        if (nothing != STDIN_FILENO)
+            (void)close(nothing);
+    }
+#ifdef __GLIBC__
+    (void)on_exit(cf__worker_at_exit, NULL);
+#else
+    (void)atexit(cf__worker_at_exit);
+#endif
+    (void)snprintf(name, sizeof name, "%s-%u", setup->name, number - 1);
+    cf__os_thread_name(name);
+}
+
+/* Spins for new hints for up to `budget` nanoseconds; whether there are some. */
+CF_API bool
+cf__worker_spin(const cf__arena_view *view, int64_t budget)
+{
+    int64_t end = cf__os_now() + budget;
+    do {
+        for (int i = 0; i < 4; i++) {
+            /* relaxed: only a hint that there are hints. */
+            if (cf__load_relaxed(&view->arena->parent_ring.tail) != cf__load_relaxed(&view->arena->parent_ring.head) ||
+                cf__load_relaxed(&view->arena->template_ring.tail) !=
+                    cf__load_relaxed(&view->arena->template_ring.head))
+                return true;
+            cf__cpu_relax();
+        }
+    } while (cf__os_now() < end);
+    return false;
+}
+
+CF_API void
+cf__worker_run(const cf__process_setup *setup, uint32_t number, uint32_t index, const uint32_t *fork_guard)
+{
+    cf__slot *slot = &setup->view.slots[index];
+    cf__task_context context;
+    uint32_t state = CF__SLOT_DONE;
+
+    cf__task_context_init(&context, setup->executor, &slot->stop, 1u);
+    slot->run(slot->args, slot->result, &context);
+    if (fork_guard != NULL && cf__load_relaxed(fork_guard) == 0) /* relaxed: only a fork changes it */
+        _exit(0);
+    cf__os_flush_streams();
+    if (context.failed) {
+        state = CF__SLOT_FAILED;
+        slot->code = context.code;
+        memcpy(slot->payload, context.message, sizeof context.message); /* the arguments aren't needed any more */
+    }
+    while (!cf__arena_publish(&setup->view, number, index, state))
+        (void)pause(); /* it has been declared lost, and we're about to be killed */
+}
+
+CF_API void
+cf__worker_main(const cf__process_setup *setup, int32_t template_process, uint32_t number)
+{
+    const cf__arena_view *view = &setup->view;
+    cf__worker_record *self = &view->workers[number - 1];
+    int64_t spin = CF__SPIN_MOST / 2;
+    uint32_t index;
+
+    cf__worker_make_home(setup, template_process, number);
+    if (setup->on_start != NULL) {
+        cf__task_context context;
+        cf__task_context_init(&context, setup->executor, NULL, 0);
+        cf__current = &context;
+        setup->on_start(setup->on_start_context);
+        cf__current = NULL;
+        cf__os_flush_streams();
+        if (context.failed) {
+            memcpy(self->message, context.message, sizeof self->message);
+            _exit(EXIT_FAILURE);
+        }
+    }
+    const uint32_t *fork_guard = cf__os_fork_guard_new();
+    cf__store_release(&self->started, 1u); /* the template reads it after our death */
+
+    for (;;) {
+        if (cf__arena_claim(view, number, &index)) {
+            cf__worker_run(setup, number, index, fork_guard);
+        } else if (cf__load_acquire(&view->arena->stop) != CF__ARENA_RUNS) {
+            break;
+        } else if (setup->spin && cf__worker_spin(view, spin)) {
+            spin = CF__MIN(2 * spin, CF__SPIN_MOST); /* it pays */
+        } else {
+            spin = CF__MAX(spin / 2, CF__SPIN_LEAST);
+            cf__arena_park(view, number);
+        }
+    }
+    _exit(0);
+}
+
+#endif

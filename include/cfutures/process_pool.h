@@ -1,0 +1,633 @@
+/* cfutures/process_pool.h - tasks on forked processes: for work that takes CPU time, or that may crash.
+ * SPDX-License-Identifier: MIT
+ * LAYER 5.  Includes: executor.h, detail/process_slots.h, detail/os_cpus.h.  Included by: cfutures.h.
+ *
+ * Python's ProcessPoolExecutor; but a worker that dies costs the task that it ran, and nothing else.
+ *
+ * HOW IT WORKS  Creation makes one template process, which forks the workers (detail/template.h, worker.h); tasks, arguments and results are
+ *   in memory that all of them share (detail/arena.h, slot.h).  The parent has no thread of its own until the first callback: a
+ *   waiter sleeps on its slot, and the worker that ends the task wakes it directly.
+ * TASKS see the program as it was when the pool was made: its globals, its descriptors; what the program changes afterwards they don't see, nor
+ *   it what they change.  Pointers among the arguments must point into memory from cf_executor_alloc(), or to something that was
+ *   there before, and is only read.
+ * FUTURES outlive the pool.  A result larger than about 190 bytes stays in the shared memory until its future is released.
+ * ORDER  Tasks start in the order of their submits, except that one whose worker died before it started goes to the front.
+ * WHEN THINGS DIE
+ *   a worker        its task's future gets CF_ERR_WORKER_LOST with signal or exit status; a result it had published counts
+ *   the template    every future settles with CF_ERR_BROKEN, the pool takes no more tasks
+ *   the parent      template and workers are killed; see detail/template.h
+ * LIMITS  A stopped template (SIGSTOP) replaces no workers.  A program that is process 1 of a container, or a subreaper, adopts the template and
+ *   may see its end in wait(-1) (detail/os_process.h).  At most 1024 workers. */
+#ifndef CFUTURES_PROCESS_POOL_H
+#define CFUTURES_PROCESS_POOL_H
+
+#include "detail/os_cpus.h"
+#include "detail/process_slots.h"
+#include "executor.h"
+
+/** Make a process pool, with all its workers.
+ *
+ * options: NULL: defaults.  See cf_pool_opts.
+ * Blocks:  until the first worker has been forked: below a millisecond for a small program; a fork takes longer the more memory the
+ *          program uses (about 20 ms for a GiB).
+ * Returns: owned, never NULL; end it by cf_executor_close().  What could fail is in cf_executor_error(): CF_ERR_NOMEM, CF_ERR_SYSTEM
+ *          (processes, descriptors), CF_ERR_UNSUPPORTED (Linux before 5.3), CF_ERR_INVALID (more than 1024 workers, or than 2^24 pending). */
+CF_API CF_NODISCARD cf_executor *cf_process_pool_with(const cf_pool_opts *options);
+
+/** The same with options by name: cf_process_pool(.max_workers = 4), cf_process_pool(). */
+#ifdef __cplusplus
+inline cf_executor *
+cf_process_pool(const cf_pool_opts &options = cf_pool_opts())
+{
+    return cf_process_pool_with(&options);
+}
+#else
+#define cf_process_pool(...) cf_process_pool_with(&(cf_pool_opts){.struct_size = sizeof(cf_pool_opts), __VA_ARGS__})
+#endif
+
+/* ---- implementation ---- */
+
+#define CF__PROCESS_SLOTS 4096u
+#define CF__PROCESS_MEMORY (CF__STATIC_CAST(size_t, 1) << 30)
+#define CF__PROCESS_GRACE INT64_C(2000000000) /* for the template to end by itself, before it is killed */
+
+/* ---- futures ---- */
+
+/* Spins while the slot's word is `word`, for some microseconds: a wake-up costs more. */
+CF_API void
+cf__process_spin(const cf__slot *slot, uint64_t word)
+{
+    int64_t end = cf__os_now() + CF__SPIN_MOST;
+    do {
+        for (int i = 0; i < 4; i++) {
+            if (cf__load_relaxed(&slot->word) != word) /* relaxed: the caller looks again */
+                return;
+            cf__cpu_relax();
+        }
+    } while (cf__os_now() < end);
+}
+
+/* A waiter's slice has passed: whoever had the hint of this slot may have been stopped with it, so push it again. */
+CF__SLOW void
+cf__process_audit(cf__process_future *future)
+{
+    cf__process_pool *pool = future->pool;
+    const cf__arena_view *view = &pool->setup.view;
+    cf__mutex_lock(&pool->mutex);
+    if (pool->shadows[future->index].future == future &&
+        cf__slot_state(cf__load_relaxed(&view->slots[future->index].word)) == CF__SLOT_PENDING)
+        cf__arena_push_hint(view, &view->arena->parent_ring, view->parent_hints, future->index);
+    cf__mutex_unlock(&pool->mutex);
+    cf__arena_wake_another(view); /* not relying on one that was woken before */
+}
+
+CF_API cf_err
+cf__process_await(cf_future *base, cf_time deadline)
+{
+    cf__process_future *future = CF__POINTER_CAST(cf__process_future *, base);
+    cf__process_pool *pool = future->pool;
+    cf__slot *slot = &pool->setup.view.slots[future->index];
+    int64_t slice = CF__SLICE_FIRST;
+    bool spun = !pool->setup.spin;
+
+    if (cf__executor_forked(&pool->base))
+        return CF_ERR_FORKED;
+    for (;;) {
+        uint64_t word = cf__load_acquire(&slot->word); /* acquire [S2] */
+        if (cf__slot_generation(word) != future->generation)
+            return cf__future_await_slow(base,
+                                         deadline); /* collected by another thread, which settles the record (P2) */
+        if (cf__slot_settled(word)) {
+            cf__slots_collect(future);
+            continue;
+        }
+        if (cf__slots_template_ended(pool))
+            continue;
+        if (deadline == CF_NOW || cf_passed(deadline))
+            return CF_ERR_TIMEOUT;
+        if (!spun) {
+            cf__process_spin(slot, word);
+            spun = true;
+            continue;
+        }
+        if (!cf__slot_set_flag(slot, &word, CF__SLOT_WAIT))
+            continue;
+        /* The worker that settles the slot owes the wake, or who buries it, or who collects the slot before us. */
+        (void)cf__fetch_add_seq_cst(&future->sleepers, 1u); /* seq_cst: pairs with cf__slots_detach() */
+        bool woken = cf__slots_sleep(pool, cf__slot_futex(slot), cf__slot_futex_value(word), deadline, &slice);
+        (void)cf__fetch_sub_acq_rel(&future->sleepers, 1u);
+        if (!woken && pool->audits)
+            cf__process_audit(future);
+    }
+}
+
+CF_API bool
+cf__process_cancel(cf_future *base)
+{
+    cf__process_future *future = CF__POINTER_CAST(cf__process_future *, base);
+    cf__process_pool *pool = future->pool;
+    cf__slot *slot = &pool->setup.view.slots[future->index];
+    cf_future *list = NULL;
+
+    if (cf__executor_forked(&pool->base))
+        return false;
+    cf__mutex_lock(&pool->mutex);
+    if (pool->shadows[future->index].future == future) {
+        uint64_t word = cf__load_relaxed(&slot->word);
+        while (cf__slot_state(word) == CF__SLOT_PENDING) {
+            if (cf__cas_seq_cst(&slot->word, &word, cf__slot_with_state(word, CF__SLOT_GONE))) {
+                list = cf__slots_detach(pool, future->index, NULL);
+                break;
+            }
+        }
+        if (list == NULL)
+            cf__store_relaxed(&slot->stop, 1u); /* relaxed: a request */
+    }
+    cf__mutex_unlock(&pool->mutex);
+    cf__slots_settle_list(list);
+    return list != NULL || cf_future_cancelled(base);
+}
+
+/* Looks for marked slots and collects them. */
+CF_API bool
+cf__process_collect_marked(cf__process_pool *pool)
+{
+    const cf__arena_view *view = &pool->setup.view;
+    bool found = false;
+    for (uint32_t i = 0; i < (view->slot_count + 63) / 64; i++) {
+        /* seq_cst [A4]: after the store of collector. */
+        if (cf__load_seq_cst(&view->completed[i]) == 0)
+            continue;
+        uint64_t marks = cf__exchange_seq_cst(&view->completed[i], UINT64_C(0));
+        cf_future *list = NULL;
+        cf__mutex_lock(&pool->mutex);
+        for (; marks != 0; marks &= marks - 1) {
+            uint32_t index = i * 64 + CF__STATIC_CAST(uint32_t, __builtin_ctzll(marks));
+            if (index < view->slot_count && pool->shadows[index].future != NULL &&
+                cf__slot_settled(cf__load_acquire(&view->slots[index].word)))
+                list = cf__slots_detach(pool, index, list);
+        }
+        cf__mutex_unlock(&pool->mutex);
+        cf__slots_settle_list(list);
+        found = true;
+    }
+    return found;
+}
+
+/* The thread that settles futures with callbacks; runs from the first of them to the end of the pool. */
+CF_API void *
+cf__process_collector_main(void *argument)
+{
+    cf__process_pool *pool = CF__STATIC_CAST(cf__process_pool *, argument);
+    cf__arena *arena = pool->setup.view.arena;
+    int64_t slice = CF__SLICE_FIRST;
+
+    cf__os_thread_name("cf-collector");
+    while (cf__load_acquire(&pool->collector_quit) == 0) {
+        if (cf__process_collect_marked(pool))
+            continue;
+        cf__store_seq_cst(&arena->collector, 1u);
+        /* Who marks, or ends us, from here on finds collector == 1 and owes the wake [A4]. */
+        if (cf__process_collect_marked(pool) || cf__load_seq_cst(&pool->collector_quit) != 0)
+            continue;
+        if (cf__slots_template_ended(pool)) {
+            /* Nothing more will come but the end of the pool. */
+            (void)cf__park(&pool->collector_quit, 0, CF_FOREVER, CF__SCOPE_SHARED);
+            continue;
+        }
+        (void)cf__slots_sleep(pool, &arena->collector, 1, CF_FOREVER, &slice);
+    }
+    return NULL;
+}
+
+CF_API cf_err
+cf__process_watch(cf_future *base)
+{
+    cf__process_future *future = CF__POINTER_CAST(cf__process_future *, base);
+    cf__process_pool *pool = future->pool;
+    cf__slot *slot = &pool->setup.view.slots[future->index];
+    cf_err error = CF_OK;
+
+    if (cf__executor_forked(&pool->base))
+        return CF_ERR_FORKED;
+    cf__mutex_lock(&pool->mutex);
+    if (!pool->collects && !pool->stopping) {
+        if (cf__os_thread_start(&pool->collector, cf__process_collector_main, pool, 0) != 0)
+            error = CF_ERR_SYSTEM;
+        else
+            pool->collects = true;
+    }
+    uint64_t word = cf__load_acquire(&slot->word);
+    bool settled = false;
+    while (error == CF_OK && pool->shadows[future->index].future == future && !settled) {
+        settled = cf__slot_settled(word);
+        if (!settled && cf__slot_set_flag(slot, &word, CF__SLOT_CARE))
+            break;
+    }
+    cf__mutex_unlock(&pool->mutex);
+    if (settled)
+        cf__slots_collect(future);
+    return error;
+}
+
+CF_API void
+cf__process_forget(cf_future *base)
+{
+    cf__process_future *future = CF__POINTER_CAST(cf__process_future *, base);
+    cf__process_pool *pool = future->pool;
+    if (future->block != NULL && !cf__executor_forked(&pool->base)) {
+        cf__mutex_lock(&pool->mutex);
+        cf__heap_give(&pool->heap, future->block);
+        cf__mutex_unlock(&pool->mutex);
+    }
+    cf__process_pool_release(pool);
+}
+
+/* ---- submit ---- */
+
+/* Where a task's arguments and result go: in the slot if they fit, else in blocks. */
+typedef struct cf__placement {
+    bool args_in_block, result_in_block;
+    size_t result_offset; /* in the payload */
+} cf__placement;
+
+CF_API cf__placement
+cf__process_place(const cf_task_type *type)
+{
+    cf__placement place;
+    size_t args = type->args_size, result = type->result_size;
+    place.args_in_block = args > CF__SLOT_PAYLOAD || type->args_align > CF__CACHE_LINE;
+    place.result_offset = CF__ROUND_UP(place.args_in_block ? 0 : args, type->result_align);
+    place.result_in_block = result > CF__SLOT_PAYLOAD || type->result_align > CF__CACHE_LINE ||
+                            place.result_offset + result > CF__SLOT_PAYLOAD;
+    return place;
+}
+
+/* A slot, and the blocks the task needs, for `future`; false if there is no room now.  The mutex is held. */
+CF_API bool
+cf__process_take_room(cf__process_pool *pool, const cf_task_type *type, cf__placement place, cf__process_future *future)
+{
+    void *args = NULL, *result = NULL;
+    if (pool->first_free == CF__NO_SLOT)
+        return false;
+    if (place.args_in_block)
+        args = cf__heap_take(&pool->heap, type->args_size);
+    if (place.result_in_block)
+        result = cf__heap_take(&pool->heap, type->result_size);
+    if ((place.args_in_block && args == NULL) || (place.result_in_block && result == NULL)) {
+        if (args != NULL)
+            cf__heap_give(&pool->heap, args);
+        if (result != NULL)
+            cf__heap_give(&pool->heap, result);
+        return false;
+    }
+    future->index = cf__slots_take(pool, future);
+    pool->shadows[future->index].args_block = args;
+    pool->shadows[future->index].result_block = result;
+    return true;
+}
+
+/* Waits until cf__process_take_room() succeeds.  The mutex is held, and let go meanwhile. */
+CF_API cf_err
+cf__process_await_room(cf__process_pool *pool, const cf_task_type *type, cf__placement place,
+                       cf__process_future *future, cf_time deadline)
+{
+    cf__arena *arena = pool->setup.view.arena;
+    uint32_t patience = pool->setup.view.worker_count + 8;
+    int64_t slice = CF__SLICE_FIRST;
+    bool in_time = true;
+
+    while (!pool->closed && !cf__process_take_room(pool, type, place, future)) {
+        if (pool->in_use == 0)
+            return CF_ERR_NOMEM; /* results that the program keeps fill the memory: nothing to wait for */
+        cf_future *list = cf__slots_harvest(pool, patience);
+        bool sleep = list == NULL;
+        if (sleep) {
+            /* seq_cst [A3]: the store, then the look; who settles a slot afterwards owes the wake. */
+            cf__store_seq_cst(&arena->pressure, 1u);
+            list = cf__slots_harvest(pool, UINT32_MAX);
+            sleep = list == NULL;
+        }
+        if (sleep && !in_time)
+            return CF_ERR_TIMEOUT;
+        pool->short_of_room += sleep;
+        cf__mutex_unlock(&pool->mutex);
+        cf__slots_settle_list(list);
+        if (sleep) {
+            (void)cf__slots_sleep(pool, &arena->pressure, 1, deadline, &slice);
+            (void)cf__slots_template_ended(pool);
+            in_time = !cf_passed(deadline);
+        }
+        cf__mutex_lock(&pool->mutex);
+        pool->short_of_room -= sleep;
+    }
+    return pool->closed ? CF_ERR_SHUTDOWN : CF_OK;
+}
+
+CF_API const cf__future_origin *
+cf__process_origin(void)
+{
+    static const cf__future_origin origin = {cf__process_await, cf__process_cancel, cf__process_watch,
+                                             cf__process_forget};
+    return &origin;
+}
+
+CF_API cf_future *
+cf__process_submit(cf_executor *base, const cf_task_type *type, const void *args, const cf_submit_opts *options)
+{
+    cf__process_pool *pool = CF__POINTER_CAST(cf__process_pool *, base);
+    const cf__arena_view *view = &pool->setup.view;
+    cf__placement place = cf__process_place(type);
+    size_t limit = cf__heap_limit(&pool->heap);
+
+    if ((place.args_in_block && type->args_size > limit) || (place.result_in_block && type->result_size > limit))
+        return cf_future_new_failed(CF_ERR_TOO_BIG,
+                                    "%.60s: %zu bytes of arguments and %zu of result: the pool's memory has %zu",
+                                    type->name, type->args_size, type->result_size, limit);
+    if (cf__slots_template_ended(pool))
+        return cf__failed_submit(base, cf_executor_error(base));
+    cf__process_future *future =
+        CF__POINTER_CAST(cf__process_future *, cf__future_alloc(sizeof(cf__process_future), 0, 1,
+                                                                place.result_in_block ? 0 : type->result_size,
+                                                                type->result_align, base->process));
+    if (future == NULL)
+        return cf__future_static(CF_ERR_NOMEM);
+    memset(CF__POINTER_CAST(unsigned char *, future) + sizeof future->base, 0, sizeof *future - sizeof future->base);
+    future->base.references = 2; /* the caller's and the pool's */
+    future->base.type = type;
+    future->base.executor = base;
+    future->base.result_size = type->result_size;
+    future->pool = pool;
+
+    cf__mutex_lock(&pool->mutex);
+    cf_err error = cf__process_await_room(pool, type, place, future, options->deadline);
+    if (error != CF_OK) {
+        cf__mutex_unlock(&pool->mutex);
+        cf__os_free(future); /* nobody has seen it */
+        cf_err broken = cf_executor_error(base);
+        return cf__failed_submit(base, broken != CF_OK ? broken : error);
+    }
+    cf__slot *slot = &view->slots[future->index];
+    cf__shadow *shadow = &pool->shadows[future->index];
+    /* relaxed: only this process moves a FREE word. */
+    future->generation = cf__slot_generation(cf__load_relaxed(&slot->word));
+    future->base.origin = cf__process_origin();
+    (void)cf__fetch_add_relaxed(&pool->references, 1u); /* relaxed: the executor's own keeps it alive */
+    slot->run = type->run;
+    slot->args = shadow->args_block != NULL ? shadow->args_block : slot->payload;
+    slot->result = shadow->result_block != NULL ? shadow->result_block : slot->payload + place.result_offset;
+    slot->stop = 0;
+    slot->code = slot->signal = slot->status = 0;
+    if (type->args_size != 0)
+        memcpy(slot->args, args, type->args_size);
+    cf__slot_publish_task(slot, future->generation);
+    cf__arena_push_hint(view, &view->arena->parent_ring, view->parent_hints, future->index);
+    cf__mutex_unlock(&pool->mutex);
+    cf__arena_wake_one(view);
+    return &future->base;
+}
+
+/* ---- shared memory for the program ---- */
+
+CF_API void *
+cf__process_alloc(cf_executor *base, size_t size)
+{
+    cf__process_pool *pool = CF__POINTER_CAST(cf__process_pool *, base);
+    cf__mutex_lock(&pool->mutex);
+    void *memory = size <= cf__heap_limit(&pool->heap) ? cf__heap_take(&pool->heap, size) : NULL;
+    cf__mutex_unlock(&pool->mutex);
+    return memory;
+}
+
+CF_API void
+cf__process_dealloc(cf_executor *base, void *memory)
+{
+    cf__process_pool *pool = CF__POINTER_CAST(cf__process_pool *, base);
+    cf__mutex_lock(&pool->mutex);
+    cf__heap_give(&pool->heap, memory);
+    cf__mutex_unlock(&pool->mutex);
+}
+
+/* ---- shutdown ---- */
+
+/* Tells the template to stop, in mode CF__ARENA_DRAINS or CF__ARENA_KILLS. */
+CF_API void
+cf__process_stop(cf__process_pool *pool, uint32_t how)
+{
+    cf__store_seq_cst(&pool->setup.view.arena->stop, how); /* seq_cst: before the wakes, see cf__arena_wake_all() */
+    cf__arena_wake_all(&pool->setup.view);
+    cf__os_pidfd_signal(pool->template_pidfd, SIGUSR1);
+}
+
+/* Ends the processes: nothing is in use any more.  Without the mutex, once. */
+CF_API void
+cf__process_end(cf__process_pool *pool)
+{
+    int status;
+    if (cf__load_relaxed(&pool->setup.view.arena->stop) == CF__ARENA_RUNS)
+        cf__process_stop(pool, CF__ARENA_DRAINS);
+    if (!cf__os_pidfd_ended(pool->template_pidfd, cf_after_ns(CF__PROCESS_GRACE))) {
+        cf__os_pidfd_signal(pool->template_pidfd, SIGKILL); /* stopped, or scribbled over; its workers go with it */
+        (void)cf__os_pidfd_ended(pool->template_pidfd, CF_FOREVER);
+    }
+    cf__os_bury(pool->setup.view.arena->template_process, &status); /* ours only if we are a subreaper */
+    if (pool->collects) {
+        cf__store_seq_cst(&pool->collector_quit, 1u);
+        cf__store_seq_cst(&pool->setup.view.arena->collector, 0u);
+        (void)cf__unpark_all(&pool->setup.view.arena->collector, CF__SCOPE_SHARED);
+        (void)cf__unpark_all(&pool->collector_quit, CF__SCOPE_SHARED);
+        cf__os_thread_join(&pool->collector);
+    }
+}
+
+/* Waits until no slot is in use, or `deadline`.  The mutex is held, and let go meanwhile. */
+CF_API void
+cf__process_drain(cf__process_pool *pool, cf_time deadline)
+{
+    cf__arena *arena = pool->setup.view.arena;
+    int64_t slice = CF__SLICE_FIRST;
+    for (bool in_time = true; in_time || pool->in_use == 0;) {
+        cf__store_seq_cst(&arena->pressure, 1u); /* seq_cst [A3]: then the look */
+        cf_future *list = cf__slots_harvest(pool, UINT32_MAX);
+        if (list == NULL && pool->in_use == 0)
+            return;
+        bool killing = pool->killing;
+        cf__mutex_unlock(&pool->mutex);
+        if (list == NULL) {
+            bool woken = cf__slots_sleep(pool, &arena->pressure, 1, deadline, &slice);
+            if (!woken && killing && slice >= CF__SLICE_LAST)
+                cf__os_pidfd_signal(pool->template_pidfd, SIGKILL); /* it doesn't kill: then its own death does */
+            (void)cf__slots_template_ended(pool);
+            in_time = !cf_passed(deadline);
+        }
+        cf__slots_settle_list(list);
+        cf__mutex_lock(&pool->mutex);
+    }
+}
+
+CF_API cf_err
+cf__process_shutdown(cf_executor *base, cf_shutdown_mode mode, cf_time deadline, cf_shutdown_report *report)
+{
+    cf__process_pool *pool = CF__POINTER_CAST(cf__process_pool *, base);
+    cf_future *cancelled = NULL;
+
+    cf__mutex_lock(&pool->mutex);
+    size_t finished = pool->finished, killed = pool->killed;
+    pool->closed = true;
+    cf__store_seq_cst(&pool->setup.view.arena->pressure, 0u); /* submitters that wait for room look again */
+    (void)cf__unpark_all(&pool->setup.view.arena->pressure, CF__SCOPE_SHARED);
+    if (mode != CF_DRAIN) {
+        cf__slots_withdraw(pool, CF__SLOT_PENDING);
+        cancelled = cf__slots_harvest(pool, UINT32_MAX);
+        for (cf_future *future = cancelled; future != NULL; future = future->next)
+            report->cancelled += CF__POINTER_CAST(cf__process_future *, future)->settle_as == CF__CANCELLED;
+    }
+    if (mode == CF_KILL && !pool->killing && !pool->stopping) {
+        pool->killing = true;
+        cf__process_stop(pool, CF__ARENA_KILLS);
+    }
+    cf__mutex_unlock(&pool->mutex);
+    cf__slots_settle_list(cancelled);
+
+    cf__mutex_lock(&pool->mutex);
+    cf__process_drain(pool, deadline);
+    report->finished = pool->finished - finished;
+    report->killed = pool->killed - killed;
+    report->left = pool->in_use;
+    cf_err error = pool->in_use != 0 ? CF_ERR_TIMEOUT : CF_OK;
+    if (error == CF_OK && !pool->stopping) {
+        pool->stopping = true;
+        cf__mutex_unlock(&pool->mutex);
+        cf__process_end(pool);
+        cf__mutex_lock(&pool->mutex);
+        pool->stopped = true;
+        cf__event_wake_all(&pool->quiet);
+    }
+    while (error == CF_OK && !pool->stopped)
+        (void)cf__event_wait(&pool->quiet, &pool->mutex, CF_FOREVER); /* another call ends them right now */
+    cf__mutex_unlock(&pool->mutex);
+    return error;
+}
+
+CF_API void
+cf__process_free(cf_executor *base, bool forked)
+{
+    (void)forked; /* cf__process_pool_release() sees it */
+    cf__process_pool_release(CF__POINTER_CAST(cf__process_pool *, base));
+}
+
+/* ---- creation ---- */
+
+/* The shared memory: arena, then heap.  Less of it where the system won't give as much as asked for. */
+CF_API bool
+cf__process_map(cf__process_pool *pool, uint32_t workers, uint32_t slots, size_t memory)
+{
+    cf__arena_view view;
+    size_t arena = CF__ROUND_UP(cf__arena_layout(&view, NULL, workers, slots), CF__STATIC_CAST(size_t, 4096));
+    size_t heap = cf__heap_usable(memory);
+    do {
+        pool->memory_size = arena + heap;
+        pool->memory = cf__os_map_shared(pool->memory_size);
+        heap = pool->memory == NULL ? cf__heap_usable(heap / 2) : heap;
+    } while (pool->memory == NULL && heap >= (CF__STATIC_CAST(size_t, 1) << 20));
+    if (pool->memory == NULL)
+        return false;
+    (void)cf__arena_layout(&pool->setup.view, pool->memory, workers, slots);
+    if (cf__heap_init(&pool->heap, CF__STATIC_CAST(unsigned char *, pool->memory) + arena, heap))
+        return true;
+    cf__os_unmap(pool->memory, pool->memory_size);
+    return false;
+}
+
+/* Starts the template and waits until it has a worker.  Returns 0 or an errno; after an error no process is left. */
+CF_API int
+cf__process_start_template(cf__process_pool *pool)
+{
+    cf__arena *arena = pool->setup.view.arena;
+    int error = cf__os_pipe(pool->setup.dead_man);
+    if (error != 0)
+        return error;
+    pool->setup.parent_pidfd = cf__os_pidfd_open(cf__os_pid());
+    error = pool->setup.parent_pidfd < 0 ? errno : 0;
+    if (error == 0)
+        error = cf__os_fork_hidden(cf__template_main, &pool->setup, &arena->template_process, &arena->template_error);
+    cf__os_close(pool->setup.dead_man[0]);
+    cf__os_close(pool->setup.parent_pidfd);
+    if (error == 0) {
+        pool->template_pidfd = cf__os_pidfd_open(arena->template_process);
+        /* If it's gone already, it has left its reason; else we can't watch it, and closing the pipe below kills it. */
+        if (pool->template_pidfd < 0)
+            error = arena->template_error != 0 ? arena->template_error : errno;
+    }
+    while (error == 0 && cf__load_acquire(&arena->ready) == 0) {
+        /* The template owes the wake when it has a worker; if it ends before, we look at its process. */
+        (void)cf__park(&arena->ready, 0, cf_after_ms(20), CF__SCOPE_SHARED);
+        if (cf__load_acquire(&arena->ready) == 0 && cf__os_pidfd_ended(pool->template_pidfd, 0))
+            error = arena->template_error != 0 ? arena->template_error : ECHILD;
+    }
+    if (error != 0) {
+        cf__os_close(pool->template_pidfd);
+        cf__os_close(pool->setup.dead_man[1]);
+    }
+    return error;
+}
+
+CF_API cf_executor *
+cf_process_pool_with(const cf_pool_opts *options)
+{
+    static const cf_executor_ops ops = {sizeof(cf_executor_ops), "process pool",   cf__process_submit,
+                                        cf__process_shutdown,    cf__process_free, cf__process_alloc,
+                                        cf__process_dealloc};
+    cf_pool_opts ours;
+    cf__options_copy(&ours, sizeof ours, options);
+    unsigned cpus = cf_usable_cpus();
+    unsigned workers =
+        ours.max_workers != 0 ? ours.max_workers : CF__MIN(cpus, CF__STATIC_CAST(unsigned, CF__MAX_WORKERS));
+    size_t slots = ours.max_pending != 0 ? ours.max_pending : CF__PROCESS_SLOTS;
+    int keep = errno;
+
+    if (workers > CF__MAX_WORKERS || slots > (1u << 24))
+        return cf_executor_new_failed(CF_ERR_INVALID, "process pool: at most %d workers, and %u tasks pending",
+                                      CF__MAX_WORKERS, 1u << 24);
+    cf__process_pool *pool = CF__STATIC_CAST(cf__process_pool *, cf__os_alloc(sizeof *pool));
+    cf__shadow *shadows = CF__STATIC_CAST(cf__shadow *, cf__os_alloc(slots * sizeof *shadows));
+    if (pool != NULL)
+        memset(CF__STATIC_CAST(void *, pool), 0, sizeof *pool);
+    if (pool == NULL || shadows == NULL ||
+        !cf__process_map(pool, workers, CF__STATIC_CAST(uint32_t, slots),
+                         ours.memory != 0 ? ours.memory : CF__PROCESS_MEMORY)) {
+        cf__os_free(shadows);
+        cf__os_free(pool);
+        return cf_executor_new_failed(CF_ERR_NOMEM, "process pool: out of memory");
+    }
+    memset(CF__STATIC_CAST(void *, shadows), 0, slots * sizeof *shadows);
+    for (size_t i = 0; i < slots; i++)
+        shadows[i].newer = i + 1 < slots ? CF__STATIC_CAST(uint32_t, i + 1) : CF__NO_SLOT;
+    pool->shadows = shadows;
+    pool->oldest = pool->newest = CF__NO_SLOT;
+    pool->references = 1;
+    pool->audits = pool->waits_for_two = true;
+    pool->template_pidfd = -1;
+    pool->setup.dead_man[0] = pool->setup.dead_man[1] = -1;
+    pool->setup.executor = &pool->base;
+    pool->setup.on_start = ours.on_start;
+    pool->setup.on_start_context = ours.on_start_context;
+    pool->setup.spin = cpus > 1;
+    (void)snprintf(pool->setup.name, sizeof pool->setup.name, "%s", ours.name != NULL ? ours.name : "cf-process");
+    cf__mutex_init(&pool->mutex);
+    cf__event_init(&pool->quiet);
+    cf_executor_init(&pool->base, &ops);
+
+    int error = cf__process_start_template(pool);
+    errno = keep;
+    if (error == 0)
+        return &pool->base;
+    pool->template_pidfd = pool->setup.dead_man[1] = -1;
+    cf__process_pool_release(pool);
+    return cf_executor_new_failed(error == ENOSYS   ? CF_ERR_UNSUPPORTED
+                                  : error == ENOMEM ? CF_ERR_NOMEM
+                                                    : CF_ERR_SYSTEM,
+                                  "process pool: can't start a worker process: errno %d", error);
+}
+
+#endif

@@ -1,0 +1,202 @@
+#!/bin/sh
+# tests/compile/run.sh [--full] - each header by itself, in every language that it promises, without a warning.
+#
+# A translation unit includes one header twice: the first include shows that it stands alone, the second that
+# its guard holds.  Then two files that both include cfutures.h are linked and run, and plain -std=c11 must
+# stop with our sentence.  --full adds more standards, optimized builds, the installed package and use as a
+# meson subproject.  A compiler that is missing is skipped, which fails where CI=true.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+root=$(pwd)
+
+# What one compilation is: called below through xargs, one line of the job list each.
+if [ "${1:-}" = --one ]; then
+    work=$2
+    row=${3%%|*}; rest=${3#*|}
+    header=${rest%%|*}; command=${rest#*|}
+    log=$work/log.$row.$(printf %s "$header" | tr '/' '_')
+    # shellcheck disable=SC2086 # the command is words on purpose
+    if $command "$work/$header.tu" >"$log" 2>&1; then
+        echo ok >>"$work/passed.$row"
+    else
+        echo "$header" >>"$work/failed.$row"
+        # One compiler says the same of a header in each standard; its first words are enough.
+        seen=$work/seen.${command%% *}.$(printf %s "$header" | tr '/' '_')
+        [ -e "$seen" ] || { echo "--- $header: $command"; head -n 30 "$log"; } >>"$work/report"
+        : >"$seen"
+    fi
+    exit 0
+fi
+
+full=no
+[ "${1:-}" = --full ] && full=yes
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+: >"$work/report"
+: >"$work/jobs"
+passed=0 failed=0 skipped=0
+
+warnings() { # the flags of tests/support/warnings for language $1
+    awk -v language="$1" '!/^#/ && NF > 1 && ($2 == "all" || $2 == language) { printf "%s ", $1 }' \
+        tests/support/warnings
+}
+c_flags="-Werror $(warnings c)"
+cxx_flags="-Werror $(warnings c++)"
+has() { command -v "$1" >/dev/null 2>&1; }
+say() { printf '%s\n' "$*"; }
+
+headers=$(cd include && find . -name '*.h' | sed 's|^\./||' | LC_ALL=C sort)
+count=$(printf '%s\n' "$headers" | grep -c .)
+[ "$count" -gt 0 ] || { say "no header in include/"; exit 1; }
+for header in $headers; do
+    mkdir -p "$work/$(dirname "$header")"
+    printf '#include "%s"\n#include "%s"\ntypedef int not_empty;\n' "$header" "$header" \
+        >"$work/$header.tu"
+done
+
+rows=0
+row() { # compiler, language, words: adds one line of the table
+    rows=$((rows + 1))
+    eval "row_$rows=\"\$1 \$3\""
+    has "$1" || { eval "skip_$rows=yes"; return; }
+    if [ "$2" = c ]; then flags=$c_flags; else flags=$cxx_flags; fi
+    case " $3 " in *" -O"*) check="-c -o /dev/null" ;; *) check=-fsyntax-only ;; esac
+    for header in $headers; do
+        printf '%s|%s|%s %s %s %s -Iinclude -x %s\n' \
+            "$rows" "$header" "$1" "$3" "$flags" "$check" "$2" >>"$work/jobs"
+    done
+}
+
+row gcc c "-std=gnu11"
+row gcc c "-std=c11 -D_DEFAULT_SOURCE"
+row clang c "-std=gnu11"
+row g++ c++ "-std=c++11"
+row g++ c++ "-std=c++17"
+row g++ c++ "-std=c++20"
+if [ $full = yes ]; then
+    row gcc c "-std=gnu17"
+    row gcc c "-std=gnu2x"
+    row gcc c "-std=gnu11 -O2"
+    row gcc c "-std=gnu11 -O3 -DNDEBUG"
+    row gcc c "-std=gnu11 -D_GNU_SOURCE"
+    row clang c "-std=c11 -D_DEFAULT_SOURCE"
+    row clang c "-std=gnu17"
+    row clang c "-std=gnu2x"
+    row clang c "-std=gnu11 -O2 -DNDEBUG"
+    row g++ c++ "-std=gnu++17 -O2"
+    row clang++ c++ "-std=c++11"
+    row clang++ c++ "-std=c++17"
+    row clang++ c++ "-std=c++20"
+fi
+
+xargs -P "$(nproc)" -I '{}' sh "$root/tests/compile/run.sh" --one "$work" '{}' <"$work/jobs"
+
+printf '%-44s %7s %7s %7s\n' "each header alone and twice" headers passed failed
+i=0
+while [ $i -lt $rows ]; do
+    i=$((i + 1))
+    skip=no
+    eval "name=\$row_$i; skip=\${skip_$i:-no}"
+    if [ "$skip" = yes ]; then
+        printf '%-44s %7s  skipped: not installed\n' "$name" "$count"
+        skipped=$((skipped + 1))
+        continue
+    fi
+    good=0 bad=0
+    [ -f "$work/passed.$i" ] && good=$(grep -c . "$work/passed.$i")
+    bad=$((count - good))
+    printf '%-44s %7s %7s %7s\n' "$name" "$count" "$good" "$bad"
+    passed=$((passed + good)) failed=$((failed + bad))
+done
+
+single() { # name, command...: one check that passes, is skipped (77) or fails
+    name=$1; shift
+    "$@" >"$work/single" 2>&1
+    case $? in
+    0) printf '%-60s passed\n' "$name"; passed=$((passed + 1)) ;;
+    77) printf '%-60s skipped: %s\n' "$name" "$(tail -n 1 "$work/single")"; skipped=$((skipped + 1)) ;;
+    *) printf '%-60s FAILED\n' "$name"; failed=$((failed + 1))
+       { echo "--- $name"; head -n 40 "$work/single"; } >>"$work/report" ;;
+    esac
+}
+
+refuses_plain_c11() { # compiler: the first error is our sentence
+    has "$1" || { echo "not installed"; return 77; }
+    "$1" -std=c11 -Iinclude -fsyntax-only -x c "$work/cfutures/detail/config.h.tu" 2>"$work/plain" && {
+        echo "plain -std=c11 compiled"; return 1; }
+    grep 'error:' "$work/plain" | head -n 1 | tee /dev/stderr | grep -q 'cfutures: -std=c11 hides what it needs'
+}
+
+# What the README promises a program needs: -Iinclude, -pthread, nothing more.
+two_tus() { # words: compiler and flags
+    [ -f include/cfutures.h ] || { echo "include/cfutures.h doesn't exist"; return 1; }
+    has "$1" || { echo "not installed"; return 77; }
+    "$@" -Iinclude -pthread -c tests/compile/two_tus_a.c -o "$work/a.o" &&
+    "$@" -Iinclude -pthread -c tests/compile/two_tus_b.c -o "$work/b.o" &&
+    "$1" -pthread "$work/a.o" "$work/b.o" -o "$work/two_tus" &&
+    timeout 60 "$work/two_tus"
+}
+
+install_and_use() {
+    for tool in meson pkg-config; do
+        has $tool || { echo "$tool isn't installed"; return 77; }
+    done
+    to=$work/installed
+    meson setup "$work/build" --prefix /usr &&
+    DESTDIR=$to meson install -C "$work/build" --no-rebuild || return 1
+    (cd include && find . -name '*.h' | LC_ALL=C sort) >"$work/have"
+    (cd "$to/usr/include" && find . -type f | LC_ALL=C sort) >"$work/got"
+    diff "$work/have" "$work/got" || { echo "installed headers differ"; return 1; }
+    PKG_CONFIG_SYSROOT_DIR=$to PKG_CONFIG_LIBDIR=$to/usr/share/pkgconfig \
+    PKG_CONFIG_ALLOW_SYSTEM_CFLAGS=1
+    export PKG_CONFIG_SYSROOT_DIR PKG_CONFIG_LIBDIR PKG_CONFIG_ALLOW_SYSTEM_CFLAGS
+    flags=$(pkg-config --cflags --libs cfutures)
+    unset PKG_CONFIG_SYSROOT_DIR PKG_CONFIG_LIBDIR PKG_CONFIG_ALLOW_SYSTEM_CFLAGS
+    echo "pkg-config says: $flags"
+    # shellcheck disable=SC2086
+    cc tests/compile/two_tus_a.c tests/compile/two_tus_b.c $flags -o "$work/packaged" &&
+    timeout 60 "$work/packaged"
+}
+
+as_subproject() {
+    has meson || { echo "meson isn't installed"; return 77; }
+    user=$work/user
+    mkdir -p "$user/subprojects/cfutures" "$user/src"
+    cp -r include meson.build "$user/subprojects/cfutures/"
+    cp tests/compile/two_tus* "$user/src/"
+    cat >"$user/meson.build" <<'END'
+project('user', 'c', default_options: ['c_std=gnu11', 'warning_level=3', 'werror=true'])
+test('runs', executable('user', 'src/two_tus_a.c', 'src/two_tus_b.c',
+  dependencies: dependency('cfutures', fallback: 'cfutures')))
+END
+    meson setup "$user/build" "$user" && meson test -C "$user/build"
+}
+
+single "gcc: plain -std=c11 stops with our sentence" refuses_plain_c11 gcc
+single "clang: plain -std=c11 stops with our sentence" refuses_plain_c11 clang
+# shellcheck disable=SC2086
+single "gcc: two files include cfutures.h, linked and run" two_tus gcc $c_flags
+# shellcheck disable=SC2086
+single "g++: the same as C++11" two_tus g++ -std=c++11 $cxx_flags -x c++
+if [ $full = yes ]; then
+    # shellcheck disable=SC2086
+    single "clang: two files, -O2" two_tus clang -O2 $c_flags
+    # shellcheck disable=SC2086
+    single "clang++: two files, as C++20" two_tus clang++ -std=c++20 $cxx_flags -x c++
+    single "installed: all headers there, found by pkg-config" install_and_use
+    single "as a meson subproject" as_subproject
+fi
+
+cat "$work/report"
+if [ "${CI:-}" = true ] && [ $skipped -gt 0 ]; then
+    say "CI installs every compiler: a skip is a failure"
+    failed=$((failed + skipped)) skipped=0
+fi
+say
+if [ $skipped -gt 0 ]; then
+    say "$passed passed, $failed failed, $skipped skipped"
+else
+    say "$passed passed, $failed failed"
+fi
+[ $failed -eq 0 ]
