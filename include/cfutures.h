@@ -1,8 +1,9 @@
-/* cfutures.h - thread pools, process pools, futures and blocking queues: Python's concurrent.futures and queue for C.
+/* cfutures.h - thread pools, process pools, futures and blocking queues: Python's concurrent.futures
+ * and queue for C.
  * SPDX-License-Identifier: MIT
  *
- * The core in one include: nothing to link but pthreads, nothing to initialize.  Each part's header says how it works and documents
- * every function; the README has programs to start from.  An include points strictly down:
+ * The core in one include: nothing to link but pthreads, nothing to initialize.  Each part's header says how it
+ * works and documents every function; the README has programs to start from.  An include points strictly down:
  *
  *   5  thread_pool.h  process_pool.h  inline_executor.h   what runs the tasks
  *   4  task.h  executor.h                                 typed tasks; submit, map, shutdown over any executor

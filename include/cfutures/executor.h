@@ -2,22 +2,23 @@
  * SPDX-License-Identifier: MIT
  * LAYER 4.  Includes: future.h.  Included by: task.h, the executors.
  *
- * HOW IT WORKS  An executor starts with a cf_executor: a table of operations, and the error it has died of.  The functions
- *   here check what every executor has to check (it never started, it is broken, this is a forked child), then ask the table.
- *   This is the long form, in bytes, for other languages and for executors that others write; C programs use the typed macros
- *   of task.h.
+ * HOW IT WORKS  An executor starts with a cf_executor: a table of operations, and the error it has died of.  The
+ *   functions here check what every executor has to check (it never started, it is broken, this is a forked child),
+ *   then ask the table. This is the long form, in bytes, for other languages and for executors that others write; C
+ *   programs use the typed macros of task.h.
  *
- *       cf_submit(pool, fib, 30)  ->  cf_submit_bytes(pool, fib's description, arguments, options)  ->  table->submit
+ *       cf_submit(pool, fib, 30)  ->  cf_submit_bytes(pool, fib's description, arguments, options)  ->  table
  *
- * AN EXECUTOR OF YOUR OWN  puts a cf_executor first in its struct, fills a cf_executor_ops, and calls cf_executor_init().
- *   Its submit gets the task's description and the argument bytes; cf_executor_new_task() makes the future, whose second
- *   reference is the executor's.  Run it where you like with cf_future_run(), or settle it from any thread with
- *   cf_future_set_result() or cf_future_set_error(); then release that reference.
- * NEVER NULL  A constructor that fails returns an executor that holds the cause; a submit that fails, a failed future.  So a
- *   program may check once, at the result.
- * FORK  Handles know their process: in a forked child every call returns CF_ERR_FORKED, and closing frees memory only.
- * MAP  keeps a window of tasks in flight and collects in input order.  Results go to the caller's array from the calling
- *   thread only, so that after a timeout nobody writes there any more. */
+ * AN EXECUTOR OF YOUR OWN  puts a cf_executor first in its struct, fills a cf_executor_ops, and calls
+ *   cf_executor_init(). Its submit gets the task's description and the argument bytes; cf_executor_new_task() makes
+ *   the future, whose second reference is the executor's.  Run it where you like with cf_future_run(), or settle it
+ *   from any thread with cf_future_set_result() or cf_future_set_error(); then release that reference.
+ * NEVER NULL  A constructor that fails returns an executor that holds the cause; a submit that fails, a failed
+ *   future.  So a program may check once, at the result.
+ * FORK  Handles know their process: in a forked child every call returns CF_ERR_FORKED, and closing frees memory
+ *   only.
+ * MAP  keeps a window of tasks in flight and collects in input order.  Results go to the caller's array from the
+ *   calling thread only, so that after a timeout nobody writes there any more. */
 #ifndef CFUTURES_EXECUTOR_H
 #define CFUTURES_EXECUTOR_H
 
@@ -40,19 +41,20 @@ typedef struct cf_map_opts {
     cf_time deadline CF__DEFAULT(0); /* until when to wait for the whole map; 0: as long as it takes */
 } cf_map_opts;
 
-/** Options of a thread pool or a process pool; both take all, and ignore what means nothing to them.  Zero in any field
- *  means its default.  Copied; the caller may discard it on return. */
+/** Options of a thread pool or a process pool; both take all, and ignore what means nothing to them.  Zero in any
+ *  field means its default.  Copied; the caller may discard it on return. */
 typedef struct cf_pool_opts {
     size_t struct_size CF__DEFAULT(sizeof(cf_pool_opts)); /* set by cf_thread_pool() and cf_process_pool() */
     /* Workers at most; 0: threads min(32, usable CPUs + 4), processes as many as usable CPUs. */
     unsigned max_workers CF__DEFAULT(0);
-    /* Name of the workers in ps and debuggers, cut to 10 bytes and followed by a number; NULL: "cf-thread", "cf-process". */
+    /* Name of the workers in ps and debuggers, cut to 10 bytes and followed by a number; NULL: "cf-thread",
+     * "cf-process". */
     const char *name CF__DEFAULT(NULL);
-    /* A submit waits while so many tasks are pending or run; 0: no limit for threads, 4096 for processes.  A worker's own
-     * submits never wait. */
+    /* A submit waits while so many tasks are pending or run; 0: no limit for threads, 4096 for processes.  A
+     * worker's own submits never wait. */
     size_t max_pending CF__DEFAULT(0);
-    /* Called once in each worker before its first task; NULL: nothing.  It may cf_fail(): that worker then ends, and
-     * a pool that can get no worker is broken, with that message. */
+    /* Called once in each worker before its first task; NULL: nothing.  It may cf_fail(): that worker then ends,
+     * and a pool that can get no worker is broken, with that message. */
     void (*on_start)(void *context) CF__DEFAULT(NULL);
     void *on_start_context CF__DEFAULT(NULL); /* given to it; borrowed as long as the pool lives */
     size_t stack_size CF__DEFAULT(0);         /* threads: bytes of a worker's stack; 0: the system's default */
@@ -83,8 +85,8 @@ typedef struct cf_executor_ops {
     cf_future *(*submit)(cf_executor *, const cf_task_type *type, const void *args, const cf_submit_opts *);
     /* As cf_executor_shutdown(); may be called again, after a timeout too. */
     cf_err (*shutdown)(cf_executor *, cf_shutdown_mode, cf_time deadline, cf_shutdown_report *);
-    /* Frees the executor, `base` included (cf_executor_destroy()).  After a shutdown that left nothing, or in a forked child
-     * (`forked`), where only memory may be freed. */
+    /* Frees the executor, `base` included (cf_executor_destroy()).  After a shutdown that left nothing, or in a
+     * forked child (`forked`), where only memory may be freed. */
     void (*free)(cf_executor *, bool forked);
     /* Memory that the tasks see at the same address; NULL in the table: plain memory. */
     void *(*alloc)(cf_executor *, size_t size);
@@ -106,9 +108,10 @@ struct cf_executor {                /* fields: I immutable, A atomic */
  * Threads:  any number at once, also from tasks.
  * Blocks:   only while the executor has max_pending tasks, until options->deadline.  NULL: no options.
  * Ordering: what precedes this call happens before the task runs.
- * Returns:  owned, never NULL; end it by cf_future_release().  A submit that fails returns a future that has failed with
- *           CF_ERR_SHUTDOWN, CF_ERR_BROKEN, CF_ERR_FORKED, CF_ERR_NOMEM, CF_ERR_SYSTEM, CF_ERR_TOO_BIG, CF_ERR_TIMEOUT (no room
- *           until the deadline), CF_ERR_INVALID (no executor), or what the executor's constructor failed with. */
+ * Returns:  owned, never NULL; end it by cf_future_release().  A submit that fails returns a future that has failed
+ *           with CF_ERR_SHUTDOWN, CF_ERR_BROKEN, CF_ERR_FORKED, CF_ERR_NOMEM, CF_ERR_SYSTEM, CF_ERR_TOO_BIG,
+ *           CF_ERR_TIMEOUT (no room until the deadline), CF_ERR_INVALID (no executor), or what the executor's
+ *           constructor failed with. */
 CF_API CF_NODISCARD cf_future *cf_submit_bytes(cf_executor *executor, const cf_task_type *type, const void *args,
                                                const cf_submit_opts *options);
 
@@ -116,14 +119,14 @@ CF_API CF_NODISCARD cf_future *cf_submit_bytes(cf_executor *executor, const cf_t
 CF_API cf_err cf_spawn_bytes(cf_executor *executor, const cf_task_type *type, const void *args,
                              const cf_submit_opts *options);
 
-/** Run a task for each of `count` items, and wait for all: item i takes element i of each of the arrays (one for each
- *  argument) and writes its result to element i of `results` (NULL: not wanted).
+/** Run a task for each of `count` items, and wait for all: item i takes element i of each of the arrays (one for
+ *  each argument) and writes its result to element i of `results` (NULL: not wanted).
  *
  * Ownership: borrows all arrays until it returns.
- * Blocks:    until every item is done, or options->deadline: then items that haven't started are cancelled, those that run
- *            go on, and nothing more is written to the caller's arrays.
- * Returns:   CF_OK when every item went well; else the first item's error in input order, CF_ERR_TIMEOUT for one that wasn't done.
- *            An item that fails doesn't stop the others; its element of `results` isn't written. */
+ * Blocks:    until every item is done, or options->deadline: then items that haven't started are cancelled, those
+ *            that run go on, and nothing more is written to the caller's arrays.
+ * Returns:   CF_OK when every item went well; else the first item's error in input order, CF_ERR_TIMEOUT for one
+ *            that wasn't done. An item that fails doesn't stop the others; its element of `results` isn't written. */
 CF_API cf_err cf_map_bytes(cf_executor *executor, const cf_task_type *type, size_t count, void *results,
                            const void *const *arrays, const cf_map_opts *options);
 
@@ -142,14 +145,15 @@ CF_API const char *cf_executor_message(const cf_executor *executor);
 CF_API CF_NODISCARD cf_err cf_executor_shutdown(cf_executor *executor, cf_shutdown_mode mode, cf_time deadline,
                                                 cf_shutdown_report *report);
 
-/** Shut down (draining, as long as it takes, unless it was shut down before) and free the executor.  Futures of it stay
- *  valid.  In a forked child: free the memory.  NULL: nothing. */
+/** Shut down (draining, as long as it takes, unless it was shut down before) and free the executor.  Futures of it
+ *  stay valid.  In a forked child: free the memory.  NULL: nothing. */
 CF_API void cf_executor_close(cf_executor *executor);
 
-/** `size` bytes that the executor's tasks see at the same address: shared memory of a process pool, plain memory else.
+/** `size` bytes that the executor's tasks see at the same address: shared memory of a process pool, plain memory
+ *  else.
  *
- * Returns: owned, aligned for any type, uninitialized; end it by cf_executor_free() before the executor is closed.  NULL when
- *          there is no memory, or `executor` has failed. */
+ * Returns: owned, aligned for any type, uninitialized; end it by cf_executor_free() before the executor is closed.
+ *          NULL when there is no memory, or `executor` has failed. */
 CF_API CF_NODISCARD void *cf_executor_alloc(cf_executor *executor, size_t size);
 
 /** Free what cf_executor_alloc() returned.  NULL: nothing. */
@@ -163,8 +167,8 @@ CF_API void cf_executor_init(cf_executor *executor, const cf_executor_ops *ops);
 /** End that part; for the table's `free`. */
 CF_API void cf_executor_destroy(cf_executor *executor);
 
-/** A future for a task of `type`, with a copy of the arguments at `args`.  It has two references: the submitter's, to be
- *  returned from the table's submit, and the executor's.  NULL without memory. */
+/** A future for a task of `type`, with a copy of the arguments at `args`.  It has two references: the submitter's,
+ *  to be returned from the table's submit, and the executor's.  NULL without memory. */
 CF_API cf_future *cf_executor_new_task(const cf_executor *executor, const cf_task_type *type, const void *args);
 
 /** An executor that couldn't start, with the cause.  Never NULL. */
@@ -187,7 +191,8 @@ cf__auto_cf_future(cf_future **future)
     cf_future_release(*future);
 }
 
-/* An options struct as the library knows it, from one of a caller that may have been compiled against an older, shorter one. */
+/* An options struct as the library knows it, from one of a caller that may have been compiled against an older,
+ * shorter one. */
 CF_API void
 cf__options_copy(void *ours, size_t our_size, const void *theirs)
 {

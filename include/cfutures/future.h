@@ -2,10 +2,11 @@
  * SPDX-License-Identifier: MIT
  * LAYER 3.  Includes: errors.h, deadline.h, detail/park.h, detail/task_type.h.  Included by: executor.h, the pools.
  *
- * Python's concurrent.futures.Future: result, done, cancel, add_done_callback; set_result and its kin make it a promise.
+ * Python's concurrent.futures.Future: result, done, cancel, add_done_callback; set_result and its kin make it a
+ * promise.
  *
- * HOW IT WORKS  One allocation holds the record, the arguments and the room for the result.  The state is one word; who
- *   moves it on by a compare-and-swap owns the next step:
+ * HOW IT WORKS  One allocation holds the record, the arguments and the room for the result.  The state is one word;
+ *   who moves it on by a compare-and-swap owns the next step:
  *
  *       PENDING --start--> RUNNING --settle--> DONE | FAILED        no other transition exists
  *          |  \____________settle (promise)__________^
@@ -21,21 +22,22 @@
  * INVARIANTS
  *   F1  Exactly one caller settles: the one that moved PENDING or RUNNING to CANCELLED, or set SETTLING.
  *   F2  error, code, signal, status, message and *result are written before the word is settled, and never after.
- *   F3  Each callback runs exactly once: settling closes the list in one exchange and runs what was on it; who finds
- *       the list closed runs its own.
+ *   F3  Each callback runs exactly once: settling closes the list in one exchange and runs what was on it; who
+ *       finds the list closed runs its own.
  *   F4  The word is settled, and waiters woken, with a reference held: a woken waiter may free its own at once.
  * ORDERING
  *   [F1] outcome -> reader          settle's release / load-acquire of state
  *   [F2] outcome -> late callback   closing's exchange (release) / the adder's load-acquire that finds it closed
- *   [F3] last use -> free           release's decrement, acquire-release on both sides
- *   [F4] arguments -> start         submit's publication by the executor's queue; start's CAS is acquire for futures
- *        that are shared by other means
- * WHO OWES THE WAKE  the settler, if WAITED is set in the word that its exchange returns; the sleeper sets WAITED and looks at
- *   the state in one CAS, so it is either seen or sees.  A completion that nobody waits for makes no system call.
- * TWO CALLS AT ONCE  everything, as long as the caller holds a reference.  add_done_callback and cancel may be called
- *   from callbacks.
+ *   The last release's decrement is acquire-release, so that every use happens before the free.  The arguments are
+ *   published with the future, by the executor's queue or whatever else hands it over.
+ * WHO OWES THE WAKE  the settler, if WAITED is set in the word that its exchange returns; the sleeper sets WAITED
+ *   and looks at the state in one CAS, so it is either seen or sees.  A completion that nobody waits for makes no
+ *   system call.
+ * TWO CALLS AT ONCE  everything, as long as the caller holds a reference.  add_done_callback and cancel may be
+ *   called from callbacks.
  * FORK  A child that waits for a future of its parent's gets CF_ERR_FORKED, for nobody there settles it.
- * REJECTED  CPython's second cancelled state (cancelled and notified): root of several of its open hangs.  A mutex and a
+ * REJECTED  CPython's second cancelled state (cancelled and notified): root of several of its open hangs.  A mutex
+ *   and a
  *   condition variable per future: 88 bytes and a lost wake-up. */
 #ifndef CFUTURES_FUTURE_H
 #define CFUTURES_FUTURE_H
@@ -55,18 +57,21 @@ typedef void cf_done_callback(cf_future *future, void *context);
 
 /* What a future asks of the place that holds its truth; private to the pools. */
 typedef struct cf__future_origin {
-    /* Settles the record as soon as the outcome is known; returns CF_OK when it is settled, CF_ERR_TIMEOUT, CF_ERR_FORKED. */
+    /* Settles the record as soon as the outcome is known; returns CF_OK when it is settled, CF_ERR_TIMEOUT,
+     * CF_ERR_FORKED. */
     cf_err (*await)(cf_future *future, cf_time deadline);
     /* As cf_future_cancel(). */
     bool (*cancel)(cf_future *future);
-    /* A callback waits: see to it that the record gets settled without anybody calling await.  CF_OK, or why it can't. */
+    /* A callback waits: see to it that the record gets settled without anybody calling await.  CF_OK, or why it
+     * can't. */
     cf_err (*watch)(cf_future *future);
-    /* The last reference is gone: give back what the origin holds for it.  The record itself is freed by the caller. */
+    /* The last reference is gone: give back what the origin holds for it.  The record itself is freed by the
+     * caller. */
     void (*forget)(cf_future *future);
 } cf__future_origin;
 
-struct
-    cf_future { /* private.  Fields: I immutable once shared, A atomic, S written by the settler before settling (F2) */
+/* Private.  Fields: I immutable once shared, A atomic, S written by the settler before it settles (F2). */
+struct cf_future {
     uint32_t state;                  /* A: state and flags, see above */
     uint32_t references;             /* A: 0 marks a static one, never counted nor freed */
     const cf_task_type *type;        /* I: NULL for a promise */
@@ -93,20 +98,22 @@ struct
  *           has the task still queued, the call runs the task itself rather than wait for a worker.
  * Ordering: what the task did happens before this returns.
  * Returns:  CF_OK (done), or what became of the task: CF_ERR_FAILED (see cf_future_code, cf_future_message),
- *           CF_ERR_CANCELLED, CF_ERR_WORKER_LOST (see cf_future_signal), CF_ERR_BROKEN, or what submit failed with; or what became of the wait: CF_ERR_TIMEOUT (the task goes on and can be
- *           awaited again), CF_ERR_FORKED. */
+ *           CF_ERR_CANCELLED, CF_ERR_WORKER_LOST (see cf_future_signal), CF_ERR_BROKEN, or what submit failed with;
+ *           or what became of the wait: CF_ERR_TIMEOUT (the task goes on and can be awaited again), CF_ERR_FORKED. */
 CF_API cf_err cf_future_wait(cf_future *future, cf_time deadline);
 
 /** As cf_future_wait(), and copy the result to `*result`, which has `size` bytes; it is written only on CF_OK.
  *
- * Also returns: CF_ERR_TYPE (the result has another size; nothing is waited for).  cf_result() checks the type as well. */
+ * Also returns: CF_ERR_TYPE (the result has another size; nothing is waited for).  cf_result() checks the type as
+ *               well. */
 CF_API CF_NODISCARD cf_err cf_future_get(cf_future *future, void *result, size_t size, cf_time deadline);
 
 /** As cf_future_get() for a task of `type`: CF_ERR_TYPE unless the future's task has a result of the same type. */
 CF_API CF_NODISCARD cf_err cf_future_result(cf_future *future, const cf_task_type *type, void *result,
                                             cf_time deadline);
 
-/** The result in place: borrowed, valid as long as the caller's reference.  NULL unless the task is done and went well. */
+/** The result in place: borrowed, valid as long as the caller's reference.  NULL unless the task is done and went
+ *  well. */
 CF_API const void *cf_future_peek(cf_future *future);
 
 /** cf_future_wait(future, CF_NOW): CF_OK when done and well, CF_ERR_TIMEOUT while it isn't done. */
@@ -121,8 +128,8 @@ CF_API int cf_future_signal(cf_future *future);
 /** The exit status with which the task ended its worker process; 0 if it didn't. */
 CF_API int cf_future_status(cf_future *future);
 
-/** What happened, as a sentence: the text given to cf_fail(), or what the library knows.  Never NULL; borrowed, valid as
- *  long as the caller's reference. */
+/** What happened, as a sentence: the text given to cf_fail(), or what the library knows.  Never NULL; borrowed,
+ *  valid as long as the caller's reference. */
 CF_API const char *cf_future_message(cf_future *future);
 
 /** Whether the task is done, failed or cancelled. */
@@ -141,9 +148,9 @@ CF_API bool cf_future_cancel(cf_future *future);
 
 /** Have `callback(future, context)` called once, when the future settles.
  *
- * Runs in the thread that settles it: the worker thread that ran the task, the caller of cf_future_cancel(), a process
- * pool's collector thread; or at once in the caller, if the future has settled already.  Callbacks of one future run
- * in the order they were added.  `context` is borrowed until the callback has returned.
+ * Runs in the thread that settles it: the worker thread that ran the task, the caller of cf_future_cancel(), a
+ * process pool's collector thread; or at once in the caller, if the future has settled already.  Callbacks of one
+ * future run in the order they were added.  `context` is borrowed until the callback has returned.
  * Returns: CF_OK; CF_ERR_NOMEM, CF_ERR_SYSTEM (no thread to call it from), CF_ERR_FORKED: it won't be called. */
 CF_API CF_NODISCARD cf_err cf_future_add_done_callback(cf_future *future, cf_done_callback *callback, void *context);
 
@@ -212,8 +219,8 @@ cf__settled(uint32_t state)
     return (state & CF__STATE_MASK) >= CF__DONE;
 }
 
-/* A failed future for each error, for when there is no memory for a real one.  Never written: its reference count of 0
- * and its closed callbacks keep every function from it. */
+/* A failed future for each error, for when there is no memory for a real one.  Never written: its reference count
+ * of 0 and its closed callbacks keep every function from it. */
 CF_API cf_future *
 cf__future_static(cf_err error)
 {
@@ -292,8 +299,8 @@ cf__future_run_callbacks(cf_future *future)
     }
 }
 
-/* Moves the word to `state` and tells everybody.  The caller owns the outcome, has written it, and holds a reference
- * throughout (F4). */
+/* Moves the word to `state` and tells everybody.  The caller owns the outcome, has written it, and holds a
+ * reference throughout (F4). */
 CF_API void
 cf__future_settle(cf_future *future, uint32_t state)
 {
@@ -357,8 +364,8 @@ cf_future_start(cf_future *future)
 {
     uint32_t state = cf__load_relaxed(&future->state);
     while ((state & CF__STATE_MASK) == CF__PENDING && !(state & CF__SETTLING)) {
-        /* acquire [F4]: the arguments, wherever the future came from. */
-        if (cf__cas_acquire(&future->state, &state, (state & ~CF__STATE_MASK) | CF__RUNNING))
+        /* relaxed: only claims.  The arguments came with the future, by whatever handed it to us. */
+        if (cf__cas_relaxed(&future->state, &state, (state & ~CF__STATE_MASK) | CF__RUNNING))
             return true;
     }
     return false;
@@ -391,7 +398,8 @@ cf_future_cancel(cf_future *future)
         bool runs = (state & CF__STATE_MASK) == CF__RUNNING || (state & CF__SETTLING);
         if (runs && (state & CF__STOP))
             return false;
-        /* STOP keeps WAITED, so that settling still owes its wake.  CANCELLED is a settling of its own: release [F1]. */
+        /* STOP keeps WAITED, so that settling still owes its wake.  CANCELLED is a settling of its own: release
+         * [F1]. */
         if (!cf__cas_acq_rel(&future->state, &state, runs ? state | CF__STOP : CF__CANCELLED))
             continue;
         if (runs)
@@ -575,7 +583,7 @@ cf_future_release(cf_future *future)
 {
     if (future == NULL || cf__future_is_static(future))
         return;
-    /* acq_rel [F3]: what others did with the future happens before the free. */
+    /* acq_rel: what others did with the future happens before the free. */
     if (cf__fetch_sub_acq_rel(&future->references, 1u) != 1)
         return;
     if (future->origin != NULL)

@@ -2,9 +2,9 @@
  * SPDX-License-Identifier: MIT
  * LAYER 5.  Includes: executor.h.  Included by: cfutures.h.
  *
- * For tests, for debugging with one thread, and as the smallest example of an executor: submit makes the future, runs the task
- * in the caller, and has a settled future to return.  Nothing waits, nothing is pending; a task that crashes takes the
- * program along. */
+ * For tests, for debugging with one thread, and as the smallest example of an executor: submit makes the future,
+ * runs the task in the caller, and has a settled future to return.  Nothing waits, nothing is pending; a task that
+ * crashes takes the program along. */
 #ifndef CFUTURES_INLINE_EXECUTOR_H
 #define CFUTURES_INLINE_EXECUTOR_H
 

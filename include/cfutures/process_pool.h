@@ -4,20 +4,24 @@
  *
  * Python's ProcessPoolExecutor; but a worker that dies costs the task that it ran, and nothing else.
  *
- * HOW IT WORKS  Creation makes one template process, which forks the workers (detail/template.h, worker.h); tasks, arguments and results are
- *   in memory that all of them share (detail/arena.h, slot.h).  The parent has no thread of its own until the first callback: a
- *   waiter sleeps on its slot, and the worker that ends the task wakes it directly.
- * TASKS see the program as it was when the pool was made: its globals, its descriptors; what the program changes afterwards they don't see, nor
- *   it what they change.  Pointers among the arguments must point into memory from cf_executor_alloc(), or to something that was
- *   there before, and is only read.
- * FUTURES outlive the pool.  A result larger than about 190 bytes stays in the shared memory until its future is released.
- * ORDER  Tasks start in the order of their submits, except that one whose worker died before it started goes to the front.
+ * HOW IT WORKS  Creation makes one template process, which forks the workers (detail/template.h, worker.h); tasks,
+ *   arguments and results are in memory that all of them share (detail/arena.h, slot.h).  The parent has no thread
+ *   of its own until the first callback: a waiter sleeps on its slot, and the worker that ends the task wakes it
+ *   directly.
+ * TASKS see the program as it was when the pool was made: its globals, its descriptors; what the program changes
+ *   afterwards they don't see, nor it what they change.  Pointers among the arguments must point into memory from
+ *   cf_executor_alloc(), or to something that was there before, and is only read.
+ * FUTURES outlive the pool.  A result larger than about 190 bytes stays in the shared memory until its future is
+ * released.
+ * ORDER  Tasks start in the order of their submits, except that one whose worker died before it started goes to the
+ *   front.
  * WHEN THINGS DIE
- *   a worker        its task's future gets CF_ERR_WORKER_LOST with signal or exit status; a result it had published counts
+ *   a worker        its task's future gets CF_ERR_WORKER_LOST with signal or exit status; a result it had published
+ *                   counts
  *   the template    every future settles with CF_ERR_BROKEN, the pool takes no more tasks
  *   the parent      template and workers are killed; see detail/template.h
- * LIMITS  A stopped template (SIGSTOP) replaces no workers.  A program that is process 1 of a container, or a subreaper, adopts the template and
- *   may see its end in wait(-1) (detail/os_process.h).  At most 1024 workers. */
+ * LIMITS  A stopped template (SIGSTOP) replaces no workers.  A program that is process 1 of a container, or a
+ *   subreaper, adopts the template and may see its end in wait(-1) (detail/os_process.h).  At most 1024 workers. */
 #ifndef CFUTURES_PROCESS_POOL_H
 #define CFUTURES_PROCESS_POOL_H
 
@@ -28,10 +32,11 @@
 /** Make a process pool, with all its workers.
  *
  * options: NULL: defaults.  See cf_pool_opts.
- * Blocks:  until the first worker has been forked: below a millisecond for a small program; a fork takes longer the more memory the
- *          program uses (about 20 ms for a GiB).
- * Returns: owned, never NULL; end it by cf_executor_close().  What could fail is in cf_executor_error(): CF_ERR_NOMEM, CF_ERR_SYSTEM
- *          (processes, descriptors), CF_ERR_UNSUPPORTED (Linux before 5.3), CF_ERR_INVALID (more than 1024 workers, or than 2^24 pending). */
+ * Blocks:  until the first worker has been forked: below a millisecond for a small program; a fork takes longer the
+ *          more memory the program uses (about 20 ms for a GiB).
+ * Returns: owned, never NULL; end it by cf_executor_close().  What could fail is in cf_executor_error():
+ *          CF_ERR_NOMEM, CF_ERR_SYSTEM (processes, descriptors), CF_ERR_UNSUPPORTED (Linux before 5.3),
+ *          CF_ERR_INVALID (more than 1024 workers, or than 2^24 pending). */
 CF_API CF_NODISCARD cf_executor *cf_process_pool_with(const cf_pool_opts *options);
 
 /** The same with options by name: cf_process_pool(.max_workers = 4), cf_process_pool(). */
@@ -555,7 +560,8 @@ cf__process_start_template(cf__process_pool *pool)
     cf__os_close(pool->setup.parent_pidfd);
     if (error == 0) {
         pool->template_pidfd = cf__os_pidfd_open(arena->template_process);
-        /* If it's gone already, it has left its reason; else we can't watch it, and closing the pipe below kills it. */
+        /* If it's gone already, it has left its reason; else we can't watch it, and closing the pipe below kills
+         * it. */
         if (pool->template_pidfd < 0)
             error = arena->template_error != 0 ? arena->template_error : errno;
     }

@@ -13,17 +13,19 @@
  *
  * INVARIANTS
  *   Q1  head < allocated, count <= capacity (where capacity isn't 0); items are at (head + i) % allocated.
- *   Q2  Each item put wakes one getter, each item got wakes one putter, if one sleeps.  A woken getter may find that
+ *   Q2  Each item put wakes one getter, each item got wakes one putter, if one sleeps.  A woken getter may find
+ *       that
  *       another was quicker: then that one took the item, and our getter sleeps again; no wake was lost.
  *       One that leaves at its deadline has looked once more under the mutex (event.h, E3).
  *   Q3  unfinished counts items put and not yet reported by task_done.
  * ORDERING  All fields are under the mutex: what precedes a put happens before the matching get returns, what
- *   precedes a task_done happens before the join that it ends returns, what precedes a close before its CF_ERR_CLOSED.
- *   Items of one putter are got in the order of its puts.
- * TWO CALLS AT ONCE  put, get, task_done, join, close, sizes: all safe; init and destroy: the caller excludes everything.
+ *   precedes a task_done happens before the join that it ends returns, what precedes a close before its
+ *   CF_ERR_CLOSED. Items of one putter are got in the order of its puts.
+ * TWO CALLS AT ONCE  put, get, task_done, join, close, sizes: all safe; init and destroy: the caller excludes
+ *   everything.
  * WAITING costs no CPU time.
- * REJECTED  fetch_add tickets: a timed put could not hand its ticket back, and they collapse by a factor of 100 once
- *   threads outnumber CPUs.  pthread condition variables: see event.h. */
+ * REJECTED  fetch_add tickets: a timed put could not hand its ticket back, and they collapse by a factor of 100
+ *   once threads outnumber CPUs.  pthread condition variables: see event.h. */
 #ifndef CFUTURES_QUEUE_H
 #define CFUTURES_QUEUE_H
 
@@ -48,7 +50,8 @@ typedef struct cf_queue { /* private.  Fields: I immutable after init, M under m
 /** Make an empty queue in the caller's memory.
  *
  * item_size: bytes of one item, at least 1.  capacity: how many items it holds at most; 0: no bound.
- * Returns:   CF_OK; CF_ERR_INVALID (item_size 0, or the product overflows); CF_ERR_NOMEM.  After an error there is nothing to destroy. */
+ * Returns:   CF_OK; CF_ERR_INVALID (item_size 0, or the product overflows); CF_ERR_NOMEM.  After an error there is
+ *            nothing to destroy. */
 CF_API CF_NODISCARD cf_err cf_queue_init(cf_queue *queue, size_t item_size, size_t capacity);
 
 /** End a queue; items in it are dropped as bytes.  No other call may be running or follow.  Complexity: constant. */
@@ -67,7 +70,8 @@ CF_API CF_NODISCARD cf_err cf_queue_put_until(cf_queue *queue, const void *item,
 /** Put a copy of `*item`, waiting for room as long as it takes.  As cf_queue_put_until(), without CF_ERR_TIMEOUT. */
 CF_API cf_err cf_queue_put(cf_queue *queue, const void *item);
 
-/** Put a copy of `*item` if there is room now.  As cf_queue_put_until(), with CF_ERR_FULL in place of CF_ERR_TIMEOUT. */
+/** Put a copy of `*item` if there is room now.  As cf_queue_put_until(), with CF_ERR_FULL in place of
+ *  CF_ERR_TIMEOUT. */
 CF_API CF_NODISCARD cf_err cf_queue_try_put(cf_queue *queue, const void *item);
 
 /** Get the oldest item into `*item`, waiting for one until `deadline`.
@@ -84,7 +88,8 @@ CF_API CF_NODISCARD cf_err cf_queue_get(cf_queue *queue, void *item);
 /** Get the oldest item if there is one now.  As cf_queue_get_until(), with CF_ERR_EMPTY in place of CF_ERR_TIMEOUT. */
 CF_API CF_NODISCARD cf_err cf_queue_try_get(cf_queue *queue, void *item);
 
-/** Report that one item that was got has been dealt with; cf_queue_join() waits for as many reports as there were puts.
+/** Report that one item that was got has been dealt with; cf_queue_join() waits for as many reports as there were
+ *  puts.
  *
  * Ordering: what precedes this call happens before the join that it ends returns.
  * Returns:  CF_OK; CF_ERR_INVALID (called more often than items were put; nothing changes). */
@@ -98,8 +103,8 @@ CF_API CF_NODISCARD cf_err cf_queue_join_until(cf_queue *queue, cf_time deadline
 /** Wait until every item put has been reported, as long as it takes. */
 CF_API void cf_queue_join(cf_queue *queue);
 
-/** Take no more items: puts fail with CF_ERR_CLOSED from now on, also those that wait; gets go on until the queue is
- *  empty and then return CF_ERR_CLOSED.  Closing twice does nothing.  Complexity: linear in sleeping callers. */
+/** Take no more items: puts fail with CF_ERR_CLOSED from now on, also those that wait; gets go on until the queue
+ *  is empty and then return CF_ERR_CLOSED.  Closing twice does nothing.  Complexity: linear in sleeping callers. */
 CF_API void cf_queue_close(cf_queue *queue);
 
 /** How many items there are; another thread may have changed it by the time the caller reads it. */

@@ -11,14 +11,15 @@
  *     cf_spawn(pool, log_line, "started");              nobody waits for it
  *     cf_map(pool, fib, count, values, ns);             an array for the results, one for each argument
  *
- * HOW IT WORKS  CF_TASK(R, fn, A1, ...) writes: a struct of the arguments; a thunk that calls fn with them; the static
- *   description (cf_task_type) that names thunk, sizes and types; and a function for each of the calls above.  The calls
- *   are macros only to paste fn's name to theirs: cf_submit(pool, fib, 38) is fib_CF_TASK_submit(pool, 38, no options).
- *   So the compiler checks the arguments as it does for any function, and an error names the cure: "fib_CF_TASK
- *   undeclared" means that CF_TASK is missing.  Arguments are copied, as in a call; what a pointer points to isn't.
- *   The options come last, always there, which spares a task without arguments a trailing comma.
- * C++  has functions in place of literals: cf_options() takes a designated list from C++20 on; before it, fill a struct.  A task
- *   must not let an exception out; arguments and result must be trivially copyable (asserted).
+ * HOW IT WORKS  CF_TASK(R, fn, A1, ...) writes: a struct of the arguments; a thunk that calls fn with them; the
+ *   static description (cf_task_type) that names thunk, sizes and types; and a function for each of the calls
+ *   above.  The calls are macros only to paste fn's name to theirs: cf_submit(pool, fib, 38) is
+ *   fib_CF_TASK_submit(pool, 38, no options). So the compiler checks the arguments as it does for any function, and
+ *   an error names the cure: "fib_CF_TASK undeclared" means that CF_TASK is missing.  Arguments are copied, as in a
+ *   call; what a pointer points to isn't. The options come last, always there, which spares a task without
+ *   arguments a trailing comma.
+ * C++  has functions in place of literals: cf_options() takes a designated list from C++20 on; before it, fill a
+ *   struct.  A task must not let an exception out; arguments and result must be trivially copyable (asserted).
  * REJECTED  _Generic dispatch (typedefs collide, errors mislead); GCC's nested functions (an executable stack). */
 #ifndef CFUTURES_TASK_H
 #define CFUTURES_TASK_H
@@ -29,14 +30,17 @@
 
 /** Fail the current task's future with CF_ERR_FAILED, the caller's `code` and a message.
  *
- * The task goes on and returns by itself; its result is dropped.  The last call counts.  The message is cut to 159 bytes.
- * Returns: true; false outside a task (nothing happens then), also in a plugin that has its own copy of cf__current. */
+ * The task goes on and returns by itself; its result is dropped.  The last call counts.  The message is cut to 159
+ * bytes.
+ * Returns: true; false outside a task (nothing happens then), also in a plugin that has its own copy of
+ *          cf__current. */
 CF_API bool cf_fail(int code, const char *format, ...) CF_PRINTF(2, 3);
 
 /** Whether somebody has asked the current task to stop, by cf_future_cancel() or a shutdown.  False outside a task. */
 CF_API bool cf_cancelled(void);
 
-/* ---- calls.  pool: cf_executor *; fn: a function with a CF_TASK; options: cf_options(...), cf_map_options(...) ---- */
+/* ---- calls.  pool: cf_executor *; fn: a function with a CF_TASK; options: cf_options(...), cf_map_options(...)
+ * ---- */
 
 /** Submit fn(arguments...): cf_submit(pool, fn, arguments...).  As cf_submit_bytes(). */
 #define cf_submit(pool, ...) CF__SUBMIT(pool, __VA_ARGS__, CF__NO_OPTIONS(cf_submit_opts))
@@ -48,8 +52,8 @@ CF_API bool cf_cancelled(void);
 #define cf_spawn_with(pool, options, ...) CF__SPAWN(pool, __VA_ARGS__, options)
 /** Wait for a future of fn and get its result: cf_result(future, fn, &value, deadline).  As cf_future_result(). */
 #define cf_result(future, fn, result, deadline) CF__RESULT(future, fn, result, deadline)
-/** fn for each item: cf_map(pool, fn, count, results, array of 1st arguments, array of 2nd, ...); without `results` for
- *  a function without result.  As cf_map_bytes(). */
+/** fn for each item: cf_map(pool, fn, count, results, array of 1st arguments, array of 2nd, ...); without `results`
+ *  for a function without result.  As cf_map_bytes(). */
 #define cf_map(pool, ...) CF__MAP(pool, __VA_ARGS__, CF__NO_OPTIONS(cf_map_opts))
 /** The same with options: cf_map_with(pool, cf_map_options(.status = status), fn, count, results, arrays...). */
 #define cf_map_with(pool, options, ...) CF__MAP(pool, __VA_ARGS__, options)
@@ -219,8 +223,8 @@ CF_API bool cf_cancelled(void);
 #define CF__ADDRESSES_7 CF__ADDRESSES_6, cf_x7
 #define CF__ADDRESSES_8 CF__ADDRESSES_7, cf_x8
 
-/* In C++ a struct of a local kind is in an anonymous namespace, so that two files may have a task of one name; and an overloaded
- * function is picked by its types.  In C, CF_TASK asserts that these are the function's types. */
+/* In C++ a struct of a local kind is in an anonymous namespace, so that two files may have a task of one name; and
+ * an overloaded function is picked by its types.  In C, CF_TASK asserts that these are the function's types. */
 #ifdef __cplusplus
 #define CF__LOCAL(...)                                                                                                 \
     namespace {                                                                                                        \

@@ -4,24 +4,25 @@
  *
  * Python's ThreadPoolExecutor.
  *
- * HOW IT WORKS  Futures queue in one list under one mutex, first come, first served.  Idle workers sleep in a line (detail/event.h);
- *   a submit takes one of them off and wakes it, or starts one more thread while there are fewer than max_workers.
+ * HOW IT WORKS  Futures queue in one list under one mutex, first come, first served.  Idle workers sleep in a line
+ *   (detail/event.h); a submit takes one of them off and wakes it, or starts one more thread while there are fewer
+ *   than max_workers.
  *
  *       submit: lock; append; take an idle worker (or start one); unlock; wake it
  *       worker: lock; take the first future (none: sleep in `work`); unlock; run it; lock; ...
  *
  * INVARIANTS (M: all under the mutex)
  *   T1  pending = futures in the list + futures that a worker runs.
- *   T2  While a future is in the list, a worker is awake or has been woken and not yet looked: each append wakes one, if any sleeps,
- *       and a worker sleeps only when it has seen an empty list.
+ *   T2  While a future is in the list, a worker is awake or has been woken and not yet looked: each append wakes
+ *       one, if any sleeps, and a worker sleeps only when it has seen an empty list.
  *   T3  Nothing is appended once `closed` is set; workers end when `quit` is set, and that is when pending is 0.
- * WHO OWES THE WAKE  submit: a worker (work); a worker that ends a task: one submitter (room), and at pending == 0 those that
- *   shut down (quiet); shutdown: all submitters, then all workers.
+ * WHO OWES THE WAKE  submit: a worker (work); a worker that ends a task: one submitter (room), and at pending == 0
+ *   those that shut down (quiet); shutdown: all submitters, then all workers.
  * A cancelled future stays in the list until a worker comes by, and counts as pending until then.
- * A task that waits for a queued task of its own pool runs it (cf_future_wait), so that pools can't fill up with waiters for
- *   tasks that nobody is left to run.
- * REJECTED  pthread condition variables: see detail/event.h.  Starting all threads at creation: a pool of 32 that runs two tasks
- *   would pay for 32. */
+ * A task that waits for a queued task of its own pool runs it (cf_future_wait), so that pools can't fill up with
+ *   waiters for tasks that nobody is left to run.
+ * REJECTED  pthread condition variables: see detail/event.h.  Starting all threads at creation: a pool of 32 that
+ *   runs two tasks would pay for 32. */
 #ifndef CFUTURES_THREAD_POOL_H
 #define CFUTURES_THREAD_POOL_H
 
@@ -32,7 +33,8 @@
 /** Make a thread pool; threads start as tasks come.
  *
  * options: NULL: defaults.  See cf_pool_opts.
- * Returns: owned, never NULL; end it by cf_executor_close().  What could fail is in cf_executor_error(): CF_ERR_NOMEM. */
+ * Returns: owned, never NULL; end it by cf_executor_close().  What could fail is in cf_executor_error():
+ *          CF_ERR_NOMEM. */
 CF_API CF_NODISCARD cf_executor *cf_thread_pool_with(const cf_pool_opts *options);
 
 /** The same with options by name: cf_thread_pool(.max_workers = 20), cf_thread_pool(). */
@@ -85,7 +87,8 @@ cf__thread_pool_take_all(cf__thread_pool *pool)
     return list;
 }
 
-/* A worker's on_start has failed, and it was the last: nothing will ever run.  The mutex is held, and let go for the callbacks. */
+/* A worker's on_start has failed, and it was the last: nothing will ever run.  The mutex is held, and let go for
+ * the callbacks. */
 CF_API void
 cf__thread_pool_break(cf__thread_pool *pool, const char *message)
 {
@@ -289,7 +292,8 @@ CF_API void
 cf__thread_pool_free(cf_executor *base, bool forked)
 {
     cf__thread_pool *pool = CF__POINTER_CAST(cf__thread_pool *, base);
-    /* In a forked child the mutex may be locked by a thread that isn't there, and the list half-written: leave both. */
+    /* In a forked child the mutex may be locked by a thread that isn't there, and the list half-written: leave
+     * both. */
     if (!forked)
         cf__mutex_destroy(&pool->mutex);
     cf_executor_destroy(base);

@@ -1,9 +1,10 @@
-/* cfutures/detail/arena.h - what parent, template and workers of a process pool share, and the rules by which any of them may die.
+/* cfutures/detail/arena.h - what parent, template and workers of a process pool share, and the rules by which any
+ * of them may die.
  * SPDX-License-Identifier: MIT
  * LAYER 3.  Includes: slot.h.  Included by: worker.h, template.h, process_pool.h.
  *
- * WHO IS WHO  The *parent* is the user's process.  It makes one single-threaded *template*, which forks the *workers*, reaps and
- *   replaces them.  All map the arena at one address.
+ * WHO IS WHO  The *parent* is the user's process.  It makes one single-threaded *template*, which forks the
+ *   *workers*, reaps and replaces them.  All map the arena at one address.
  *
  * HOW A TASK TRAVELS
  *   1 parent    fills a slot (slot.h), pushes its number into its hint ring, wakes an idle worker if none is on its way
@@ -12,35 +13,45 @@
  *   4 parent    collects: copies the outcome out, and frees the slot
  *   Slots are the truth; everything else here is a hint that may be stale, missing for a while, or there twice.
  *
- * RINGS  One producer each: the parent (behind a private mutex) and the template (to push again what a dead worker had taken).  A consumer
- *   takes a hint by one CAS of the head and writes nothing after it, so it can die anywhere.
- * INTENT  Before that CAS a worker writes the slot's number into its own record and leaves it there until the wakes it owes are done.
- *   So after a death the template looks at one slot, in constant time (cf__arena_reap):
+ * RINGS  One producer each: the parent (behind a private mutex) and the template (to push again what a dead worker
+ *   had taken).  A consumer takes a hint by one CAS of the head and writes nothing after it, so it can die
+ *   anywhere.
+ * INTENT  Before that CAS a worker writes the slot's number into its own record and leaves it there until the wakes
+ *   it owes are done. So after a death the template looks at one slot, in constant time (cf__arena_reap):
  *       PENDING           the hint went down with it -> push the hint again
  *       RUNNING, and his  the task is lost           -> LOST, wake, mark
  *       settled, and his  published, perhaps not told -> wake again, mark again
- * IDLE WORKERS  Each has a bit in `idle` and a word of its own to sleep on.  A waker takes the bit, then wakes.  `waking` holds the
- *   number of a worker that has been woken and hasn't looked yet: until then nobody wakes another; it passes the wake on when it
- *   finds more work than its own (64 workers on 2 CPUs: 3 to 9 us per task without, 0.03 to 0.2 us with).  Only a wake that the kernel
- *   confirms counts.  After any death `waking` is cleared and everybody idle is woken, for the dead one may have owed a wake.
+ * IDLE WORKERS  Each has a bit in `idle` and a word of its own to sleep on.  A waker takes the bit, then wakes.
+ *   `waking` holds the number of a worker that has been woken and hasn't looked yet: until then nobody wakes
+ *   another; it passes the wake on when it finds more work than its own (64 workers on 2 CPUs: 3 to 9 us per task
+ *   without, 0.03 to 0.2 us with).  Only a wake that the kernel confirms counts.  After any death `waking` is
+ *   cleared and everybody idle is woken, for the dead one may have owed a wake.
  *
  * INVARIANTS
- *   A1  A slot that is PENDING has a hint in a ring, or is the intent of a worker that hasn't claimed it yet, or of a dead one not yet reaped.
- *   A2  Nobody holds a lock, or anything else that must be given back, when it dies; except the hint, the claim and the owed wakes that
- *       its intent names.
+ *   A1  A slot that is PENDING has a hint in a ring, or is the intent of a worker that hasn't claimed it yet, or of
+ *       a dead one not yet reaped.
+ *   A2  Nobody holds a lock, or anything else that must be given back, when it dies; except the hint, the claim and
+ *       the owed wakes that its intent names.
  *   A3  A worker number is used again only after its predecessor has been reaped.
  * ORDERING
  *   [A1] hint -> consumer          push's exchange of tail / load-acquire of tail
- *   [A2] new work -> sleeping worker (Dekker: each writes one word and reads the other's; all seq_cst, so one comes first)
- *          push: exchange tail,     then load waking and idle
- *          park: set idle bit, clear waking,   then load the tails.   The bit first: the pusher sees it and wakes us.  The tail first: we
+ *   [A2] new work -> sleeping worker (Dekker: each writes one word and reads the other's; all seq_cst: one comes first)
+ *          push: exchange tail,               then load waking and idle
+ *          park: set idle bit, clear waking,  then load the tails
+ *        The bit first: the pusher sees it and wakes us.  The tail first: we
  *          see the work.  With less than seq_cst both may miss, and the work sleeps beside an idle worker.
- *   [A3] room -> sleeping submitter (the same)   settle: CAS the word, then load pressure;   wait: set pressure, then look at the slots
- *   [A4] mark -> sleeping collector (the same)   mark: set the bit, then load collector;   sleep: set collector, then look at the bits
+ *   [A3] room -> sleeping submitter, the same
+ *          settle: CAS the word,              then load pressure
+ *          wait: set pressure,                then look at the slots
+ *   [A4] mark -> sleeping collector, the same
+ *          mark: set the bit,                 then load collector
+ *          sleep: set collector,              then look at the bits
  *   [A5] wake -> woken worker      store-release of park / load-acquire of park
- * STOPPED IS NOT DEAD  A worker that was stopped (SIGSTOP) with a hint, or with a wake to pass on, is nobody's to reap.  So waiters in the parent
- *   sleep in slices and push the hint of a slot that is still PENDING again (process_pool.h).
- * REJECTED  A shared ring whose consumers write a cell after the CAS: a consumer killed in between blocks it for ever.  Locks, robust ones
+ * STOPPED IS NOT DEAD  A worker that was stopped (SIGSTOP) with a hint, or with a wake to pass on, is nobody's to
+ *   reap.  So waiters in the parent sleep in slices and push the hint of a slot that is still PENDING again
+ *   (process_pool.h).
+ * REJECTED  A shared ring whose consumers write a cell after the CAS: a consumer killed in between blocks it for
+ *   ever.  Locks, robust ones
  *   too: two C libraries got those wrong for years.  Waking per item: ten times slower. */
 #ifndef CFUTURES_DETAIL_ARENA_H
 #define CFUTURES_DETAIL_ARENA_H
@@ -87,8 +98,8 @@ typedef struct cf__arena {         /* in shared memory; fields: A atomic */
     cf__ring parent_ring, template_ring;
 } cf__arena;
 
-/* How one process reaches into the arena: addresses and bounds in its private memory, so that what a worker writes into the arena can't
- * lead anybody out of it. */
+/* How one process reaches into the arena: addresses and bounds in its private memory, so that what a worker writes
+ * into the arena can't lead anybody out of it. */
 typedef struct cf__arena_view {
     cf__arena *arena;
     cf__worker_record *workers;
@@ -135,7 +146,8 @@ cf__arena_layout(cf__arena_view *view, void *memory, uint32_t worker_count, uint
 
 /* ---- hint rings ---- */
 
-/* Takes a hint, for worker `number`, whose intent then names it; false when the ring is empty.  *slot may be any number: bounded here. */
+/* Takes a hint, for worker `number`, whose intent then names it; false when the ring is empty.  *slot may be any
+ * number: bounded here. */
 CF_API bool
 cf__arena_take_hint(const cf__arena_view *view, cf__ring *ring, const uint64_t *hints, uint32_t number, uint32_t *slot)
 {
@@ -148,16 +160,17 @@ cf__arena_take_hint(const cf__arena_view *view, cf__ring *ring, const uint64_t *
         /* relaxed: if the producer goes round and fills this cell anew, head has moved and the CAS fails. */
         uint64_t hint = cf__load_relaxed(&hints[head & view->ring_mask]);
         *slot = CF__STATIC_CAST(uint32_t, hint % view->slot_count);
-        /* Before the CAS: from there on, the hint is gone from the ring (A1).  relaxed: the CAS releases it; who reads it after our
-         * death has the kernel's word for our end. */
+        /* Before the CAS: from there on, the hint is gone from the ring (A1).  relaxed: the CAS releases it; who
+         * reads it after our death has the kernel's word for our end. */
         cf__store_relaxed(&self->intent, *slot + 1);
         if (cf__cas_acq_rel(&ring->head, &head, head + 1))
             return true;
     }
 }
 
-/* The producer's room-making: drops every hint, then pushes one for each pending slot.  There are at most half as many of those as
- * cells.  Until the last is pushed a worker may miss one; the caller wakes workers afterwards.  Complexity: linear in slots. */
+/* The producer's room-making: drops every hint, then pushes one for each pending slot.  There are at most half as
+ * many of those as cells.  Until the last is pushed a worker may miss one; the caller wakes workers afterwards.
+ * Complexity: linear in slots. */
 CF__SLOW void
 cf__arena_rebuild(const cf__arena_view *view, cf__ring *ring, uint64_t *hints)
 {
@@ -233,18 +246,21 @@ cf__arena_wake_another(const cf__arena_view *view)
             cf__store_release(&worker->park, 1u); /* release [A5] */
             if (cf__unpark_one(&worker->park, CF__SCOPE_SHARED) == 1)
                 return;
-            /* It didn't sleep: awake already, about to see park == 1, or dead.  Don't count on it, wake the next as well. */
+            /* It didn't sleep: awake already, about to see park == 1, or dead.  Don't count on it, wake the next as
+             * well. */
             uint32_t expected = number;
             (void)cf__cas_seq_cst(&arena->waking, &expected, 0u);
         }
     }
 }
 
-/* There is new work: sees to it that a worker looks at it.  The caller has pushed a hint, or seen that there is one. */
+/* There is new work: sees to it that a worker looks at it.  The caller has pushed a hint, or seen that there is
+ * one. */
 CF_API void
 cf__arena_wake_one(const cf__arena_view *view)
 {
-    /* seq_cst [A2]: if one is on its way, it looks at the rings after it has cleared this, and wakes the next if need be. */
+    /* seq_cst [A2]: if one is on its way, it looks at the rings after it has cleared this, and wakes the next if
+     * need be. */
     if (cf__load_seq_cst(&view->arena->waking) == 0)
         cf__arena_wake_another(view);
 }
@@ -255,7 +271,8 @@ cf__arena_wake_all(const cf__arena_view *view)
 {
     cf__store_seq_cst(&view->arena->waking, 0u);
     for (uint32_t i = 0; i < view->worker_count; i++) {
-        /* seq_cst: after the caller's store of arena->stop, which a worker reads after it has set park to 0; release [A5]. */
+        /* seq_cst: after the caller's store of arena->stop, which a worker reads after it has set park to 0;
+         * release [A5]. */
         cf__store_seq_cst(&view->workers[i].park, 1u);
         (void)cf__unpark_one(&view->workers[i].park, CF__SCOPE_SHARED);
     }
@@ -263,7 +280,8 @@ cf__arena_wake_all(const cf__arena_view *view)
 
 /* ---- telling the parent ---- */
 
-/* The slot has settled, and its word was `word` before that: wakes who waits for it, marks it for who asked.  May be done twice. */
+/* The slot has settled, and its word was `word` before that: wakes who waits for it, marks it for who asked.  May
+ * be done twice. */
 CF_API void
 cf__arena_tell(const cf__arena_view *view, uint32_t slot, uint64_t word)
 {
@@ -280,8 +298,8 @@ cf__arena_tell(const cf__arena_view *view, uint32_t slot, uint64_t word)
         (void)cf__unpark_all(&arena->pressure, CF__SCOPE_SHARED);
 }
 
-/* Worker `number`: the task in `slot` has ended as `state` (DONE or FAILED), its outcome is written.  False if it isn't ours any more:
- * then touch nothing (S2). */
+/* Worker `number`: the task in `slot` has ended as `state` (DONE or FAILED), its outcome is written.  False if it
+ * isn't ours any more: then touch nothing (S2). */
 CF_API bool
 cf__arena_publish(const cf__arena_view *view, uint32_t number, uint32_t slot, uint32_t state)
 {
@@ -290,7 +308,8 @@ cf__arena_publish(const cf__arena_view *view, uint32_t number, uint32_t slot, ui
     if (before == 0)
         return false;
     cf__arena_tell(view, slot, before);
-    /* release: the wakes are done before the intent is gone.  Earlier, and a death between the two would leave a waiter asleep. */
+    /* release: the wakes are done before the intent is gone.  Earlier, and a death between the two would leave a
+     * waiter asleep. */
     cf__store_release(&view->workers[number - 1].intent, 0u);
     return true;
 }
@@ -313,7 +332,8 @@ cf__arena_claim(const cf__arena_view *view, uint32_t number, uint32_t *slot)
             cf__arena_wake_another(view);
         return true;
     }
-    /* relaxed: the intent named a hint that we took and found stale, or that another took; nobody reaps it for more than a look. */
+    /* relaxed: the intent named a hint that we took and found stale, or that another took; nobody reaps it for more
+     * than a look. */
     cf__store_relaxed(&view->workers[number - 1].intent, 0u);
     return false;
 }
@@ -334,13 +354,15 @@ cf__arena_park(const cf__arena_view *view, uint32_t number)
         while (cf__load_acquire(&self->park) == 0) /* acquire [A5] */
             (void)cf__park(&self->park, 0, CF_FOREVER, CF__SCOPE_SHARED);
     }
-    /* Awake by ourselves, or by the reaper, our bit may still be set: a waker that took it now would count on a worker that is awake. */
+    /* Awake by ourselves, or by the reaper, our bit may still be set: a waker that took it now would count on a
+     * worker that is awake. */
     (void)cf__arena_clear_idle(view, number);
 }
 
 /* ---- after a death ---- */
 
-/* Template: worker `number` is dead, by `signal`, or with exit status `status`.  Settles what it left.  Returns whether it lost a task. */
+/* Template: worker `number` is dead, by `signal`, or with exit status `status`.  Settles what it left.  Returns
+ * whether it lost a task. */
 CF_API bool
 cf__arena_reap(const cf__arena_view *view, uint32_t number, int32_t signal, int32_t status)
 {

@@ -32,8 +32,6 @@
 
 #define cf__cas_relaxed(p, expected, value)                                                                            \
     __atomic_compare_exchange_n((p), (expected), (value), false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)
-#define cf__cas_acquire(p, expected, value)                                                                            \
-    __atomic_compare_exchange_n((p), (expected), (value), false, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)
 #define cf__cas_acq_rel(p, expected, value)                                                                            \
     __atomic_compare_exchange_n((p), (expected), (value), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
 #define cf__cas_seq_cst(p, expected, value)                                                                            \

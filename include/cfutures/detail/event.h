@@ -18,8 +18,8 @@
  * ORDERING
  *   [E1] take's store of woken -> the sleeper's load   release / acquire; both also hold the mutex later, so this
  *        edge only lets the sleeper stop parking.
- * WHY NOT A CONDITION VARIABLE  glibc's can lose a wake-up (bug 25847); and signalling one that already has a thread
- *   on its way wakes a second, at 20 us each.  Here a thread on its way isn't on the line any more.
+ * WHY NOT A CONDITION VARIABLE  glibc's can lose a wake-up (bug 25847); and signalling one that already has a
+ *   thread on its way wakes a second, at 20 us each.  Here a thread on its way isn't on the line any more.
  * REJECTED  Waking under the mutex: the woken thread runs into it at once. */
 #ifndef CFUTURES_DETAIL_EVENT_H
 #define CFUTURES_DETAIL_EVENT_H

@@ -2,12 +2,14 @@
  * SPDX-License-Identifier: MIT
  * LAYER 2.  Includes: os.h.  Included by: process_pool.h.
  *
- * HOW IT WORKS  A binary buddy system (Knowlton 1965; Knuth 2.5C).  The region is 2^k units; a block is 2^order units, at a multiple of its
- *   size.  Taking one splits the smallest free block that is large enough; giving one back joins it with its buddy, the neighbour it was
- *   split from, as long as that is free.  Both take at most k steps.  Free blocks are used again last in, first out: those are warm.
- * WHY OUTSIDE  The region is shared memory that a faulty task may overwrite anywhere.  Only the parent takes and gives back, under its own
- *   mutex, and trusts nothing that it reads there, because it reads nothing there.
- * LIMITS  Rounds up to a power of two units: at worst half is wasted, as address space; pages nobody touches cost nothing.
+ * HOW IT WORKS  A binary buddy system (Knowlton 1965; Knuth 2.5C).  The region is 2^k units; a block is 2^order
+ *   units, at a multiple of its size.  Taking one splits the smallest free block that is large enough; giving one
+ *   back joins it with its buddy, the neighbour it was split from, as long as that is free.  Both take at most k
+ *   steps.  Free blocks are used again last in, first out: those are warm.
+ * WHY OUTSIDE  The region is shared memory that a faulty task may overwrite anywhere.  Only the parent takes and
+ *   gives back, under its own mutex, and trusts nothing that it reads there, because it reads nothing there.
+ * LIMITS  Rounds up to a power of two units: at worst half is wasted, as address space; pages nobody touches cost
+ *   nothing.
  * TWO CALLS AT ONCE  the caller excludes everything. */
 #ifndef CFUTURES_DETAIL_HEAP_H
 #define CFUTURES_DETAIL_HEAP_H
@@ -69,7 +71,8 @@ cf__heap_usable(size_t size)
     return units * CF__HEAP_UNIT;
 }
 
-/* `size` as returned by cf__heap_usable().  False without memory for the bookkeeping (9 bytes a unit, touched as units are used). */
+/* `size` as returned by cf__heap_usable().  False without memory for the bookkeeping (9 bytes a unit, touched as
+ * units are used). */
 CF_API bool
 cf__heap_init(cf__heap *heap, void *region, size_t size)
 {
@@ -111,8 +114,8 @@ cf__heap_limit(const cf__heap *heap)
     return CF__STATIC_CAST(size_t, heap->units) * CF__HEAP_UNIT;
 }
 
-/* A block of at least `size` bytes, aligned to the power of two it's rounded up to, 256 at least, 4096 at most worth relying on; NULL if
- * there is none now. */
+/* A block of at least `size` bytes, aligned to the power of two it's rounded up to, 256 at least, 4096 at most
+ * worth relying on; NULL if there is none now. */
 CF_API void *
 cf__heap_take(cf__heap *heap, size_t size)
 {

@@ -1,4 +1,5 @@
-/* cfutures/detail/os.h - memory, time, sleeping and threads, as we ask the system for them.  The other half of THE SEAM.
+/* cfutures/detail/os.h - memory, time, sleeping and threads, as we ask the system for them.  The other half of THE
+ * SEAM.
  * SPDX-License-Identifier: MIT
  * LAYER 0.  Includes: config.h.  Included by: everything that allocates, sleeps, or starts a thread.
  * Processes are in os_process.h, the count of usable CPUs in os_cpus.h.

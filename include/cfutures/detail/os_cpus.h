@@ -4,9 +4,9 @@
  *
  * HOW IT WORKS  The smallest of
  *   - the affinity mask (taskset, cpuset; it can be smaller than the machine),
- *   - the CPU quotas of our control group and of each of its ancestors, version 1 and 2: a container with a quota of two CPUs on a
- *     machine of 64 runs two threads at a time, and is throttled for the rest of the period if it tries more.  A quota of 1.5 counts
- *     as 2.
+ *   - the CPU quotas of our control group and of each of its ancestors, version 1 and 2: a container with a quota
+ *     of two CPUs on a machine of 64 runs two threads at a time, and is throttled for the rest of the period if it
+ *     tries more.  A quota of 1.5 counts as 2.
  *   CF_WORKERS in the environment stands for the result, for tests and for machines that lie.
  * Paths are taken below a root, "" in earnest, so that tests can bring a tree of their own. */
 #ifndef CFUTURES_DETAIL_OS_CPUS_H
@@ -149,8 +149,8 @@ cf__os_quota(const char *root)
             char *slash = strchr(controllers, ':');
             if (!matches || slash == NULL || sscanf(slash, ":%1023[^\n]", group) != 1)
                 continue;
-            /* The mount may show a subtree only, as in a container: take its root off the group's path.  A group outside it
-             * can't be seen; the mount's own directory is the best we know. */
+            /* The mount may show a subtree only, as in a container: take its root off the group's path.  A group
+             * outside it can't be seen; the mount's own directory is the best we know. */
             size_t skip = strcmp(mount_root, "/") == 0 ? 0 : strlen(mount_root);
             const char *below = strncmp(group, mount_root, skip) == 0 ? group + skip : "";
             if (strcmp(below, "/") == 0)

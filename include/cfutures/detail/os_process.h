@@ -2,16 +2,17 @@
  * SPDX-License-Identifier: MIT
  * LAYER 0.  Includes: os.h.  Included by: worker.h, template.h, process_pool.h.
  *
- * A PROCESS THAT THE PROGRAM DOESN'T SEE  cf__os_fork_hidden() makes one that no wait() of the program's returns and that sends it
- *   no SIGCHLD, from a program with any number of threads:
+ * A PROCESS THAT THE PROGRAM DOESN'T SEE  cf__os_fork_hidden() makes one that no wait() of the program's returns
+ *   and that sends it no SIGCHLD, from a program with any number of threads:
  *
  *       caller --clone(VM|VFORK, no exit signal)--> helper --fork()--> child
  *
- *   The helper shares our memory and stops us until it's gone; a child without exit signal isn't reported to wait(-1).  It calls libc's
- *   fork(), which takes malloc's and stdio's locks as it should, and exits; the child is then nobody's child but init's.
- *   REJECTED  clone3 straight from the caller: the child finds malloc locked by a thread that isn't there (20 of 20 hung).  A plain
- *   double fork: the program's wait(-1) may get the one in the middle; it serves where clone is refused, and is what valgrind
- *   makes of ours. */
+ *   The helper shares our memory and stops us until it's gone; a child without exit signal isn't reported to
+ *   wait(-1).  It calls libc's fork(), which takes malloc's and stdio's locks as it should, and exits; the child is
+ *   then nobody's child but init's.
+ *   REJECTED  clone3 straight from the caller: the child finds malloc locked by a thread that isn't there (20 of 20
+ *   hung).  A plain double fork: the program's wait(-1) may get the one in the middle; it serves where clone is
+ *   refused, and is what valgrind makes of ours. */
 #ifndef CFUTURES_DETAIL_OS_PROCESS_H
 #define CFUTURES_DETAIL_OS_PROCESS_H
 
@@ -77,8 +78,8 @@ cf__os_hidden_fork_helper(void *argument)
     return 0;
 }
 
-/* Runs run(argument) in a new process that the program's wait() and SIGCHLD don't show.  *process gets its id; `process` and
- * `error` are in memory that fork shares.  Returns 0 or an errno. */
+/* Runs run(argument) in a new process that the program's wait() and SIGCHLD don't show.  *process gets its id;
+ * `process` and `error` are in memory that fork shares.  Returns 0 or an errno. */
 CF_API int
 cf__os_fork_hidden(void (*run)(void *), void *argument, int32_t *process, int32_t *error)
 {
@@ -166,8 +167,8 @@ cf__os_bury(int32_t process, int *status)
     errno = keep;
 }
 
-/* Sleeps with no signal blocked until one has been handled, or for `nanoseconds` (-1: without limit), or until the process behind
- * `pidfd` has ended: only then it returns true. */
+/* Sleeps with no signal blocked until one has been handled, or for `nanoseconds` (-1: without limit), or until the
+ * process behind `pidfd` has ended: only then it returns true. */
 CF_API bool
 cf__os_await_signal_or_end(int pidfd, int64_t nanoseconds)
 {

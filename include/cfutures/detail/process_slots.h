@@ -1,24 +1,28 @@
-/* cfutures/detail/process_slots.h - the parent's side of a process pool's slots: what is in them, and how it gets out.
+/* cfutures/detail/process_slots.h - the parent's side of the slots: what is in them, and how it gets out.
  * SPDX-License-Identifier: MIT
  * LAYER 5.  Includes: template.h, heap.h, event.h, ../executor.h.  Included by: process_pool.h.
  *
- * HOW IT WORKS  For each slot in use the pool has a shadow in private memory: which future it belongs to, which blocks it uses.  Whoever
- *   finds a slot settled (a waiter, a submit that needs room, the collector thread, shutdown) collects it:
+ * HOW IT WORKS  For each slot in use the pool has a shadow in private memory: which future it belongs to, which
+ *   blocks it uses.  Whoever finds a slot settled (a waiter, a submit that needs room, the collector thread,
+ *   shutdown) collects it:
  *
  *       under the mutex   copy the outcome into the future's record, give back the blocks, free the slot: `detach`
- *       after it          settle the record, which wakes and calls back, and drop the pool's reference: `settle_list`
+ *       after it          settle the record, which wakes and calls back; drop the pool's reference: `settle_list`
  *
- *   From then on the future needs nothing of the pool, but a result that is too large for the slot stays where the worker wrote it, in a
- *   block of the arena that now belongs to the future.
+ *   From then on the future needs nothing of the pool, but a result that is too large for the slot stays where the
+ *   worker wrote it, in a block of the arena that now belongs to the future.
  * INVARIANTS (M: under the mutex)
- *   P1  A slot is in use from submit to detach; its shadow then names its future, which holds it in `index` and `generation` for ever.
- *   P2  A slot's generation grows when it's freed.  So whoever sees another generation than the future's knows: it has been collected, and
- *       the record is settled, or about to be by the thread that detached it.
- *   P3  The pool holds one reference of each future from submit to settle_list, each future one of the pool for life.
+ *   P1  A slot is in use from submit to detach; its shadow then names its future, which holds it in `index` and
+ *       `generation` for ever.
+ *   P2  A slot's generation grows when it's freed.  So whoever sees another generation than the future's knows: it
+ *       has been collected, and the record is settled, or about to be by the thread that detached it.
+ *   P3  The pool holds one reference of each future from submit to settle_list, each future one of the pool for
+ *       life.
  *   P4  Once the pool is broken, no slot is used again: a worker that is about to die may still write into one.
- * WHAT IS READ FROM THE ARENA is the word, and after it is settled the outcome and the payload: copied once, bounded, never followed.
- * WHO OWES THE WAKE of a waiter asleep on a slot: the worker, or the template after it; and if another thread has collected the slot first,
- *   that thread, for the worker may have died before it did (`sleepers`). */
+ * WHAT IS READ FROM THE ARENA is the word, and after it is settled the outcome and the payload: copied once,
+ *   bounded, never followed.
+ * WHO OWES THE WAKE of a waiter asleep on a slot: the worker, or the template after it; and if another thread has
+ *   collected the slot first, that thread, for the worker may have died before it did (`sleepers`). */
 #ifndef CFUTURES_DETAIL_PROCESS_SLOTS_H
 #define CFUTURES_DETAIL_PROCESS_SLOTS_H
 
@@ -154,8 +158,8 @@ cf__slots_describe_loss(cf__process_future *future, int32_t signal, int32_t stat
     cf__future_set_message(&future->base, message);
 }
 
-/* Copies the outcome of settled slot `index` to its future, frees the slot, and puts the future in front of `list`, whose new front it
- * returns.  The mutex is held; nobody else has collected the slot. */
+/* Copies the outcome of settled slot `index` to its future, frees the slot, and puts the future in front of `list`,
+ * whose new front it returns.  The mutex is held; nobody else has collected the slot. */
 CF_API cf_future *
 cf__slots_detach(cf__process_pool *pool, uint32_t index, cf_future *list)
 {
@@ -257,7 +261,8 @@ cf__slots_harvest(cf__process_pool *pool, uint32_t patience)
     return list;
 }
 
-/* Withdraws every slot in use that is in state `from`; RUNNING only once the pool is broken (P4).  The mutex is held. */
+/* Withdraws every slot in use that is in state `from`; RUNNING only once the pool is broken (P4).  The mutex is
+ * held. */
 CF_API void
 cf__slots_withdraw(cf__process_pool *pool, uint32_t from)
 {
@@ -273,8 +278,8 @@ cf__slots_withdraw(cf__process_pool *pool, uint32_t from)
 
 /* ---- the template's death ---- */
 
-/* The template has died, or given up: settles everything, wakes everybody.  Takes the mutex; does nothing the second time, or
- * after a shutdown. */
+/* The template has died, or given up: settles everything, wakes everybody.  Takes the mutex; does nothing the
+ * second time, or after a shutdown. */
 CF__SLOW void
 cf__slots_break(cf__process_pool *pool)
 {
@@ -315,8 +320,8 @@ cf__slots_template_ended(cf__process_pool *pool)
 #define CF__SLICE_FIRST INT64_C(20000000)
 #define CF__SLICE_LAST INT64_C(1000000000)
 
-/* Sleeps while *word == value, on a word in the arena, until `deadline`, or the end of the slice, which then doubles, or the template's
- * death.  Returns false at the end of the slice. */
+/* Sleeps while *word == value, on a word in the arena, until `deadline`, or the end of the slice, which then
+ * doubles, or the template's death.  Returns false at the end of the slice. */
 CF_API bool
 cf__slots_sleep(cf__process_pool *pool, const uint32_t *word, uint32_t value, cf_time deadline, int64_t *slice)
 {

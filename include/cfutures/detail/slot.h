@@ -2,8 +2,9 @@
  * SPDX-License-Identifier: MIT
  * LAYER 2.  Includes: park.h, task_type.h.  Included by: arena.h.
  *
- * HOW IT WORKS  The parent fills a slot, a worker claims it by one compare-and-swap that writes the worker's number, runs the task,
- *   and publishes by another.  A process may die between any two instructions; whatever it had done, the word says who is to go on:
+ * HOW IT WORKS  The parent fills a slot, a worker claims it by one compare-and-swap that writes the worker's
+ *   number, runs the task, and publishes by another.  A process may die between any two instructions; whatever it
+ *   had done, the word says who is to go on:
  *
  *       FREE --fill--> PENDING --claim(worker)--> RUNNING --publish(worker)--> DONE | FAILED --collect--> FREE'
  *       parent           |                           +----lose(reaper)-------> LOST ------------collect--> FREE'
@@ -15,20 +16,21 @@
  *       63       44 43       32 31       8 7   5   4     3   2     0
  *       generation  owner       generation      CARE  WAIT  state
  *       (high 20)   (worker)    (low 24)
- *   Sleepers sleep on its low half, which has generation bits in it, so that they notice that the slot was used again.
+ *   Sleepers sleep on its low half, which has generation bits, so that they notice that the slot was used again.
  *       WAIT  somebody may sleep on the low half: whoever settles the word owes all of them a wake
  *       CARE  the parent wants a mark in the completion map: whoever settles it owes the mark
  *
  * INVARIANTS
- *   S1  Payload, arguments and the rest of the slot are written by the parent before PENDING, by the owner while RUNNING, and read by the
- *       parent after DONE, FAILED or LOST; by nobody else.
- *   S2  A publish moves only a word that is RUNNING with the publisher as owner.  One that fails at that must never touch the slot again:
- *       it has been declared lost.
- *   S3  A worker that published has succeeded, dead or not: the reaper looks at the word before it declares anything lost.
+ *   S1  Payload, arguments and the rest of the slot are written by the parent before PENDING, by the owner while
+ *       RUNNING, and read by the parent after DONE, FAILED or LOST; by nobody else.
+ *   S2  A publish moves only a word that is RUNNING with the publisher as owner.  One that fails at that must never
+ *       touch the slot again: it has been declared lost.
+ *   S3  A worker that published has succeeded, dead or not: the reaper looks at the word before it declares
+ *       anything lost.
  * ORDERING
  *   [S1] task -> worker          fill's store-release of PENDING / claim's CAS (acquire half)
  *   [S2] outcome -> parent       publish's and lose's CAS (release half) / load-acquire of the word
- *   [S3] collected -> next task  the parent's mutex; the word's generation keeps old readers off */
+ *   A slot goes from one task to the next under the parent's mutex; its generation keeps old readers off. */
 #ifndef CFUTURES_DETAIL_SLOT_H
 #define CFUTURES_DETAIL_SLOT_H
 
@@ -148,23 +150,23 @@ cf__slot_claim(cf__slot *slot, uint32_t owner)
     return false;
 }
 
-/* Moves a word that `from` describes (its state, its owner) to `to`, keeping the flags; returns the word before, or 0 if it was
- * no such word any more. */
+/* Moves a word that `from` describes (its state, its owner) to `to`, keeping the flags; returns the word before, or
+ * 0 if it was no such word any more. */
 CF_API uint64_t
 cf__slot_move(cf__slot *slot, uint32_t from, uint32_t owner, uint32_t to)
 {
     uint64_t word = cf__load_relaxed(&slot->word);
     while (cf__slot_state(word) == from && cf__slot_owner(word) == owner) {
-        /* release [S2]: whoever reads the new state also reads the outcome.  seq_cst, because what follows looks at other words
-         * (the pressure word, arena.h [A3]) that a waiter writes before it looks at this one. */
+        /* release [S2]: whoever reads the new state also reads the outcome.  seq_cst, because what follows looks at
+         * other words (the pressure word, arena.h [A3]) that a waiter writes before it looks at this one. */
         if (cf__cas_seq_cst(&slot->word, &word, cf__slot_with_state(word, to)))
             return word;
     }
     return 0;
 }
 
-/* Sets `flag` (WAIT or CARE) in *word, the slot's word as the caller last saw it; false if the word has changed since: *word is
- * then as found. */
+/* Sets `flag` (WAIT or CARE) in *word, the slot's word as the caller last saw it; false if the word has changed
+ * since: *word is then as found. */
 CF_API bool
 cf__slot_set_flag(cf__slot *slot, uint64_t *word, uint64_t flag)
 {

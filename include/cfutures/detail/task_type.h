@@ -2,14 +2,14 @@
  * SPDX-License-Identifier: MIT
  * LAYER 2.  Includes: config.h, atomic.h.  Included by: future.h, task.h, the pools.
  *
- * HOW IT WORKS  CF_TASK (task.h) writes a static cf_task_type for a function: its name, sizes, and two thunks that know
- *   its types.  From there on a task is bytes: a pool copies the arguments, calls run() in whatever thread or
+ * HOW IT WORKS  CF_TASK (task.h) writes a static cf_task_type for a function: its name, sizes, and two thunks that
+ *   know its types.  From there on a task is bytes: a pool copies the arguments, calls run() in whatever thread or
  *   process, and hands the result's bytes back.
  *   While a task runs, cf__current points to its context, so that cf_fail() and cf_cancelled() find it.
- * THE ONE GLOBAL  cf__current is thread-local, weak, of default visibility: every file of a program sees the same one. A
- *   `static` one per file would make a worker a stranger to the other files.  The thunk sets and restores it,
- *   because the thunk is compiled into the module whose code then asks for it.  Where a plugin has a copy of its own
- *   all the same, cf_fail() says so by returning false. */
+ * THE ONE GLOBAL  cf__current is thread-local, weak, of default visibility: every file of a program sees the same
+ *   one. A `static` one per file would make a worker a stranger to the other files.  The thunk sets and restores
+ *   it, because the thunk is compiled into the module whose code then asks for it.  Where a plugin has a copy of
+ *   its own all the same, cf_fail() says so by returning false. */
 #ifndef CFUTURES_DETAIL_TASK_TYPE_H
 #define CFUTURES_DETAIL_TASK_TYPE_H
 
@@ -32,8 +32,8 @@ typedef struct cf__task_context {
 typedef struct cf_task_type {
     const char *name;        /* the function's name, for messages */
     const char *result_name; /* the result's type as written; "void" when there is none */
-    /* Calls the function with the arguments at `args`, stores its result at `result`.  Both are aligned as said below;
-     * `context` goes into cf__current meanwhile. */
+    /* Calls the function with the arguments at `args`, stores its result at `result`.  Both are aligned as said
+     * below; `context` goes into cf__current meanwhile. */
     void (*run)(const void *args, void *result, void *context);
     /* Writes at `args` the arguments of item `index` of a map: element `index` of each array. */
     void (*pack)(void *args, const void *const *arrays, size_t index);

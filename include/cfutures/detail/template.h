@@ -2,19 +2,22 @@
  * SPDX-License-Identifier: MIT
  * LAYER 5.  Includes: worker.h.  Included by: process_pool.h.
  *
- * WHY IT EXISTS  A program with threads can't fork safely: the child finds locks that nobody will unlock.  The template is made once, when
- *   the pool is, and has one thread for ever, so its forks are safe.  The workers are its children: the program's wait() and SIGCHLD
- *   never see them.
- * WHAT IT DOES  Forks the workers; sleeps in ppoll; when one dies, settles what it left (cf__arena_reap) and forks another.  When told to
- *   (arena->stop, and a SIGUSR1 to make it look), it kills them, or waits until they have ended, and ends.
+ * WHY IT EXISTS  A program with threads can't fork safely: the child finds locks that nobody will unlock.  The
+ *   template is made once, when the pool is, and has one thread for ever, so its forks are safe.  The workers are
+ *   its children: the program's wait() and SIGCHLD never see them.
+ * WHAT IT DOES  Forks the workers; sleeps in ppoll; when one dies, settles what it left (cf__arena_reap) and forks
+ *   another.  When told to (arena->stop, and a SIGUSR1 to make it look), it kills them, or waits until they have
+ *   ended, and ends.
  * WHO WATCHES WHOM
- *   the parent dies    -> its pidfd becomes readable here: kill all, end.  A template that is stopped (SIGSTOP) can't look, so there is
- *                         also a pipe whose only writer is the parent: when that closes, the kernel kills the template.
- *   the template dies  -> PR_SET_PDEATHSIG kills the workers.  `life` is a word on the template's robust list: the kernel marks it and
- *                         wakes one waiter in the parent, which wakes the others.
+ *   the parent dies    -> its pidfd becomes readable here: kill all, end.  A template that is stopped (SIGSTOP)
+ *                         can't look, so there is also a pipe whose only writer is the parent: when that closes, the
+ *                         kernel kills the template.
+ *   the template dies  -> PR_SET_PDEATHSIG kills the workers.  `life` is a word on the template's robust list: the
+ *                         kernel marks it and wakes one waiter in the parent, which wakes the others.
  *   a worker dies      -> SIGCHLD.
- * GIVING UP  A worker that ends before it was ready for tasks (on_start failed, or crashed) is replaced after a pause that doubles from 1 ms
- *   to 128 ms; after 8 in a row the pool is broken, and says why.  A worker that was ready is replaced at once. */
+ * GIVING UP  A worker that ends before it was ready for tasks (on_start failed, or crashed) is replaced after a
+ *   pause that doubles from 1 ms to 128 ms; after 8 in a row the pool is broken, and says why.  A worker that was
+ *   ready is replaced at once. */
 #ifndef CFUTURES_DETAIL_TEMPLATE_H
 #define CFUTURES_DETAIL_TEMPLATE_H
 

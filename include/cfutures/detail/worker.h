@@ -2,12 +2,14 @@
  * SPDX-License-Identifier: MIT
  * LAYER 5.  Includes: arena.h, os_process.h, ../executor.h.  Included by: template.h.
  *
- * LIFE  The template forks it; it makes itself at home, calls on_start, then claims, runs and publishes tasks (arena.h) until the pool
- *   stops or it dies.  It may die anywhere: what must be done after that is the template's business.
- * AT HOME means: it is killed when the template dies; it has a process group of its own, so that Ctrl-C reaches only the parent and a
- *   kill reaches what its tasks start; signals are at their defaults, but for SIGINT and SIGTTOU, which are ignored; standard
- *   input is empty; and exit() in a task ends the process without running the program's atexit handlers or writing what the program
- *   had left in its buffers.  It has no descriptor of ours: a task may close whatever it finds.
+ * LIFE  The template forks it; it makes itself at home, calls on_start, then claims, runs and publishes tasks
+ *   (arena.h) until the pool stops or it dies.  It may die anywhere: what must be done after that is the template's
+ *   business.
+ * AT HOME means: it is killed when the template dies; it has a process group of its own, so that Ctrl-C reaches
+ *   only the parent and a kill reaches what its tasks start; signals are at their defaults, but for SIGINT and
+ *   SIGTTOU, which are ignored; standard input is empty; and exit() in a task ends the process without running the
+ *   program's atexit handlers or writing what the program had left in its buffers.  It has no descriptor of ours: a
+ *   task may close whatever it finds.
  * OUTPUT  that a task has left in stdout's or stderr's buffer is written before its result is published.
  * A TASK THAT FORKS and returns in the child as well: the child ends there, it has no part in the pool. */
 #ifndef CFUTURES_DETAIL_WORKER_H
