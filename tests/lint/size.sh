@@ -1,13 +1,14 @@
 #!/bin/sh
-# tests/lint/size.sh ROOT - the core stays readable: under 6,000 lines, at most 120 public functions, 700 lines a header.
+# tests/lint/size.sh ROOT - the core stays readable: under 6,000 lines of code, 120 public functions, 700 lines a header.
 #
-# The core is what cfutures.h includes; all of include/ while that doesn't exist.  A public function is a line that starts
-# with cf_name(, because the return type of a definition stands on its own line; counted by name.
+# The core is what cfutures.h includes; all of include/ while that doesn't exist.  Code is what is neither blank nor
+# comment: documentation is to cost nothing here.  A public function is a line that starts with cf_name(, because the
+# return type of a definition stands on its own line; counted by name.
 set -u
 cd "$1/include" || exit 1
 core=$(
     if [ -f cfutures.h ]; then
-        cc -std=gnu11 -fsyntax-only -I. -MM cfutures.h | tr ' \\' '\n\n' | grep '\.h$' | LC_ALL=C sort -u
+        cc -std=gnu11 -fsyntax-only -I. -MM cfutures.h | tr ' \\' '\n\n' | grep '\.h$' | xargs realpath --relative-to=. | LC_ALL=C sort -u
     else
         find . -name '*.h'
     fi
@@ -19,9 +20,9 @@ lines=$(cat $core | wc -l)
 code=$(sed -e 's|/\*.*\*/||' -e '/^[[:space:]]*\/\*/,/\*\//d' $core | grep -c '[^[:space:]]')
 # shellcheck disable=SC2086
 functions=$(sed -n 's/^\(cf_[a-z0-9][a-z0-9_]*\)(.*/\1/p' $core | sort -u | wc -l)
-echo "core: $(printf '%s\n' "$core" | grep -c .) headers, $lines lines of at most 6000 ($code of code), $functions public functions of at most 120"
+echo "core: $(printf '%s\n' "$core" | grep -c .) headers, $code lines of code of at most 6000 ($lines with comments), $functions public functions of at most 120"
 bad=0
-[ "$lines" -lt 6000 ] || { echo "the core is too long"; bad=1; }
+[ "$code" -lt 6000 ] || { echo "the core is too long"; bad=1; }
 [ "$functions" -le 120 ] || { echo "too many public functions"; bad=1; }
 for header in $(find . -name '*.h' | LC_ALL=C sort); do
     n=$(wc -l <"$header")

@@ -157,6 +157,21 @@ cf__os_pidfd_ended(int pidfd, int64_t deadline)
     return ready > 0;
 }
 
+/* Kills a process and its group. */
+CF_API void
+cf__os_kill_group(int32_t process)
+{
+    (void)kill(-process, SIGKILL);
+    (void)kill(process, SIGKILL);
+}
+
+/* Reaps any child that has ended; 0 or less: none. */
+CF_API int32_t
+cf__os_reap_any(int *status)
+{
+    return CF__STATIC_CAST(int32_t, waitpid(-1, status, WNOHANG));
+}
+
 /* Reaps `process` if it's a child of ours that has ended. */
 CF_API void
 cf__os_bury(int32_t process, int *status)
@@ -211,6 +226,141 @@ cf__os_dead_man(int reader)
 
 /* ---- being one ---- */
 
+/* What the program wrote and has not flushed would else be written again here. */
+CF_API void
+cf__os_purge_streams(void)
+{
+    __fpurge(stdin);
+    __fpurge(stdout);
+    __fpurge(stderr);
+}
+
+CF_API void
+cf__os_flush_streams(void)
+{
+    if (__fpending(stdout) != 0)
+        (void)fflush(stdout);
+    if (__fpending(stderr) != 0)
+        (void)fflush(stderr);
+}
+
+/* Ends this process without running anything of the program's. */
+CF_API void
+cf__os_exit(int status)
+{
+    _exit(status);
+}
+
+/* exit() in a task comes here first, before the program's own handlers.  glibc tells the status; elsewhere it's lost. */
+#ifdef __GLIBC__
+CF_API void
+cf__os_at_exit(int status, void *unused)
+{
+    (void)unused;
+    cf__os_flush_streams();
+    _exit(status);
+}
+#else
+CF_API void
+cf__os_at_exit(void)
+{
+    cf__os_flush_streams();
+    _exit(EXIT_FAILURE);
+}
+#endif
+
+/* From now on exit() ends this process without running what the program has registered before. */
+CF_API void
+cf__os_exit_at_once(void)
+{
+#ifdef __GLIBC__
+    (void)on_exit(cf__os_at_exit, NULL);
+#else
+    (void)atexit(cf__os_at_exit);
+#endif
+}
+
+/* Has this process killed when `parent`, which forked it, dies; ends it if that has happened already. */
+CF_API void
+cf__os_die_with(int32_t parent)
+{
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (getppid() != parent)
+        _exit(0);
+}
+
+/* Moves `process` (0: this one) into a group of its own. */
+CF_API void
+cf__os_own_group(int32_t process)
+{
+    (void)setpgid(process, process);
+}
+
+/* What descendants leave behind becomes ours to reap. */
+CF_API void
+cf__os_adopt_orphans(void)
+{
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+}
+
+CF_API void
+cf__os_empty_stdin(void)
+{
+    int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (nothing < 0)
+        return;
+    (void)dup2(nothing, STDIN_FILENO);
+    if (nothing != STDIN_FILENO)
+        (void)close(nothing);
+}
+
+CF_API void
+cf__os_on_signal(int signal_number)
+{
+    (void)signal_number; /* it ends cf__os_await_signal_or_end() */
+}
+
+/* Blocks two signals but in cf__os_await_signal_or_end(), so that none is missed between a look and the sleep. */
+CF_API void
+cf__os_await_signals(int one, int another)
+{
+    struct sigaction action;
+    sigset_t ours;
+    (void)sigemptyset(&ours);
+    (void)sigaddset(&ours, one);
+    (void)sigaddset(&ours, another);
+    (void)sigprocmask(SIG_BLOCK, &ours, NULL);
+    memset(&action, 0, sizeof action);
+    action.sa_handler = cf__os_on_signal;
+    (void)sigaction(one, &action, NULL);
+    (void)sigaction(another, &action, NULL);
+}
+
+typedef struct cf__robust_list { /* struct robust_list_head of <linux/futex.h>, and its only entry */
+    void *first;                 /* the entry */
+    long offset;                 /* from an entry to its word */
+    void *pending;               /* none */
+    void *entry;                 /* the next entry: the head again */
+} cf__robust_list;
+
+/* Has the kernel mark `word`, which holds this thread's id, and wake one who sleeps on it, when this thread dies.  `list`
+ * is private memory, which lives as long: nobody who shares the word can spoil it. */
+CF_API void
+cf__os_mark_at_death(cf__robust_list *list, uint32_t *word)
+{
+    list->first = &list->entry;
+    list->entry = &list->first;
+    list->pending = NULL;
+    list->offset = CF__STATIC_CAST(long, CF__POINTER_CAST(uintptr_t, word) - CF__POINTER_CAST(uintptr_t, &list->entry));
+    (void)syscall(SYS_set_robust_list, list, 3 * sizeof(void *));
+}
+
+CF_API void
+cf__os_pause(void)
+{
+    (void)pause();
+}
+
 /* Every signal back to its default, none blocked: the program's handlers have no business in our processes. */
 CF_API void
 cf__os_reset_signals(void)
@@ -229,24 +379,6 @@ CF_API void
 cf__os_ignore_signal(int signal_number)
 {
     (void)signal(signal_number, SIG_IGN);
-}
-
-/* What the program wrote and has not flushed would else be written again here. */
-CF_API void
-cf__os_purge_streams(void)
-{
-    __fpurge(stdin);
-    __fpurge(stdout);
-    __fpurge(stderr);
-}
-
-CF_API void
-cf__os_flush_streams(void)
-{
-    if (__fpending(stdout) != 0)
-        (void)fflush(stdout);
-    if (__fpending(stderr) != 0)
-        (void)fflush(stderr);
 }
 
 #endif

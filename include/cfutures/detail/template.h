@@ -36,13 +36,6 @@ cf__life_ended(uint32_t life)
     return (life & CF__LIFE_DIED) != 0 || (life & CF__LIFE_OWNER) == 0;
 }
 
-typedef struct cf__robust_list { /* struct robust_list_head of <linux/futex.h>, and its only entry */
-    void *first;                 /* the entry */
-    long offset;                 /* from an entry to its word */
-    void *pending;               /* none */
-    void *entry;                 /* the next entry: the head again */
-} cf__robust_list;
-
 typedef struct cf__template {
     cf__process_setup *setup;
     int32_t *processes; /* of each worker; 0: there is none */
@@ -53,19 +46,11 @@ typedef struct cf__template {
 } cf__template;
 
 CF_API void
-cf__template_on_signal(int signal_number)
-{
-    (void)signal_number; /* it ends the ppoll */
-}
-
-CF_API void
 cf__template_kill_all(const cf__template *template_)
 {
     for (uint32_t i = 0; i < template_->setup->view.worker_count; i++) {
-        if (template_->processes[i] != 0) {
-            (void)kill(-template_->processes[i], SIGKILL);
-            (void)kill(template_->processes[i], SIGKILL);
-        }
+        if (template_->processes[i] != 0)
+            cf__os_kill_group(template_->processes[i]);
     }
 }
 
@@ -76,7 +61,7 @@ cf__template_give_up(const cf__template *template_, const char *what, const char
     cf__arena *arena = template_->setup->view.arena;
     (void)snprintf(arena->broken, sizeof arena->broken, "%.50s: %.100s", what, why);
     cf__template_kill_all(template_);
-    _exit(EXIT_FAILURE);
+    cf__os_exit(EXIT_FAILURE);
 }
 
 /* Forks the workers that are missing, if it's time.  Returns 0, or why one couldn't be forked. */
@@ -98,7 +83,7 @@ cf__template_start_workers(cf__template *template_)
             template_->next_start = cf__os_now() + INT64_C(100000000);
             return error;
         }
-        (void)setpgid(process, process); /* as it does itself: whoever comes first */
+        cf__os_own_group(process); /* as it does itself: whoever comes first */
         template_->processes[i] = process;
         template_->living++;
         cf__store_relaxed(&record->process, process);
@@ -142,9 +127,9 @@ CF_API void
 cf__template_bury_all(cf__template *template_)
 {
     int status;
-    pid_t process;
+    int32_t process;
     /* Also what dead workers' tasks have left behind, for we are a subreaper. */
-    while ((process = waitpid(-1, &status, WNOHANG)) > 0) {
+    while ((process = cf__os_reap_any(&status)) > 0) {
         for (uint32_t i = 0; i < template_->setup->view.worker_count; i++) {
             if (template_->processes[i] == process) {
                 cf__template_bury(template_, i, status);
@@ -157,43 +142,23 @@ cf__template_bury_all(cf__template *template_)
 CF_API void
 cf__template_make_home(cf__template *template_, cf__robust_list *robust)
 {
+    static const int ignored[] = {SIGINT, SIGQUIT, SIGHUP, SIGTTOU, SIGTTIN, SIGTSTP};
     cf__process_setup *setup = template_->setup;
     cf__arena *arena = setup->view.arena;
-    struct sigaction action;
-    sigset_t ours;
 
-    template_->self = CF__STATIC_CAST(int32_t, getpid());
+    template_->self = cf__os_pid();
     cf__os_close(setup->dead_man[1]);
     cf__os_dead_man(setup->dead_man[0]);
-    (void)setpgid(0, 0);
-    (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-    (void)prctl(PR_SET_NAME, "cf-template", 0, 0, 0);
+    cf__os_own_group(0);
+    cf__os_adopt_orphans();
+    cf__os_thread_name("cf-template");
     cf__os_purge_streams();
     cf__os_reset_signals();
-    cf__os_ignore_signal(SIGINT);
-    cf__os_ignore_signal(SIGQUIT);
-    cf__os_ignore_signal(SIGHUP);
-    cf__os_ignore_signal(SIGTTOU);
-    cf__os_ignore_signal(SIGTTIN);
-    cf__os_ignore_signal(SIGTSTP);
-    /* Blocked but in ppoll, so that none is missed between a look and the sleep. */
-    (void)sigemptyset(&ours);
-    (void)sigaddset(&ours, SIGCHLD);
-    (void)sigaddset(&ours, SIGUSR1);
-    (void)sigprocmask(SIG_BLOCK, &ours, NULL);
-    memset(&action, 0, sizeof action);
-    action.sa_handler = cf__template_on_signal;
-    (void)sigaction(SIGCHLD, &action, NULL);
-    (void)sigaction(SIGUSR1, &action, NULL);
-
-    /* The list is in our private memory, where no worker can spoil it; only the word is shared. */
+    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
+        cf__os_ignore_signal(ignored[i]);
+    cf__os_await_signals(SIGCHLD, SIGUSR1);
     cf__store_release(&arena->life, CF__STATIC_CAST(uint32_t, template_->self) | CF__LIFE_WAITERS);
-    robust->first = &robust->entry;
-    robust->entry = &robust->first;
-    robust->pending = NULL;
-    robust->offset =
-        CF__STATIC_CAST(long, CF__POINTER_CAST(uintptr_t, &arena->life) - CF__POINTER_CAST(uintptr_t, &robust->entry));
-    (void)syscall(SYS_set_robust_list, robust, 3 * sizeof(void *));
+    cf__os_mark_at_death(robust, &arena->life);
 }
 
 CF_API void
@@ -209,7 +174,7 @@ cf__template_main(void *argument)
     int error = state.processes == NULL ? ENOMEM : cf__template_start_workers(&state);
     if (state.living == 0) {
         arena->template_error = error;
-        _exit(EXIT_FAILURE);
+        cf__os_exit(EXIT_FAILURE);
     }
     cf__store_release(&arena->ready, 1u);
     (void)cf__unpark_all(&arena->ready, CF__SCOPE_SHARED);
@@ -220,7 +185,7 @@ cf__template_main(void *argument)
         if (stop == CF__ARENA_KILLS)
             cf__template_kill_all(&state);
         if (stop != CF__ARENA_RUNS && state.living == 0)
-            _exit(0);
+            cf__os_exit(0);
         int64_t pause = -1; /* nanoseconds until the next thing to do; -1: nothing */
         if (stop == CF__ARENA_RUNS && state.living < state.setup->view.worker_count) {
             if (cf__os_now() >= state.next_start)
@@ -230,7 +195,7 @@ cf__template_main(void *argument)
         }
         if (cf__os_await_signal_or_end(state.setup->parent_pidfd, pause)) {
             cf__template_kill_all(&state); /* the parent is gone */
-            _exit(0);
+            cf__os_exit(0);
         }
     }
 }

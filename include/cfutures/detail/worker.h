@@ -34,48 +34,19 @@ typedef struct cf__process_setup {
     int dead_man[2];  /* reader: the template; writer: the parent */
 } cf__process_setup;
 
-/* exit() in a task comes here first, before the program's own handlers.  Where libc has on_exit(), with the status. */
-#ifdef __GLIBC__
-CF_API void
-cf__worker_at_exit(int status, void *unused)
-{
-    (void)unused;
-    cf__os_flush_streams();
-    _exit(status);
-}
-#else
-CF_API void
-cf__worker_at_exit(void)
-{
-    cf__os_flush_streams();
-    _exit(EXIT_FAILURE); /* the status isn't told to us */
-}
-#endif
-
 CF_API void
 cf__worker_make_home(const cf__process_setup *setup, int32_t template_process, uint32_t number)
 {
     char name[32];
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    if (getppid() != template_process)
-        _exit(0); /* it died before that */
-    (void)setpgid(0, 0);
+    cf__os_die_with(template_process);
+    cf__os_own_group(0);
     cf__os_reset_signals();
     cf__os_ignore_signal(SIGINT);
     cf__os_ignore_signal(SIGTTOU);
     cf__os_close(setup->parent_pidfd);
     cf__os_close(setup->dead_man[0]);
-    int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (nothing >= 0) {
-        (void)dup2(nothing, STDIN_FILENO);
-        if (nothing != STDIN_FILENO)
-            (void)close(nothing);
-    }
-#ifdef __GLIBC__
-    (void)on_exit(cf__worker_at_exit, NULL);
-#else
-    (void)atexit(cf__worker_at_exit);
-#endif
+    cf__os_empty_stdin();
+    cf__os_exit_at_once();
     (void)snprintf(name, sizeof name, "%s-%u", setup->name, number - 1);
     cf__os_thread_name(name);
 }
@@ -108,7 +79,7 @@ cf__worker_run(const cf__process_setup *setup, uint32_t number, uint32_t index, 
     cf__task_context_init(&context, setup->executor, &slot->stop, 1u);
     slot->run(slot->args, slot->result, &context);
     if (fork_guard != NULL && cf__load_relaxed(fork_guard) == 0) /* relaxed: only a fork changes it */
-        _exit(0);
+        cf__os_exit(0);
     cf__os_flush_streams();
     if (context.failed) {
         state = CF__SLOT_FAILED;
@@ -116,7 +87,7 @@ cf__worker_run(const cf__process_setup *setup, uint32_t number, uint32_t index, 
         memcpy(slot->payload, context.message, sizeof context.message); /* the arguments aren't needed any more */
     }
     while (!cf__arena_publish(&setup->view, number, index, state))
-        (void)pause(); /* it has been declared lost, and we're about to be killed */
+        cf__os_pause(); /* it has been declared lost, and we're about to be killed */
 }
 
 CF_API void
@@ -137,7 +108,7 @@ cf__worker_main(const cf__process_setup *setup, int32_t template_process, uint32
         cf__os_flush_streams();
         if (context.failed) {
             memcpy(self->message, context.message, sizeof self->message);
-            _exit(EXIT_FAILURE);
+            cf__os_exit(EXIT_FAILURE);
         }
     }
     const uint32_t *fork_guard = cf__os_fork_guard_new();
@@ -155,7 +126,7 @@ cf__worker_main(const cf__process_setup *setup, int32_t template_process, uint32
             cf__arena_park(view, number);
         }
     }
-    _exit(0);
+    cf__os_exit(0);
 }
 
 #endif
