@@ -57,7 +57,7 @@ typedef struct cf_pool_opts {
      * and a pool that can get no worker is broken, with that message. */
     void (*on_start)(void *context) CF__DEFAULT(NULL);
     void *on_start_context CF__DEFAULT(NULL); /* given to it; borrowed as long as the pool lives */
-    size_t stack_size CF__DEFAULT(0);         /* threads: bytes of a worker's stack; 0: the system's default */
+    size_t stack_size CF__DEFAULT(0);         /* bytes of a worker's stack; 0: the system's default */
     size_t
         memory CF__DEFAULT(0); /* processes: bytes of shared memory at most; 0: 1 GiB.  Unused memory costs nothing */
 } cf_pool_opts;
@@ -138,15 +138,17 @@ CF_API const char *cf_executor_message(const cf_executor *executor);
 
 /** Take no more tasks, and deal with those there are.
  *
- * Blocks:   until none is left, or `deadline`.  Not from a task of the same executor.
+ * Blocks:   until none is left, or `deadline`.
  * `report`: gets what was done, also after a timeout; NULL: not wanted.
  * Returns:  CF_OK: all tasks are settled, all workers gone; CF_ERR_TIMEOUT: report->left are left, call it again;
- *           CF_ERR_FORKED; CF_ERR_INVALID (no executor).  An executor that failed has nothing to shut down: CF_OK. */
+ *           CF_ERR_FORKED; CF_ERR_INVALID: no executor, or called by a task or callback that the executor's own thread
+ *           runs (it would wait for itself).  An executor that failed has nothing to shut down: CF_OK. */
 CF_API CF_NODISCARD cf_err cf_executor_shutdown(cf_executor *executor, cf_shutdown_mode mode, cf_time deadline,
                                                 cf_shutdown_report *report);
 
 /** Shut down (draining, as long as it takes, unless it was shut down before) and free the executor.  Futures of it
- *  stay valid.  In a forked child: free the memory.  NULL: nothing. */
+ *  stay valid.  Not from a task or callback that the executor's own thread runs.  In a forked child: free the memory.
+ *  NULL: nothing. */
 CF_API void cf_executor_close(cf_executor *executor);
 
 /** `size` bytes that the executor's tasks see at the same address: shared memory of a process pool, plain memory
@@ -453,6 +455,7 @@ cf_executor_close(cf_executor *executor)
             memset(&report, 0, sizeof report);
             error = executor->ops->shutdown(executor, CF_DRAIN, CF_FOREVER, &report);
         } while (error == CF_ERR_TIMEOUT);
+        CF_ASSERT(error == CF_OK);
     }
     executor->ops->free(executor, forked);
 }

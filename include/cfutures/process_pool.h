@@ -20,7 +20,8 @@
  *                   counts
  *   the template    every future settles with CF_ERR_BROKEN, the pool takes no more tasks
  *   the parent      template and workers are killed; see detail/template.h
- * LIMITS  A stopped template (SIGSTOP) replaces no workers.  A program that is process 1 of a container, or a
+ * LIMITS  A stopped template (SIGSTOP) replaces no workers.  A template that has ended is init's to reap: in a
+ *   container whose process 1 doesn't, each pool leaves a zombie.  A program that is process 1 of a container, or a
  *   subreaper, adopts the template and may see its end in wait(-1) (detail/os_process.h).  At most 1024 workers. */
 #ifndef CFUTURES_PROCESS_POOL_H
 #define CFUTURES_PROCESS_POOL_H
@@ -58,10 +59,18 @@ cf_process_pool(const cf_pool_opts &options = cf_pool_opts())
 
 /* ---- futures ---- */
 
-/* Spins while the slot's word is `word`, for some microseconds: a wake-up costs more. */
+/* Spins while the slot's word is `word`, for some microseconds: a wake-up costs more.  Not on the CPU that the
+ * worker needs. */
 CF_API void
-cf__process_spin(const cf__slot *slot, uint64_t word)
+cf__process_spin(const cf__arena_view *view, const cf__slot *slot, uint64_t word)
 {
+    uint32_t cpu = cf__os_cpu(), worker = cf__slot_owner(word);
+    /* relaxed, all: a guess at where to find each other. */
+    if (worker == 0)
+        worker = cf__load_relaxed(&view->arena->waking);
+    cf__store_relaxed(&view->arena->parent_cpu, cpu);
+    if (worker == 0 || worker > view->worker_count || cf__load_relaxed(&view->workers[worker - 1].cpu) == cpu)
+        return;
     int64_t end = cf__os_now() + CF__SPIN_MOST;
     do {
         for (int i = 0; i < 4; i++) {
@@ -72,7 +81,8 @@ cf__process_spin(const cf__slot *slot, uint64_t word)
     } while (cf__os_now() < end);
 }
 
-/* A waiter's slice has passed: whoever had the hint of this slot may have been stopped with it, so push it again. */
+/* A waiter's slice has passed: whoever had the hint of this slot may have been stopped with it, so push it again.
+ * */
 CF__SLOW void
 cf__process_audit(cf__process_future *future)
 {
@@ -98,7 +108,9 @@ cf__process_await(cf_future *base, cf_time deadline)
     if (cf__executor_forked(&pool->base))
         return CF_ERR_FORKED;
     for (;;) {
-        uint64_t word = cf__load_acquire(&slot->word); /* acquire [S2] */
+        uint64_t word = cf__load_acquire(&slot->word);   /* acquire [S2] */
+        if (cf__settled(cf__load_acquire(&base->state))) /* acquire, future.h [F1] */
+            return CF_OK;
         if (cf__slot_generation(word) != future->generation)
             return cf__future_await_slow(base,
                                          deadline); /* collected by another thread, which settles the record (P2) */
@@ -111,7 +123,7 @@ cf__process_await(cf_future *base, cf_time deadline)
         if (deadline == CF_NOW || cf_passed(deadline))
             return CF_ERR_TIMEOUT;
         if (!spun) {
-            cf__process_spin(slot, word);
+            cf__process_spin(&pool->setup.view, slot, word);
             spun = true;
             continue;
         }
@@ -249,24 +261,6 @@ cf__process_forget(cf_future *base)
 }
 
 /* ---- submit ---- */
-
-/* Where a task's arguments and result go: in the slot if they fit, else in blocks. */
-typedef struct cf__placement {
-    bool args_in_block, result_in_block;
-    size_t result_offset; /* in the payload */
-} cf__placement;
-
-CF_API cf__placement
-cf__process_place(const cf_task_type *type)
-{
-    cf__placement place;
-    size_t args = type->args_size, result = type->result_size;
-    place.args_in_block = args > CF__SLOT_PAYLOAD || type->args_align > CF__CACHE_LINE;
-    place.result_offset = CF__ROUND_UP(place.args_in_block ? 0 : args, type->result_align);
-    place.result_in_block = result > CF__SLOT_PAYLOAD || type->result_align > CF__CACHE_LINE ||
-                            place.result_offset + result > CF__SLOT_PAYLOAD;
-    return place;
-}
 
 /* A slot, and the blocks the task needs, for `future`; false if there is no room now.  The mutex is held. */
 CF_API bool
@@ -477,6 +471,10 @@ cf__process_shutdown(cf_executor *base, cf_shutdown_mode mode, cf_time deadline,
     cf_future *cancelled = NULL;
 
     cf__mutex_lock(&pool->mutex);
+    if (pool->collects && cf__os_thread_is_self(&pool->collector)) {
+        cf__mutex_unlock(&pool->mutex);
+        return CF_ERR_INVALID; /* a callback: the collector would wait for itself */
+    }
     size_t finished = pool->finished, killed = pool->killed;
     pool->closed = true;
     cf__store_seq_cst(&pool->setup.view.arena->pressure, 0u); /* submitters that wait for room look again */
@@ -544,9 +542,10 @@ cf__process_map(cf__process_pool *pool, uint32_t workers, uint32_t slots, size_t
     return false;
 }
 
-/* Starts the template and waits until it has a worker.  Returns 0 or an errno; after an error no process is left. */
+/* Starts the template and waits until it has a worker.  Returns 0 or an errno; after an error no process is left.
+ * */
 CF_API int
-cf__process_start_template(cf__process_pool *pool)
+cf__process_start_template(cf__process_pool *pool, size_t stack_size)
 {
     cf__arena *arena = pool->setup.view.arena;
     int error = cf__os_pipe(pool->setup.dead_man);
@@ -555,7 +554,8 @@ cf__process_start_template(cf__process_pool *pool)
     pool->setup.parent_pidfd = cf__os_pidfd_open(cf__os_pid());
     error = pool->setup.parent_pidfd < 0 ? errno : 0;
     if (error == 0)
-        error = cf__os_fork_hidden(cf__template_main, &pool->setup, &arena->template_process, &arena->template_error);
+        error = cf__os_fork_hidden(cf__template_main, &pool->setup, stack_size, &arena->template_process,
+                                   &arena->template_error);
     cf__os_close(pool->setup.dead_man[0]);
     cf__os_close(pool->setup.parent_pidfd);
     if (error == 0) {
@@ -624,7 +624,7 @@ cf_process_pool_with(const cf_pool_opts *options)
     cf__event_init(&pool->quiet);
     cf_executor_init(&pool->base, &ops);
 
-    int error = cf__process_start_template(pool);
+    int error = cf__process_start_template(pool, ours.stack_size);
     errno = keep;
     if (error == 0)
         return &pool->base;

@@ -22,8 +22,8 @@
  *       RUNNING, and his  the task is lost           -> LOST, wake, mark
  *       settled, and his  published, perhaps not told -> wake again, mark again
  * IDLE WORKERS  Each has a bit in `idle` and a word of its own to sleep on.  A waker takes the bit, then wakes.
- *   `waking` holds the number of a worker that has been woken and hasn't looked yet: until then nobody wakes
- *   another; it passes the wake on when it finds more work than its own (64 workers on 2 CPUs: 3 to 9 us per task
+ *   `waking` holds the number of a worker that is about to look: one that has been woken and hasn't looked yet, or the one
+ *   that spins for work (at most one does).  Until it has looked nobody wakes another; it passes the wake on when it finds more work than its own (64 workers on 2 CPUs: 3 to 9 us per task
  *   without, 0.03 to 0.2 us with).  Only a wake that the kernel confirms counts.  After any death `waking` is
  *   cleared and everybody idle is woken, for the dead one may have owed a wake.
  *
@@ -77,18 +77,20 @@ typedef struct cf__worker_record { /* of worker number index + 1; fields: A atom
     uint32_t park;    /* A: 0: sleep here; 1: don't.  Worker, wakers */
     uint32_t started; /* A: on_start went well; worker, read by the template */
     int32_t process;  /* A: process id; the template */
+    uint32_t cpu;     /* A: where it ran last, + 1; the worker */
     char message[CF__MESSAGE_SIZE]; /* why on_start failed; the worker, read by the template once it's dead */
-    unsigned char pad[CF__CACHE_LINE - (16 + CF__MESSAGE_SIZE) % CF__CACHE_LINE];
+    unsigned char pad[CF__CACHE_LINE - (20 + CF__MESSAGE_SIZE) % CF__CACHE_LINE];
 } cf__worker_record;
 
 typedef struct cf__arena {         /* in shared memory; fields: A atomic */
     uint64_t idle[CF__IDLE_WORDS]; /* A: bit i: worker i + 1 sleeps, or is about to */
-    uint32_t waking;               /* A: a woken worker's number until it has looked; 0: none */
+    uint32_t waking;               /* A: number of a worker that is about to look for work; 0: none */
     uint32_t stop;                 /* A: CF__ARENA_RUNS ... */
     unsigned char pad1[CF__CACHE_LINE - 8];
-    uint32_t pressure;  /* A: 1: somebody in the parent waits for any slot to settle */
-    uint32_t collector; /* A: 1: the parent's collector thread sleeps here */
-    unsigned char pad2[CF__CACHE_LINE - 8];
+    uint32_t pressure;   /* A: 1: somebody in the parent waits for any slot to settle */
+    uint32_t collector;  /* A: 1: the parent's collector thread sleeps here */
+    uint32_t parent_cpu; /* A: where a thread of the parent waited last, + 1: a guess at where not to spin */
+    unsigned char pad2[CF__CACHE_LINE - 12];
     uint32_t life;                 /* A: the template's thread id while it lives; the kernel marks it when it dies */
     uint32_t ready;                /* A: 0: starting; 1: there is a worker; the parent waits for it */
     int32_t template_process;      /* written by the helper that forks it */
@@ -336,6 +338,15 @@ cf__arena_claim(const cf__arena_view *view, uint32_t number, uint32_t *slot)
      * than a look. */
     cf__store_relaxed(&view->workers[number - 1].intent, 0u);
     return false;
+}
+
+/* Worker `number`: announces that it's going to spin for work; false if another is about to look anyhow. */
+CF_API bool
+cf__arena_search(const cf__arena_view *view, uint32_t number)
+{
+    uint32_t nobody = 0;
+    /* seq_cst: as a waker's store of it.  Claiming or parking clears it. */
+    return cf__cas_seq_cst(&view->arena->waking, &nobody, number);
 }
 
 /* Worker `number`: sleeps until there may be work, or the pool stops.  Wakers and the reaper owe the wake. */

@@ -72,6 +72,17 @@
 /* Two words that different CPUs write stand at least this far apart. */
 #define CF__CACHE_LINE 64
 
+#if defined(__SANITIZE_THREAD__)
+#define CF__THREAD_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define CF__THREAD_SANITIZER 1
+#endif
+#endif
+#ifndef CF__THREAD_SANITIZER
+#define CF__THREAD_SANITIZER 0
+#endif
+
 #define CF__MIN(a, b) ((a) < (b) ? (a) : (b))
 #define CF__MAX(a, b) ((a) > (b) ? (a) : (b))
 #define CF__ROUND_UP(n, to) (((n) + ((to)-1)) / (to) * (to))

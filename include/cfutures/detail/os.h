@@ -28,6 +28,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef _GNU_SOURCE /* else <sched.h> has it */
+#ifdef __cplusplus
+extern "C"
+#endif
+    int
+    sched_getcpu(void);
+#endif
+
 /* Define these before the first #include to bring your own allocator.  A process pool's shared memory
  * doesn't come from it. */
 #ifndef CF_MALLOC
@@ -217,6 +225,15 @@ CF_API void
 cf__os_yield(void)
 {
     (void)sched_yield();
+}
+
+/* The CPU that we run on just now, + 1; 0 if the system won't say. */
+CF_API uint32_t
+cf__os_cpu(void)
+{
+    int keep = errno, cpu = sched_getcpu();
+    errno = keep;
+    return CF__STATIC_CAST(uint32_t, cpu + 1);
 }
 
 /* ---- mutual exclusion: for short sections that never sleep inside ---- */

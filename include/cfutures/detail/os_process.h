@@ -22,6 +22,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdio_ext.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #ifndef _GNU_SOURCE /* else <sched.h> and <fcntl.h> have them */
@@ -78,18 +79,41 @@ cf__os_hidden_fork_helper(void *argument)
     return 0;
 }
 
-/* Runs run(argument) in a new process that the program's wait() and SIGCHLD don't show.  *process gets its id;
- * `process` and `error` are in memory that fork shares.  Returns 0 or an errno. */
-CF_API int
-cf__os_fork_hidden(void (*run)(void *), void *argument, int32_t *process, int32_t *error)
+#define CF__STACK_GUARD (CF__STATIC_CAST(size_t, 64) * 1024)
+
+/* A stack of `size` bytes (0: as much as the system gives a program's main thread) above a guard that can't be
+ * touched; *mapped is how much there is in all.  NULL and errno. */
+CF_API unsigned char *
+cf__os_stack_new(size_t size, size_t *mapped)
 {
-    enum { stack_size = 256 * 1024 };
+    struct rlimit limit;
+    if (size == 0) {
+        size = CF__STATIC_CAST(size_t, 8) << 20;
+        if (getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_cur < (CF__STATIC_CAST(rlim_t, 1) << 40))
+            size = CF__MAX(size, CF__STATIC_CAST(size_t, limit.rlim_cur));
+    }
+    *mapped = CF__ROUND_UP(size, CF__STACK_GUARD) + CF__STACK_GUARD;
+    void *stack =
+        mmap(NULL, *mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (stack == MAP_FAILED)
+        return NULL;
+    (void)mprotect(stack, CF__STACK_GUARD, PROT_NONE);
+    return CF__STATIC_CAST(unsigned char *, stack);
+}
+
+/* Runs run(argument) in a new process that the program's wait() and SIGCHLD don't show, on a stack of `stack_size`
+ * bytes (0: the system's default), which it and its children keep.  *process gets its id; `process` and `error` are
+ * in memory that fork shares.  Returns 0 or an errno. */
+CF_API int
+cf__os_fork_hidden(void (*run)(void *), void *argument, size_t stack_size, int32_t *process, int32_t *error)
+{
     cf__hidden_fork request = {run, argument, process, error};
     sigset_t all, before;
     int keep = errno, status;
+    size_t mapped;
 
-    void *stack = mmap(NULL, stack_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (stack == MAP_FAILED) {
+    unsigned char *stack = cf__os_stack_new(stack_size, &mapped);
+    if (stack == NULL) {
         int failed = errno;
         errno = keep;
         return failed;
@@ -99,12 +123,13 @@ cf__os_fork_hidden(void (*run)(void *), void *argument, int32_t *process, int32_
     /* A handler of the program's must not run in the helper, which shares its memory. */
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    int fault = CF__FAULT("clone");
-    pid_t helper = fault ? -1
-                         : clone(cf__os_hidden_fork_helper, CF__STATIC_CAST(char *, stack) + stack_size,
-                                 CF__CLONE_VM | CF__CLONE_VFORK, &request);
+    /* ThreadSanitizer takes the helper for our thread, and reports false races ever after. */
+    pid_t helper = -1;
+    if (!CF__THREAD_SANITIZER && !CF__FAULT("clone"))
+        helper = clone(cf__os_hidden_fork_helper, stack + mapped, CF__CLONE_VM | CF__CLONE_VFORK, &request);
     if (helper < 0) {
-        helper = fork(); /* the double fork: its middle may be seen by wait(-1) for a moment */
+        helper =
+            fork(); /* the double fork: its middle may be seen by wait(-1) for a moment; and the stack is the caller's */
         if (helper == 0)
             _exit(cf__os_hidden_fork_helper(&request));
     }
@@ -114,7 +139,7 @@ cf__os_fork_hidden(void (*run)(void *), void *argument, int32_t *process, int32_
         while (waitpid(helper, &status, 0x40000000 /* __WALL: also one without exit signal */) < 0 && errno == EINTR) {
         }
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    (void)munmap(stack, stack_size);
+    (void)munmap(stack, mapped);
     errno = keep;
     return *error;
 }
@@ -251,7 +276,8 @@ cf__os_exit(int status)
     _exit(status);
 }
 
-/* exit() in a task comes here first, before the program's own handlers.  glibc tells the status; elsewhere it's lost. */
+/* exit() in a task comes here first, before the program's own handlers.  glibc tells the status; elsewhere it's
+ * lost. */
 #ifdef __GLIBC__
 CF_API void
 cf__os_at_exit(int status, void *unused)
@@ -343,8 +369,8 @@ typedef struct cf__robust_list { /* struct robust_list_head of <linux/futex.h>, 
     void *entry;                 /* the next entry: the head again */
 } cf__robust_list;
 
-/* Has the kernel mark `word`, which holds this thread's id, and wake one who sleeps on it, when this thread dies.  `list`
- * is private memory, which lives as long: nobody who shares the word can spoil it. */
+/* Has the kernel mark `word`, which holds this thread's id, and wake one who sleeps on it, when this thread dies.
+ * `list` is private memory, which lives as long: nobody who shares the word can spoil it. */
 CF_API void
 cf__os_mark_at_death(cf__robust_list *list, uint32_t *word)
 {

@@ -77,6 +77,24 @@ typedef struct cf__process_pool { /* fields: I immutable, A atomic, M under mute
     uint32_t collector_quit; /* A: it is to end */
 } cf__process_pool;
 
+/* Where a task's arguments and result go: in the slot if they fit, else in blocks. */
+typedef struct cf__placement {
+    bool args_in_block, result_in_block;
+    size_t result_offset; /* in the payload */
+} cf__placement;
+
+CF_API cf__placement
+cf__process_place(const cf_task_type *type)
+{
+    cf__placement place;
+    size_t args = type->args_size, result = type->result_size;
+    place.args_in_block = args > CF__SLOT_PAYLOAD || type->args_align > CF__CACHE_LINE;
+    place.result_offset = CF__ROUND_UP(place.args_in_block ? 0 : args, type->result_align);
+    place.result_in_block = result > CF__SLOT_PAYLOAD || type->result_align > CF__CACHE_LINE ||
+                            place.result_offset + result > CF__SLOT_PAYLOAD;
+    return place;
+}
+
 /* ---- life ---- */
 
 CF_API void
@@ -179,9 +197,8 @@ cf__slots_detach(cf__process_pool *pool, uint32_t index, cf_future *list)
             future->base.result = future->block = shadow->result_block;
             shadow->result_block = NULL;
         } else if (future->base.result_size != 0) {
-            /* In the payload behind the arguments; the place is worked out anew, not read from the slot. */
-            size_t offset = shadow->args_block != NULL ? 0 : future->base.type->args_size;
-            memcpy(future->base.result, slot->payload + CF__ROUND_UP(offset, future->base.type->result_align),
+            /* The place is worked out anew, not read from the slot, where a task may have written. */
+            memcpy(future->base.result, slot->payload + cf__process_place(future->base.type).result_offset,
                    future->base.result_size);
         }
         break;

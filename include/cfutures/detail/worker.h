@@ -51,10 +51,15 @@ cf__worker_make_home(const cf__process_setup *setup, int32_t template_process, u
     cf__os_thread_name(name);
 }
 
-/* Spins for new hints for up to `budget` nanoseconds; whether there are some. */
+/* Spins for new hints for up to `budget` nanoseconds; whether there are some.  Not on the CPU that the parent needs to bring them. */
 CF_API bool
-cf__worker_spin(const cf__arena_view *view, int64_t budget)
+cf__worker_spin(const cf__arena_view *view, uint32_t number, int64_t budget)
 {
+    uint32_t cpu = cf__os_cpu();
+    /* relaxed, both: a guess at where to find each other. */
+    cf__store_relaxed(&view->workers[number - 1].cpu, cpu);
+    if (cpu == cf__load_relaxed(&view->arena->parent_cpu))
+        return false;
     int64_t end = cf__os_now() + budget;
     do {
         for (int i = 0; i < 4; i++) {
@@ -117,14 +122,17 @@ cf__worker_main(const cf__process_setup *setup, int32_t template_process, uint32
     for (;;) {
         if (cf__arena_claim(view, number, &index)) {
             cf__worker_run(setup, number, index, fork_guard);
-        } else if (cf__load_acquire(&view->arena->stop) != CF__ARENA_RUNS) {
-            break;
-        } else if (setup->spin && cf__worker_spin(view, spin)) {
-            spin = CF__MIN(2 * spin, CF__SPIN_MOST); /* it pays */
-        } else {
-            spin = CF__MAX(spin / 2, CF__SPIN_LEAST);
-            cf__arena_park(view, number);
+            continue;
         }
+        if (cf__load_acquire(&view->arena->stop) != CF__ARENA_RUNS)
+            break;
+        if (setup->spin && cf__arena_search(view, number) && cf__worker_spin(view, number, spin))
+            continue;
+        int64_t asleep = cf__os_now();
+        cf__arena_park(view, number);
+        /* Work that came so soon would have been found by a longer spin; if it took long, spinning was a waste. */
+        bool soon = cf__os_now() - asleep < 2 * CF__SPIN_MOST;
+        spin = soon ? CF__MIN(2 * spin, CF__SPIN_MOST) : CF__MAX(spin / 2, CF__SPIN_LEAST);
     }
     cf__os_exit(0);
 }

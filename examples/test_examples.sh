@@ -1,0 +1,159 @@
+#!/bin/sh
+# examples/test_examples.sh - build the examples, run them, and compare what they print.
+# SPDX-License-Identifier: MIT
+#
+#     examples/test_examples.sh BUILD_DIR
+#
+# CC and CFLAGS are respected.  Needs libcurl's headers for exchange_rates: without them it ends with status 77, "skipped", after
+# the tests that don't.  Where CI is set, that is a failure, and so is a warning.
+set -u
+[ $# -eq 1 ] || { echo "usage: $0 BUILD_DIR" >&2; exit 2; }
+source=$(cd "$(dirname "$0")/.." && pwd) || exit 1
+mkdir -p "$1/examples" && out=$(cd "$1/examples" && pwd) || exit 1
+: "${CC:=cc}" "${CFLAGS:=-O2}"
+warnings="-Wall -Wextra -Wpedantic -Wconversion -Wshadow"
+[ -z "${CI:-}" ] || warnings="$warnings -Werror" # only there: the next compiler may know a new warning
+passed=0 failed=0
+LC_ALL=C
+export LC_ALL
+
+# The server reads from a pipe whose other end we hold: when this script ends, however it ends, so does the server.
+scratch=$(mktemp -d) || exit 1
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 1' HUP INT TERM
+
+# A watchdog only: nothing here waits for time to pass.
+watched=
+command -v timeout >/dev/null && watched="timeout 60"
+
+check() { # check NAME EXPECTED ACTUAL
+    if [ "$2" = "$3" ]; then
+        passed=$((passed + 1))
+        echo "ok      $1"
+    else
+        failed=$((failed + 1))
+        printf 'FAILED  %s\n--- expected\n%s\n--- got\n%s\n' "$1" "$2" "$3"
+    fi
+}
+
+build() { # build PROGRAM SOURCE [FLAGS...]
+    program=$1 file=$2
+    shift 2
+    # shellcheck disable=SC2086
+    $CC $CFLAGS $warnings -std=gnu11 -pthread -I"$source/include" "$file" -o "$out/$program" "$@"
+    check "$program builds" 0 $?
+}
+
+run() { # run PROGRAM [ARGUMENTS...]: sorted stdout in $stdout, sorted stderr in $stderr, exit status in $status
+    program=$1
+    shift
+    $watched "$out/$program" "$@" >"$scratch/stdout" 2>"$scratch/stderr"
+    status=$?
+    stdout=$(sort "$scratch/stdout")
+    stderr=$(sort "$scratch/stderr")
+}
+
+finish() {
+    echo "$passed passed, $failed failed"
+    [ "$failed" -eq 0 ] || exit 1
+    exit "${1:-0}"
+}
+
+# ---- fib: the same file, on processes and on threads ----
+
+expected='fib(30) = 832040
+fib(31) = 1346269
+fib(32) = 2178309
+fib(33) = 3524578
+fib(34) = 5702887
+fib(35) = 9227465
+fib(36) = 14930352
+fib(37) = 24157817'
+
+build fib "$source/examples/fib.c"
+run fib
+check "fib on processes" "0 $expected" "$status $stdout"
+
+sed 's/= cf_process_pool(/= cf_thread_pool(/' "$source/examples/fib.c" >"$scratch/fib_threads.c"
+check "fib differs in one line" 1 "$(diff "$source/examples/fib.c" "$scratch/fib_threads.c" | grep -c '^>')"
+build fib_threads "$scratch/fib_threads.c"
+run fib_threads
+check "fib on threads" "0 $expected" "$status $stdout"
+
+# ---- exchange_rates: real HTTP, to a server on loopback ----
+
+if ! curl_flags=$(pkg-config --cflags --libs libcurl 2>/dev/null); then
+    if [ -n "${CI:-}" ]; then
+        check "libcurl is installed (pkg-config libcurl)" yes no
+        finish
+    fi
+    echo "skipped: exchange_rates needs libcurl's headers, found by pkg-config (Debian: libcurl4-openssl-dev pkg-config)"
+    finish 77
+fi
+# shellcheck disable=SC2086
+build exchange_rates "$source/examples/exchange_rates.c" $curl_flags
+build rates_server "$source/examples/support/rates_server.c"
+[ "$failed" -eq 0 ] || finish
+
+start_server() { # start_server [OPTIONS...]: sets $server and EXCHANGE_RATES_URL, and holds the server's stdin as 8
+    rm -f "$scratch/in" "$scratch/out"
+    mkfifo "$scratch/in" "$scratch/out" || exit 1
+    "$out/rates_server" "$@" <"$scratch/in" >"$scratch/out" &
+    server=$!
+    exec 8>"$scratch/in" 9<"$scratch/out"
+    read -r port <&9 # it listens as soon as this line is there
+    EXCHANGE_RATES_URL=http://127.0.0.1:$port
+    export EXCHANGE_RATES_URL
+}
+reap_server() { # waits for its end: exit status in $status, its last line in $served
+    read -r served <&9
+    wait "$server"
+    status=$?
+    exec 8>&- 9<&-
+}
+# A proxy in the environment is no way to loopback.
+unset http_proxy all_proxy ALL_PROXY
+
+start_server --delay-ms 300
+run exchange_rates EURUSD EURGBP EURJPY EURCHF GBPUSD USDJPY
+check "every pair has its rate" "0 EURCHF 0.9766
+EURGBP 0.8553
+EURJPY 163.4500
+EURUSD 1.0841
+GBPUSD 1.2675
+USDJPY 150.7700" "$status $stdout"
+check "and nothing else is said" "" "$stderr"
+exec 8>&- # its stdin is closed
+reap_server
+check "the server ends with its stdin" 0 "$status"
+case $served in
+"served 6 requests, at most "[2-6]" at once") together=yes ;;
+*) together=$served ;;
+esac
+check "requests were under way together" yes "$together"
+
+start_server
+run exchange_rates EURUSD EURXXX "no pair/at all?" GBPUSD
+check "good pairs are printed beside unknown ones" "1 EURUSD 1.0841
+GBPUSD 1.2675" "$status $stdout"
+check "unknown pairs are reported" "EURXXX: no such pair
+no pair/at all?: no such pair" "$stderr"
+
+# Twenty at a time, three times the queue's room: the pool's threads wait for the reader.
+# shellcheck disable=SC2046
+run exchange_rates $(i=0; while [ $i -lt 50 ]; do echo EURSEK; i=$((i + 1)); done)
+check "fifty requests" "0 50 EURSEK 11.5250" "$status $(echo "$stdout" | uniq -c | sed 's/^ *//')"
+
+kill -TERM "$server"
+reap_server
+check "the server ends on SIGTERM" "0 served 54 requests" "$status ${served%%,*}"
+
+run exchange_rates EURUSD EURGBP
+check "without a server each pair fails" "1 EURGBP EURUSD" \
+    "$status $(echo "$stderr" | sed 's/:.*//' | tr '\n' ' ' | sed 's/ $//')"
+check "and no rate is printed" "" "$stdout"
+
+run exchange_rates
+check "without arguments: usage" "2 usage" "$status ${stderr%%:*}"
+
+finish
