@@ -200,11 +200,18 @@ CF_API CF_NODISCARD cf_err cf_future_set_error(cf_future *future, cf_err error, 
 #define CF__WAITED 16u
 #define CF__STOP 32u
 
+/* One entry of a future's list of callbacks.  Whoever takes it off the list calls run(), once, and doesn't touch it again:
+ * with the future when it has settled, with NULL when its last reference went without that. */
 typedef struct cf__callback {
     struct cf__callback *next;
+    void (*run)(struct cf__callback *self, cf_future *future);
+} cf__callback;
+
+typedef struct cf__done_callback { /* what the program has added */
+    cf__callback node;
     cf_done_callback *call;
     void *context;
-} cf__callback;
+} cf__done_callback;
 
 /* Stands for "no more callbacks": an address that no allocation has. */
 CF_API void *
@@ -293,8 +300,7 @@ cf__future_run_callbacks(cf_future *future)
     }
     while (oldest != NULL) {
         cf__callback *next = oldest->next;
-        oldest->call(future, oldest->context);
-        cf__os_free(oldest);
+        oldest->run(oldest, future);
         oldest = next;
     }
 }
@@ -539,8 +545,9 @@ cf_future_cancelled(cf_future *future)
 
 /* ---- callbacks ---- */
 
+/* Has `node` run when the future settles; at once, in the caller, if it has.  After an error the node is the caller's again. */
 CF_API cf_err
-cf_future_add_done_callback(cf_future *future, cf_done_callback *callback, void *context)
+cf__future_add_callback(cf_future *future, cf__callback *node)
 {
     if (cf__future_await(future, CF_NOW) != CF_OK) {
         if (future->process != cf__os_pid())
@@ -550,22 +557,44 @@ cf_future_add_done_callback(cf_future *future, cf_done_callback *callback, void 
             if (error != CF_OK)
                 return error;
         }
-        cf__callback *node = CF__STATIC_CAST(cf__callback *, cf__os_alloc(sizeof *node));
-        if (node == NULL)
-            return CF_ERR_NOMEM;
-        node->call = callback;
-        node->context = context;
         void *top = cf__load_acquire(&future->callbacks); /* acquire [F2], in case it's closed */
         while (top != cf__callbacks_closed()) {
             node->next = CF__STATIC_CAST(cf__callback *, top);
             /* release: the settler reads the node; acquire [F2]. */
             if (cf__cas_acq_rel(&future->callbacks, &top, CF__STATIC_CAST(void *, node)))
-                return CF_OK; /* the settler calls it */
+                return CF_OK; /* the settler runs it */
         }
-        cf__os_free(node);
     }
-    callback(future, context);
+    node->run(node, future);
     return CF_OK;
+}
+
+CF_API void
+cf__done_callback_run(cf__callback *node, cf_future *future)
+{
+    cf__done_callback *self = CF__POINTER_CAST(cf__done_callback *, node);
+    if (future != NULL)
+        self->call(future, self->context);
+    cf__os_free(self);
+}
+
+CF_API cf_err
+cf_future_add_done_callback(cf_future *future, cf_done_callback *callback, void *context)
+{
+    if (cf__future_await(future, CF_NOW) == CF_OK) {
+        callback(future, context);
+        return CF_OK;
+    }
+    cf__done_callback *self = CF__STATIC_CAST(cf__done_callback *, cf__os_alloc(sizeof *self));
+    if (self == NULL)
+        return CF_ERR_NOMEM;
+    self->node.run = cf__done_callback_run;
+    self->call = callback;
+    self->context = context;
+    cf_err error = cf__future_add_callback(future, &self->node);
+    if (error != CF_OK)
+        cf__os_free(self);
+    return error;
 }
 
 /* ---- life ---- */
@@ -592,7 +621,7 @@ cf_future_release(cf_future *future)
     cf__callback *node = list != cf__callbacks_closed() ? CF__STATIC_CAST(cf__callback *, list) : NULL;
     while (node != NULL) { /* of a promise that was never settled */
         cf__callback *next = node->next;
-        cf__os_free(node);
+        node->run(node, NULL);
         node = next;
     }
     cf__os_free(future->message);
