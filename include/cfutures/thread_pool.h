@@ -112,6 +112,7 @@ cf__thread_worker_main(void *argument)
 {
     cf__thread_worker *self = CF__STATIC_CAST(cf__thread_worker *, argument);
     cf__thread_pool *pool = self->pool;
+    cf_future *ran = NULL; /* its reference is given back once the mutex is let go anyway */
     cf__task_context context;
     char name[32];
 
@@ -126,8 +127,8 @@ cf__thread_worker_main(void *argument)
 
     cf__mutex_lock(&pool->mutex);
     while (!context.failed) {
-        if (pool->first != NULL) {
-            cf_future *future = pool->first;
+        cf_future *future = pool->first;
+        if (future != NULL) {
             pool->first = future->next;
             if (pool->first == NULL)
                 pool->last = NULL;
@@ -135,18 +136,22 @@ cf__thread_worker_main(void *argument)
             self->runs = future;
             cf__mutex_unlock(&pool->mutex);
 
-            bool ran = cf_future_run(future);
+            if (ran != NULL)
+                cf_future_release(ran);
+            bool counts = cf_future_run(future);
+            ran = future;
 
             cf__mutex_lock(&pool->mutex);
             self->runs = NULL;
-            pool->finished += ran;
+            pool->finished += counts;
             pool->pending--;
-            cf__sleeper *submitter = cf__event_take(&pool->room);
+            cf__sleeper_wake(cf__event_take(&pool->room));
             if (pool->pending == 0)
                 cf__event_wake_all(&pool->quiet);
+        } else if (ran != NULL) {
             cf__mutex_unlock(&pool->mutex);
-            cf__sleeper_wake(submitter);
-            cf_future_release(future);
+            cf_future_release(ran);
+            ran = NULL;
             cf__mutex_lock(&pool->mutex);
         } else if (pool->quit) {
             break;
