@@ -438,8 +438,8 @@ cf__future_await_slow(cf_future *future, cf_time deadline)
 
     state = cf__load_acquire(&future->state); /* acquire [F1] */
     while (!cf__settled(state)) {
-        /* The settler owes the wake from here on.  relaxed: only the load that ends the loop reads the outcome. */
-        if (!(state & CF__WAITED) && !cf__cas_relaxed(&future->state, &state, state | CF__WAITED))
+        /* The settler owes the wake from here on.  acquire [F1] on failure: it may find the future settled. */
+        if (!(state & CF__WAITED) && !cf__cas_acq_rel(&future->state, &state, state | CF__WAITED))
             continue;
         bool in_time = cf__park(&future->state, state | CF__WAITED, deadline, CF__SCOPE_PRIVATE);
         state = cf__load_acquire(&future->state); /* acquire [F1] */
