@@ -1,0 +1,389 @@
+/* tests/model/model_arena.c - a process pool's arena and slots under every schedule, with workers that die anywhere.
+ * SPDX-License-Identifier: MIT
+ * Parent and template are threads here, the workers are processes that the model may kill.  The worker's loop is that of
+ * detail/worker.h, without what asks the system for things. */
+#include "model.h"
+
+#include "cfutures/detail/arena.h"
+
+static cf__arena_view view;
+static void *memory;
+static uint32_t settled;  /* how many tasks one_of_two() has collected */
+static cf__mutex pushing; /* the parent's, around its ring */
+static int heirs;         /* replacements still allowed, so that every execution ends */
+
+static void
+setup_pool(uint32_t workers, uint32_t slots)
+{
+    memory = cf__os_map_shared(cf__arena_layout(&view, NULL, workers, slots));
+    (void)cf__arena_layout(&view, memory, workers, slots);
+    cf__mutex_init(&pushing);
+    settled = 0;
+    heirs = 3;
+}
+static void
+setup_1(void)
+{
+    setup_pool(1, 2);
+}
+static void
+setup_2(void)
+{
+    setup_pool(2, 2);
+}
+static void
+setup_2_without_heirs(void)
+{
+    setup_pool(2, 2);
+    heirs = 0;
+}
+static void
+check(void)
+{
+    cf__mutex_destroy(&pushing);
+    cf__os_unmap(memory, 0);
+}
+
+/* ---- a worker ---- */
+
+static void
+work(void *arg)
+{
+    uint32_t number = *(uint32_t *)arg, index;
+    for (;;) {
+        if (cf__arena_claim(&view, number, &index)) {
+            model_check(view.slots[index].payload[0] == 1 + index);
+            view.slots[index].payload[0] = (unsigned char)(101 + index);
+            (void)cf__arena_publish(&view, number, index, CF__SLOT_DONE);
+        } else if (cf__load_acquire(&view.arena->stop) != CF__ARENA_RUNS) {
+            return;
+        } else {
+            cf__arena_park(&view, number);
+        }
+    }
+}
+static uint32_t numbers[] = {1, 2};
+
+/* The same, with a look for work before it sleeps, in place of a spin. */
+static void
+work_searching(void *arg)
+{
+    uint32_t number = *(uint32_t *)arg, index;
+    for (;;) {
+        if (cf__arena_claim(&view, number, &index)) {
+            view.slots[index].payload[0] = (unsigned char)(101 + index);
+            (void)cf__arena_publish(&view, number, index, CF__SLOT_DONE);
+            continue;
+        }
+        if (cf__load_acquire(&view.arena->stop) != CF__ARENA_RUNS)
+            return;
+        if (cf__arena_search(&view, number) &&
+            cf__load_relaxed(&view.arena->parent_ring.tail) != cf__load_relaxed(&view.arena->parent_ring.head))
+            continue;
+        cf__arena_park(&view, number);
+    }
+}
+
+/* ---- the template: reaps, and starts another worker under the same number ---- */
+
+static void
+reap(void *arg)
+{
+    uint32_t number_of[16] = {0, 1, 2}; /* of each process */
+    model_death death;
+    (void)arg;
+    while (model_wait_death(&death)) {
+        uint32_t number = number_of[death.process];
+        (void)cf__arena_reap(&view, number, death.killed ? 9 : 0, 0);
+        if (death.killed && heirs-- > 0)
+            number_of[model_process_start("heir", work, &numbers[number - 1])] = number;
+    }
+}
+
+/* ---- the parent: submits, waits, collects, and stops the pool ---- */
+
+static void
+submit(uint32_t index, uint64_t generation)
+{
+    cf__slot *slot = &view.slots[index];
+    slot->payload[0] = (unsigned char)(1 + index);
+    cf__slot_publish_task(slot, generation);
+    cf__mutex_lock(&pushing);
+    cf__arena_push_hint(&view, &view.arena->parent_ring, view.parent_hints, index);
+    cf__mutex_unlock(&pushing);
+    cf__arena_wake_one(&view);
+}
+/* Waits for the slot as a waiter does, takes its outcome, and frees it. */
+static void
+collect(uint32_t index, uint64_t generation)
+{
+    cf__slot *slot = &view.slots[index];
+    uint64_t word = cf__load_acquire(&slot->word);
+    while (!cf__slot_settled(word)) {
+        if (cf__slot_set_flag(slot, &word, CF__SLOT_WAIT)) {
+            (void)cf__park(cf__slot_futex(slot), cf__slot_futex_value(word), CF_FOREVER, CF__SCOPE_SHARED);
+            word = cf__load_acquire(&slot->word);
+        }
+    }
+    model_check(cf__slot_generation(word) == generation);
+    if (cf__slot_state(word) == CF__SLOT_DONE)
+        model_check(slot->payload[0] == 101 + index);
+    else
+        model_check(cf__slot_state(word) == CF__SLOT_LOST && slot->signal == 9);
+    cf__store_release(&slot->word, cf__slot_word(generation + 1, 0, CF__SLOT_FREE));
+}
+static void
+stop(void)
+{
+    cf__store_seq_cst(&view.arena->stop, CF__ARENA_DRAINS);
+    cf__arena_wake_all(&view);
+}
+static void
+one_task(void *arg)
+{
+    (void)arg;
+    submit(0, 0);
+    collect(0, 0);
+    stop();
+}
+static void
+one_task_after_another(void *arg)
+{
+    (void)arg;
+    submit(0, 0);
+    collect(0, 0);
+    submit(0, 1);
+    collect(0, 1);
+    stop();
+}
+static void
+one_task_hinted_twice(void *arg) /* as waiters push the hint of a stopped worker's task again */
+{
+    (void)arg;
+    submit(0, 0);
+    cf__arena_push_hint(&view, &view.arena->parent_ring, view.parent_hints, 0);
+    cf__arena_wake_one(&view);
+    collect(0, 0);
+    submit(0, 1);
+    collect(0, 1);
+    stop();
+}
+static void
+two_tasks(void *arg)
+{
+    (void)arg;
+    submit(0, 0);
+    submit(1, 0);
+    collect(0, 0);
+    collect(1, 0);
+    stop();
+}
+
+/* Two threads of the parent; the later one stops the pool. */
+static void
+one_of_two(void *arg)
+{
+    uint32_t index = *(uint32_t *)arg - 1;
+    submit(index, 0);
+    collect(index, 0);
+    if (cf__fetch_add_seq_cst(&settled, 1u) == 1)
+        stop();
+}
+
+/* A submitter without a free slot, which sleeps until any slot settles [A3]; the pool has one task in it. */
+static void
+submit_under_pressure(void *arg)
+{
+    cf__slot *slot = &view.slots[0];
+    (void)arg;
+    submit(0, 0);
+    for (;;) {
+        (void)cf__exchange_seq_cst(&view.arena->pressure, 1u);
+        if (cf__slot_settled(cf__load_seq_cst(&slot->word)))
+            break;
+        (void)cf__park(&view.arena->pressure, 1, CF_FOREVER, CF__SCOPE_SHARED);
+    }
+    stop();
+}
+
+/* The collector, told by a mark [A4]. */
+static void
+collector(void *arg)
+{
+    cf__slot *slot = &view.slots[0];
+    (void)arg;
+    submit(0, 0);
+    uint64_t word = cf__load_acquire(&slot->word);
+    while (!cf__slot_settled(word) && !cf__slot_set_flag(slot, &word, CF__SLOT_CARE))
+        ;
+    while (!cf__slot_settled(word) && cf__exchange_seq_cst(&view.completed[0], 0u) == 0) {
+        (void)cf__exchange_seq_cst(&view.arena->collector, 1u);
+        if (cf__load_seq_cst(&view.completed[0]) == 0)
+            (void)cf__park(&view.arena->collector, 1, CF_FOREVER, CF__SCOPE_SHARED);
+    }
+    model_check(cf__slot_settled(cf__load_acquire(&slot->word)));
+    stop();
+}
+
+#define WORKER(i)                                                                                                      \
+    {                                                                                                                  \
+        "worker" #i, work, &numbers[i - 1]                                                                             \
+    }
+static const model_scenario scenarios[] = {
+    {.name = "arena_one_task",
+     .setup = setup_1,
+     .threads = {{"parent", one_task, NULL}},
+     .processes = {WORKER(1)},
+     .check = check,
+     .preemptions = 3,
+     .spurious = MODEL_NONE},
+    {.name = "arena_one_task_after_another",
+     .setup = setup_1,
+     .threads = {{"parent", one_task_after_another, NULL}},
+     .processes = {WORKER(1)},
+     .check = check},
+    {.name = "arena_two_tasks_one_worker",
+     .setup = setup_1,
+     .threads = {{"parent", two_tasks, NULL}},
+     .processes = {WORKER(1)},
+     .check = check},
+    {.name = "arena_two_tasks_two_workers",
+     .setup = setup_2,
+     .threads = {{"parent", two_tasks, NULL}},
+     .processes = {WORKER(1), WORKER(2)},
+     .check = check,
+     .spurious = MODEL_NONE,
+     .preemptions = 1,
+     .seconds = 8},
+    {.name = "arena_two_submitters",
+     .setup = setup_2,
+     .threads = {{"parent", one_of_two, &numbers[0]}, {"parent2", one_of_two, &numbers[1]}},
+     .processes = {WORKER(1), WORKER(2)},
+     .check = check,
+     .preemptions = 1,
+     .stale_reads = MODEL_NONE,
+     .spurious = MODEL_NONE,
+     .seconds = 6},
+    {.name = "arena_searching",
+     .setup = setup_1,
+     .threads = {{"parent", one_task_after_another, NULL}},
+     .processes = {{"worker1", work_searching, &numbers[0]}},
+     .check = check,
+     .spurious = MODEL_NONE,
+     .seconds = 2},
+    {.name = "arena_two_searching",
+     .setup = setup_2,
+     .threads = {{"parent", two_tasks, NULL}},
+     .processes = {{"worker1", work_searching, &numbers[0]}, {"worker2", work_searching, &numbers[1]}},
+     .check = check,
+     .stale_reads = MODEL_NONE,
+     .spurious = MODEL_NONE,
+     .preemptions = 1,
+     .seconds = 2},
+    {.name = "arena_hint_twice",
+     .setup = setup_2,
+     .threads = {{"parent", one_task_hinted_twice, NULL}},
+     .processes = {WORKER(1), WORKER(2)},
+     .check = check,
+     .stale_reads = MODEL_NONE,
+     .spurious = MODEL_NONE,
+     .seconds = 2},
+    {.name = "arena_pressure",
+     .setup = setup_1,
+     .threads = {{"parent", submit_under_pressure, NULL}},
+     .processes = {WORKER(1)},
+     .check = check},
+    {.name = "arena_collector",
+     .setup = setup_1,
+     .threads = {{"parent", collector, NULL}},
+     .processes = {WORKER(1)},
+     .check = check},
+
+    {.name = "arena_death",
+     .setup = setup_1,
+     .threads = {{"parent", one_task, NULL}, {"reaper", reap, NULL}},
+     .processes = {WORKER(1)},
+     .check = check,
+     .kills = 1,
+     .spurious = MODEL_NONE,
+     .preemptions = 1},
+    {.name = "arena_death_sc_memory",
+     .setup = setup_1,
+     .threads = {{"parent", one_task, NULL}, {"reaper", reap, NULL}},
+     .processes = {WORKER(1)},
+     .check = check,
+     .kills = 1,
+     .stale_reads = MODEL_NONE,
+     .spurious = MODEL_NONE,
+     .seconds = 2},
+    {.name = "arena_two_deaths",
+     .setup = setup_1,
+     .threads = {{"parent", one_task, NULL}, {"reaper", reap, NULL}},
+     .processes = {WORKER(1)},
+     .check = check,
+     .kills = 2,
+     .stale_reads = MODEL_NONE,
+     .spurious = MODEL_NONE,
+     .preemptions = MODEL_NONE,
+     .seconds = 6},
+    {.name = "arena_death_two_tasks",
+     .setup = setup_1,
+     .threads = {{"parent", two_tasks, NULL}, {"reaper", reap, NULL}},
+     .processes = {WORKER(1)},
+     .check = check,
+     .kills = 1,
+     .stale_reads = MODEL_NONE,
+     .spurious = MODEL_NONE,
+     .preemptions = 1},
+    {.name = "arena_death_two_workers",
+     .setup = setup_2,
+     .threads = {{"parent", two_tasks, NULL}, {"reaper", reap, NULL}},
+     .processes = {WORKER(1), WORKER(2)},
+     .check = check,
+     .kills = 1,
+     .stale_reads = MODEL_NONE,
+     .spurious = MODEL_NONE,
+     .preemptions = MODEL_NONE,
+     .seconds = 6},
+    {.name = "arena_death_without_heir",
+     .setup = setup_2_without_heirs,
+     .threads = {{"parent", one_task, NULL}, {"reaper", reap, NULL}},
+     .processes = {WORKER(1), WORKER(2)},
+     .check = check,
+     .kills = 1,
+     .stale_reads = MODEL_NONE,
+     .spurious = MODEL_NONE,
+     .preemptions = MODEL_NONE},
+    {.name = "arena_death_two_workers_random",
+     .setup = setup_2,
+     .threads = {{"parent", two_tasks, NULL}, {"reaper", reap, NULL}},
+     .processes = {WORKER(1), WORKER(2)},
+     .check = check,
+     .kills = 2,
+     .preemptions = 8,
+     .stale_reads = 4,
+     .random = 50000,
+     .seconds = 2},
+    {.name = "arena_death_under_pressure",
+     .setup = setup_1,
+     .threads = {{"parent", submit_under_pressure, NULL}, {"reaper", reap, NULL}},
+     .processes = {WORKER(1)},
+     .check = check,
+     .kills = 1,
+     .spurious = MODEL_NONE,
+     .preemptions = 1},
+    {.name = "arena_death_and_collector",
+     .setup = setup_1,
+     .threads = {{"parent", collector, NULL}, {"reaper", reap, NULL}},
+     .processes = {WORKER(1)},
+     .check = check,
+     .kills = 1,
+     .spurious = MODEL_NONE,
+     .preemptions = 1},
+};
+
+int
+main(int argc, char **argv)
+{
+    return model_main(argc, argv, scenarios, sizeof scenarios / sizeof scenarios[0]);
+}

@@ -1,0 +1,315 @@
+/* tests/model/model_queue.c - the queue of queue.h, with its sleepers of detail/event.h, under every schedule.
+ * SPDX-License-Identifier: MIT */
+#include "model.h"
+
+#include "cfutures/queue.h"
+
+static cf_queue queue;
+static int got[4], got_count, closed_count,
+    timeout_count; /* written after the queue's mutex, by one thread at a time: see count() */
+static cf__mutex counting;
+
+static void
+setup_capacity(size_t capacity)
+{
+    cf__mutex_init(&counting);
+    got_count = closed_count = timeout_count = 0;
+    model_check(cf_queue_init(&queue, sizeof(int), capacity) == CF_OK);
+}
+static void
+setup_1(void)
+{
+    setup_capacity(1);
+}
+static void
+setup_2(void)
+{
+    setup_capacity(2);
+}
+static void
+setup_full(void)
+{
+    int item = 1;
+    setup_capacity(1);
+    model_check(cf_queue_put(&queue, &item) == CF_OK);
+}
+static void
+setup_unbounded(void) /* one put from growing, and wrapped round */
+{
+    setup_capacity(0);
+    for (int i = 0; i < CF__QUEUE_FIRST_RING; i++)
+        model_check(cf_queue_put(&queue, &i) == CF_OK);
+    for (int item, i = 0; i < 1; i++)
+        model_check(cf_queue_get(&queue, &item) == CF_OK && item == i);
+}
+
+static void
+count(cf_err error, int item)
+{
+    cf__mutex_lock(&counting);
+    if (error == CF_OK)
+        got[got_count++] = item;
+    closed_count += error == CF_ERR_CLOSED;
+    timeout_count += error == CF_ERR_TIMEOUT;
+    cf__mutex_unlock(&counting);
+}
+
+/* ---- callers; a putter's argument points to its item ---- */
+
+static int items[] = {1, 2, 3};
+
+static void
+put(void *arg)
+{
+    model_check(cf_queue_put(&queue, arg) == CF_OK);
+}
+static void
+put_two(void *arg)
+{
+    put(arg);
+    put((int *)arg + 1);
+}
+static void
+put_any(void *arg)
+{
+    cf_err error = cf_queue_put(&queue, arg);
+    model_check(error == CF_OK || error == CF_ERR_CLOSED);
+}
+static void
+get_any(void *arg)
+{
+    int item = 0;
+    (void)arg;
+    cf_err error = cf_queue_get(&queue, &item);
+    model_check(error == CF_OK || error == CF_ERR_CLOSED);
+    count(error, item);
+}
+static void
+get(void *arg)
+{
+    int item = 0;
+    (void)arg;
+    model_check(cf_queue_get(&queue, &item) == CF_OK);
+    count(CF_OK, item);
+}
+static void
+get_two(void *arg)
+{
+    get(arg);
+    get(arg);
+}
+static void
+get_until(void *arg)
+{
+    int item = 0;
+    (void)arg;
+    cf_err error = cf_queue_get_until(&queue, &item, model_deadline(1));
+    model_check(error == CF_OK || (error == CF_ERR_TIMEOUT && cf_passed(model_deadline(1))));
+    count(error, item);
+}
+static void
+put_until(void *arg)
+{
+    cf_err error = cf_queue_put_until(&queue, arg, model_deadline(1));
+    model_check(error == CF_OK || (error == CF_ERR_TIMEOUT && cf_passed(model_deadline(1))));
+    count(error == CF_OK ? CF_ERR_FULL : error, 0);
+}
+static void
+close_queue(void *arg)
+{
+    (void)arg;
+    cf_queue_close(&queue);
+}
+static void
+get_and_report(void *arg)
+{
+    get(arg);
+    model_check(cf_queue_task_done(&queue) == CF_OK);
+}
+static void
+join(void *arg)
+{
+    (void)arg;
+    cf_queue_join(&queue);
+    cf__mutex_lock(&counting);
+    model_check(got_count == 1);
+    cf__mutex_unlock(&counting);
+}
+static void
+join_until(void *arg)
+{
+    (void)arg;
+    cf_err error = cf_queue_join_until(&queue, model_deadline(1));
+    model_check(error == CF_OK || cf_passed(model_deadline(1)));
+}
+
+/* ---- ends ---- */
+
+static void
+check_got(int expected)
+{
+    int sum = 0;
+    for (int i = 0; i < got_count; i++)
+        sum += got[i];
+    model_check(got_count == expected && sum == expected * (expected + 1) / 2); /* items 1..expected, each once */
+    cf_queue_destroy(&queue);
+}
+static void
+check_1(void)
+{
+    check_got(1);
+}
+static void
+check_2(void)
+{
+    check_got(2);
+}
+static void
+check_two_of_three(void)
+{
+    int item;
+    model_check(got_count == 2 && cf_queue_try_get(&queue, &item) == CF_OK && got[0] + got[1] + item == 6);
+    cf_queue_destroy(&queue);
+}
+static void
+check_order(void)
+{
+    model_check(got[0] == 1 && got[1] == 2);
+    check_got(2);
+}
+static void
+check_closed(void) /* every getter has left; nothing is lost */
+{
+    model_check(got_count + closed_count == 2 && cf_queue_size(&queue) + (size_t)got_count <= 1);
+    cf_queue_destroy(&queue);
+}
+static void
+check_closed_full(void)
+{
+    int item = 0;
+    model_check(cf_queue_try_put(&queue, &item) == CF_ERR_CLOSED);
+    model_check(cf_queue_try_get(&queue, &item) == CF_OK && item == 1);
+    model_check(cf_queue_try_get(&queue, &item) == CF_ERR_CLOSED);
+    cf_queue_destroy(&queue);
+}
+static void
+check_timed(void) /* the item was got, or it is there */
+{
+    model_check(cf_queue_size(&queue) == (size_t)(1 - got_count));
+    cf_queue_destroy(&queue);
+}
+static void
+check_timed_two(void) /* one of two getters had a deadline; the other must not be left without the item */
+{
+    model_check(got_count + timeout_count == 2 && (size_t)got_count + cf_queue_size(&queue) == 2);
+    cf_queue_destroy(&queue);
+}
+static void
+check_timed_put(void)
+{
+    model_check(cf_queue_size(&queue) == (size_t)(1 - timeout_count));
+    cf_queue_destroy(&queue);
+}
+static void
+check_growth(void)
+{
+    int sum = 0, item;
+    while (cf_queue_try_get(&queue, &item) == CF_OK)
+        sum += item;
+    for (int i = 0; i < got_count; i++)
+        sum += got[i];
+    model_check(sum == CF__QUEUE_FIRST_RING * (CF__QUEUE_FIRST_RING - 1) / 2 + 3);
+    cf_queue_destroy(&queue);
+}
+static void
+destroy(void)
+{
+    cf_queue_destroy(&queue);
+}
+
+#define PUT(i)                                                                                                         \
+    {                                                                                                                  \
+        "put", put, &items[i]                                                                                          \
+    }
+static const model_scenario scenarios[] = {
+    {.name = "queue_1p1c",
+     .setup = setup_1,
+     .threads = {PUT(0), {"get", get, NULL}},
+     .check = check_1,
+     .preemptions = 4},
+    {.name = "queue_1p1c_two_items_in_order",
+     .setup = setup_1,
+     .threads = {{"put", put_two, items}, {"get", get_two, NULL}},
+     .check = check_order,
+     .preemptions = 3},
+    {.name = "queue_2p1c", .setup = setup_1, .threads = {PUT(0), PUT(1), {"get", get_two, NULL}}, .check = check_2},
+    {.name = "queue_1p2c",
+     .setup = setup_1,
+     .threads = {{"put", put_two, items}, {"get", get, NULL}, {"get2", get, NULL}},
+     .check = check_2},
+    {.name = "queue_2p2c",
+     .setup = setup_1,
+     .threads = {PUT(0), PUT(1), {"get", get, NULL}, {"get2", get, NULL}},
+     .check = check_2,
+     .spurious = MODEL_NONE},
+    {.name = "queue_2p2c_spurious",
+     .setup = setup_1,
+     .threads = {PUT(0), PUT(1), {"get", get, NULL}, {"get2", get, NULL}},
+     .check = check_2,
+     .preemptions = 1},
+    {.name = "queue_full_two_putters",
+     .setup = setup_full,
+     .threads = {PUT(1), PUT(2), {"get", get_two, NULL}},
+     .check = check_two_of_three},
+    {.name = "queue_capacity_2",
+     .setup = setup_2,
+     .threads = {PUT(0), PUT(1), {"get", get_two, NULL}},
+     .check = check_2},
+    {.name = "queue_close_wakes_getters",
+     .setup = setup_1,
+     .threads = {{"get", get_any, NULL}, {"get2", get_any, NULL}, {"close", close_queue, NULL}},
+     .check = check_closed},
+    {.name = "queue_close_and_put",
+     .setup = setup_1,
+     .threads =
+         {{"get", get_any, NULL}, {"get2", get_any, NULL}, {"put", put_any, &items[0]}, {"close", close_queue, NULL}},
+     .check = check_closed,
+     .spurious = MODEL_NONE},
+    {.name = "queue_close_wakes_putters",
+     .setup = setup_full,
+     .threads = {{"put", put_any, &items[1]}, {"put2", put_any, &items[2]}, {"close", close_queue, NULL}},
+     .check = check_closed_full},
+    {.name = "queue_get_deadline_and_put",
+     .setup = setup_1,
+     .threads = {PUT(0), {"get_until", get_until, NULL}},
+     .check = check_timed,
+     .preemptions = 3},
+    {.name = "queue_two_getters_one_deadline",
+     .setup = setup_2,
+     .threads = {{"put", put_two, items}, {"get_until", get_until, NULL}, {"get", get, NULL}},
+     .check = check_timed_two},
+    {.name = "queue_put_deadline_and_get",
+     .setup = setup_full,
+     .threads = {{"put_until", put_until, &items[1]}, {"get", get, NULL}},
+     .check = check_timed_put,
+     .preemptions = 3},
+    {.name = "queue_join",
+     .setup = setup_full,
+     .threads = {{"get", get_and_report, NULL}, {"join", join, NULL}, {"join2", join, NULL}},
+     .check = check_1},
+    {.name = "queue_join_deadline",
+     .setup = setup_full,
+     .threads = {{"get", get_and_report, NULL}, {"join_until", join_until, NULL}},
+     .check = destroy,
+     .preemptions = 3},
+    {.name = "queue_grows",
+     .setup = setup_unbounded,
+     .threads = {{"put", put_two, items}, {"get", get, NULL}},
+     .check = check_growth},
+};
+
+int
+main(int argc, char **argv)
+{
+    return model_main(argc, argv, scenarios, sizeof scenarios / sizeof scenarios[0]);
+}
