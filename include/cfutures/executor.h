@@ -126,7 +126,8 @@ CF_API cf_err cf_spawn_bytes(cf_executor *executor, const cf_task_type *type, co
  * Blocks:    until every item is done, or options->deadline: then items that haven't started are cancelled, those
  *            that run go on, and nothing more is written to the caller's arrays.
  * Returns:   CF_OK when every item went well; else the first item's error in input order, CF_ERR_TIMEOUT for one
- *            that wasn't done. An item that fails doesn't stop the others; its element of `results` isn't written. */
+ *            that wasn't done. An item that fails doesn't stop the others; its element of `results` isn't written.
+ *            */
 CF_API cf_err cf_map_bytes(cf_executor *executor, const cf_task_type *type, size_t count, void *results,
                            const void *const *arrays, const cf_map_opts *options);
 
@@ -141,13 +142,14 @@ CF_API const char *cf_executor_message(const cf_executor *executor);
  * Blocks:   until none is left, or `deadline`.
  * `report`: gets what was done, also after a timeout; NULL: not wanted.
  * Returns:  CF_OK: all tasks are settled, all workers gone; CF_ERR_TIMEOUT: report->left are left, call it again;
- *           CF_ERR_FORKED; CF_ERR_INVALID: no executor, or called by a task or callback that the executor's own thread
- *           runs (it would wait for itself).  An executor that failed has nothing to shut down: CF_OK. */
+ *           CF_ERR_FORKED; CF_ERR_INVALID: no executor, or called by a task or callback that the executor's own
+ *           thread runs (it would wait for itself).  An executor that failed has nothing to shut down: CF_OK. */
 CF_API CF_NODISCARD cf_err cf_executor_shutdown(cf_executor *executor, cf_shutdown_mode mode, cf_time deadline,
                                                 cf_shutdown_report *report);
 
 /** Shut down (draining, as long as it takes, unless it was shut down before) and free the executor.  Futures of it
- *  stay valid.  Not from a task or callback that the executor's own thread runs.  In a forked child: free the memory.
+ *  stay valid.  Not from a task or callback that the executor's own thread runs.  In a forked child: free the
+ *  memory.
  *  NULL: nothing. */
 CF_API void cf_executor_close(cf_executor *executor);
 
@@ -177,7 +179,7 @@ CF_API cf_future *cf_executor_new_task(const cf_executor *executor, const cf_tas
 CF_API cf_executor *cf_executor_new_failed(cf_err error, const char *format, ...) CF_PRINTF(2, 3);
 
 /** Release at the end of the scope: cf_auto(cf_executor) pool = cf_thread_pool(); cf_auto(cf_future) f = ... */
-#define cf_auto(T) __attribute__((cleanup(cf__auto_##T))) T *
+#define cf_auto(T) __attribute__((cleanup(cf__auto_##T), unused)) T *
 
 /* ---- implementation ---- */
 
@@ -202,8 +204,8 @@ cf__options_copy(void *ours, size_t our_size, const void *theirs)
     memset(ours, 0, our_size);
     if (theirs != NULL)
         memcpy(&size, theirs, sizeof size);
-    if (size != 0)
-        memcpy(ours, theirs, CF__MIN(size, our_size));
+    if (theirs != NULL)
+        memcpy(ours, theirs, size != 0 ? CF__MIN(size, our_size) : our_size); /* 0: filled by hand, without it */
 }
 
 CF_API bool
@@ -322,7 +324,7 @@ cf_executor_new_failed(cf_err error, const char *format, ...)
     const cf_executor *no_memory = cf__failed_executor_static();
     cf_executor *executor = CF__STATIC_CAST(cf_executor *, cf__os_alloc(sizeof *executor));
     if (executor == NULL)
-        return CF__POINTER_CAST(cf_executor *, CF__POINTER_CAST(uintptr_t, no_memory));
+        return CF__STATIC_CAST(cf_executor *, cf__opaque(no_memory));
     *executor = *no_memory;
     executor->process = cf__os_pid();
     executor->error = CF__STATIC_CAST(uint32_t, error);

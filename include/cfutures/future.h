@@ -12,7 +12,7 @@
  *          |  \____________settle (promise)__________^
  *          +-----cancel----> CANCELLED
  *
- *     flags in the same word:  SETTLING  somebody writes the outcome, and will settle it
+ *     flags in the same word:  SETTLING  somebody runs the task or writes the outcome, and will settle it
  *                              WAITED    somebody may sleep on the word: settling owes a wake
  *                              STOP      cancel() came while it ran; cf_cancelled() shows it to the task
  *   There is one cancelled state, and it's final at once: a waiter never depends on a worker to notice it.
@@ -99,7 +99,8 @@ struct cf_future {
  * Ordering: what the task did happens before this returns.
  * Returns:  CF_OK (done), or what became of the task: CF_ERR_FAILED (see cf_future_code, cf_future_message),
  *           CF_ERR_CANCELLED, CF_ERR_WORKER_LOST (see cf_future_signal), CF_ERR_BROKEN, or what submit failed with;
- *           or what became of the wait: CF_ERR_TIMEOUT (the task goes on and can be awaited again), CF_ERR_FORKED. */
+ *           or what became of the wait: CF_ERR_TIMEOUT (the task goes on and can be awaited again), CF_ERR_FORKED.
+ *           */
 CF_API cf_err cf_future_wait(cf_future *future, cf_time deadline);
 
 /** As cf_future_wait(), and copy the result to `*result`, which has `size` bytes; it is written only on CF_OK.
@@ -149,8 +150,9 @@ CF_API bool cf_future_cancel(cf_future *future);
 /** Have `callback(future, context)` called once, when the future settles.
  *
  * Runs in the thread that settles it: the worker thread that ran the task, the caller of cf_future_cancel(), a
- * process pool's collector thread; or at once in the caller, if the future has settled already.  Callbacks of one
- * future run in the order they were added.  `context` is borrowed until the callback has returned.
+ * process pool's collector thread; or at once in the caller, if the future has settled already.  Callbacks that
+ * are there when it settles run in the order they were added; one that is added meanwhile may run beside them.
+ * `context` is borrowed until the callback has returned.
  * Returns: CF_OK; CF_ERR_NOMEM, CF_ERR_SYSTEM (no thread to call it from), CF_ERR_FORKED: it won't be called. */
 CF_API CF_NODISCARD cf_err cf_future_add_done_callback(cf_future *future, cf_done_callback *callback, void *context);
 
@@ -179,12 +181,13 @@ CF_API bool cf_future_run(cf_future *future);
 
 /** Settle with success.  Copies `size` bytes of `result`.
  *
- * Returns: CF_OK; CF_ERR_TYPE (the result has another size); CF_ERR_INVALID (settled already, or cancelled). */
+ * Returns: CF_OK; CF_ERR_TYPE (the result has another size); CF_ERR_INVALID (settled already, or cancelled, or
+ *          cf_future_run() runs its task right now). */
 CF_API CF_NODISCARD cf_err cf_future_set_result(cf_future *future, const void *result, size_t size);
 
 /** Settle with failure: `error` (not CF_OK), the caller's own `code`, and a message.
  *
- * Returns: CF_OK; CF_ERR_INVALID (settled already, cancelled, or `error` is CF_OK). */
+ * Returns: CF_OK; CF_ERR_INVALID (as cf_future_set_result(), or `error` is CF_OK). */
 CF_API CF_NODISCARD cf_err cf_future_set_error(cf_future *future, cf_err error, int code, const char *format, ...)
     CF_PRINTF(4, 5);
 
@@ -200,8 +203,8 @@ CF_API CF_NODISCARD cf_err cf_future_set_error(cf_future *future, cf_err error, 
 #define CF__WAITED 16u
 #define CF__STOP 32u
 
-/* One entry of a future's list of callbacks.  Whoever takes it off the list calls run(), once, and doesn't touch it again:
- * with the future when it has settled, with NULL when its last reference went without that. */
+/* One entry of a future's list of callbacks.  Whoever takes it off the list calls run(), once, and doesn't touch it
+ * again: with the future when it has settled, with NULL when its last reference went without that. */
 typedef struct cf__callback {
     struct cf__callback *next;
     void (*run)(struct cf__callback *self, cf_future *future);
@@ -212,6 +215,9 @@ typedef struct cf__done_callback { /* what the program has added */
     cf_done_callback *call;
     void *context;
 } cf__done_callback;
+
+/* result_size of a future that has failed before anybody knew its task: its error is to be had with any type. */
+#define CF__ANY_SIZE SIZE_MAX
 
 /* Stands for "no more callbacks": an address that no allocation has. */
 CF_API void *
@@ -231,10 +237,11 @@ cf__settled(uint32_t state)
 CF_API cf_future *
 cf__future_static(cf_err error)
 {
-#define CF__X(name, text) {CF__FAILED, 0, NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL, name, 0, 0, 0, 0},
+#define CF__X(name, text)                                                                                              \
+    {CF__FAILED, 0, NULL, NULL, NULL, NULL, NULL, CF__ANY_SIZE, NULL, NULL, NULL, name, 0, 0, 0, 0},
     static const cf_future failed[] = {CF__ERRORS(CF__X)};
 #undef CF__X
-    return CF__POINTER_CAST(cf_future *, CF__POINTER_CAST(uintptr_t, &failed[error]));
+    return CF__STATIC_CAST(cf_future *, cf__opaque(&failed[error]));
 }
 
 CF_API bool
@@ -341,7 +348,7 @@ cf__future_settle_failed(cf_future *future, cf_err error, int code, const char *
 CF_API cf_err
 cf_future_set_result(cf_future *future, const void *result, size_t size)
 {
-    if (!cf__future_is_static(future) && size != future->result_size)
+    if (size != future->result_size && future->result_size != CF__ANY_SIZE)
         return CF_ERR_TYPE;
     if (!cf__future_claim_outcome(future))
         return CF_ERR_INVALID;
@@ -365,28 +372,34 @@ cf_future_set_error(cf_future *future, cf_err error, int code, const char *forma
     return CF_OK;
 }
 
+/* Moves a pending future to `running`, which is RUNNING, with SETTLING or without. */
 CF_API bool
-cf_future_start(cf_future *future)
+cf__future_start_as(cf_future *future, uint32_t running)
 {
     uint32_t state = cf__load_relaxed(&future->state);
     while ((state & CF__STATE_MASK) == CF__PENDING && !(state & CF__SETTLING)) {
         /* relaxed: only claims.  The arguments came with the future, by whatever handed it to us. */
-        if (cf__cas_relaxed(&future->state, &state, (state & ~CF__STATE_MASK) | CF__RUNNING))
+        if (cf__cas_relaxed(&future->state, &state, (state & ~CF__STATE_MASK) | running))
             return true;
     }
     return false;
 }
 
 CF_API bool
+cf_future_start(cf_future *future)
+{
+    return cf__future_start_as(future, CF__RUNNING);
+}
+
+CF_API bool
 cf_future_run(cf_future *future)
 {
     cf__task_context context;
-    if (!cf_future_start(future))
+    /* The outcome is ours from the start: the task writes its result while it runs, and nobody else may (F1). */
+    if (!cf__future_start_as(future, CF__RUNNING | CF__SETTLING))
         return false;
     cf__task_context_init(&context, future->executor, &future->state, CF__STOP);
     future->type->run(future->args, future->result, &context);
-    if (!cf__future_claim_outcome(future))
-        return true; /* somebody settled it over our head, by cf_future_set_error() */
     if (context.failed)
         cf__future_settle_failed(future, CF_ERR_FAILED, context.code, context.message);
     else
@@ -433,7 +446,7 @@ cf__future_await_slow(cf_future *future, cf_time deadline)
         return CF_ERR_FORKED;
     /* In a worker of the same executor: every other worker may be waiting just as we are, so run the task here if
      * it is still queued.  The executor drops it when it comes across it. */
-    if (current != NULL && future->executor != NULL && current->executor == future->executor)
+    if (current != NULL && future->executor != NULL && current->executor == future->executor && !cf_passed(deadline))
         (void)cf_future_run(future);
 
     state = cf__load_acquire(&future->state); /* acquire [F1] */
@@ -474,7 +487,7 @@ cf_future_wait(cf_future *future, cf_time deadline)
 CF_API cf_err
 cf_future_get(cf_future *future, void *result, size_t size, cf_time deadline)
 {
-    if (!cf__future_is_static(future) && size != future->result_size)
+    if (size != future->result_size && future->result_size != CF__ANY_SIZE)
         return CF_ERR_TYPE;
     cf_err error = cf_future_wait(future, deadline);
     if (error == CF_OK && size != 0)
@@ -545,7 +558,8 @@ cf_future_cancelled(cf_future *future)
 
 /* ---- callbacks ---- */
 
-/* Has `node` run when the future settles; at once, in the caller, if it has.  After an error the node is the caller's again. */
+/* Has `node` run when the future settles; at once, in the caller, if it has.  After an error the node is the
+ * caller's again. */
 CF_API cf_err
 cf__future_add_callback(cf_future *future, cf__callback *node)
 {
@@ -659,6 +673,7 @@ cf_future_new_failed(cf_err error, const char *format, ...)
     cf_future *future = cf__future_alloc(sizeof(cf_future), 0, 1, 0, 1, cf__os_pid());
     if (future == NULL)
         return cf__future_static(error);
+    future->result_size = CF__ANY_SIZE;
     va_start(arguments, format);
     (void)vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);

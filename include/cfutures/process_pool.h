@@ -450,9 +450,10 @@ cf__process_drain(cf__process_pool *pool, cf_time deadline)
         cf_future *list = cf__slots_harvest(pool, UINT32_MAX);
         if (list == NULL && pool->in_use == 0)
             return;
-        bool killing = pool->killing;
+        bool killing = pool->killing, sleep = list == NULL;
+        pool->short_of_room += sleep; /* who collects a slot in our place wakes us, too */
         cf__mutex_unlock(&pool->mutex);
-        if (list == NULL) {
+        if (sleep) {
             bool woken = cf__slots_sleep(pool, &arena->pressure, 1, deadline, &slice);
             if (!woken && killing && slice >= CF__SLICE_LAST)
                 cf__os_pidfd_signal(pool->template_pidfd, SIGKILL); /* it doesn't kill: then its own death does */
@@ -461,6 +462,7 @@ cf__process_drain(cf__process_pool *pool, cf_time deadline)
         }
         cf__slots_settle_list(list);
         cf__mutex_lock(&pool->mutex);
+        pool->short_of_room -= sleep;
     }
 }
 

@@ -54,7 +54,8 @@ typedef struct cf_queue { /* private.  Fields: I immutable after init, M under m
  *            nothing to destroy. */
 CF_API CF_NODISCARD cf_err cf_queue_init(cf_queue *queue, size_t item_size, size_t capacity);
 
-/** End a queue; items in it are dropped as bytes.  No other call may be running or follow.  Complexity: constant. */
+/** End a queue; items in it are dropped as bytes.  No other call may be running or follow.  Complexity: constant.
+ *  */
 CF_API void cf_queue_destroy(cf_queue *queue);
 
 /** Put a copy of `*item`, waiting for room until `deadline`.
@@ -67,7 +68,8 @@ CF_API void cf_queue_destroy(cf_queue *queue);
  *            CF_ERR_NOMEM (a queue without bound can't grow). */
 CF_API CF_NODISCARD cf_err cf_queue_put_until(cf_queue *queue, const void *item, cf_time deadline);
 
-/** Put a copy of `*item`, waiting for room as long as it takes.  As cf_queue_put_until(), without CF_ERR_TIMEOUT. */
+/** Put a copy of `*item`, waiting for room as long as it takes.  As cf_queue_put_until(), without CF_ERR_TIMEOUT.
+ *  */
 CF_API cf_err cf_queue_put(cf_queue *queue, const void *item);
 
 /** Put a copy of `*item` if there is room now.  As cf_queue_put_until(), with CF_ERR_FULL in place of
@@ -85,7 +87,8 @@ CF_API CF_NODISCARD cf_err cf_queue_get_until(cf_queue *queue, void *item, cf_ti
 /** Get the oldest item, waiting for one as long as it takes.  As cf_queue_get_until(), without CF_ERR_TIMEOUT. */
 CF_API CF_NODISCARD cf_err cf_queue_get(cf_queue *queue, void *item);
 
-/** Get the oldest item if there is one now.  As cf_queue_get_until(), with CF_ERR_EMPTY in place of CF_ERR_TIMEOUT. */
+/** Get the oldest item if there is one now.  As cf_queue_get_until(), with CF_ERR_EMPTY in place of CF_ERR_TIMEOUT.
+ *  */
 CF_API CF_NODISCARD cf_err cf_queue_try_get(cf_queue *queue, void *item);
 
 /** Report that one item that was got has been dealt with; cf_queue_join() waits for as many reports as there were
@@ -97,7 +100,8 @@ CF_API cf_err cf_queue_task_done(cf_queue *queue);
 
 /** Wait until every item put has been reported by cf_queue_task_done().
  *
- * Returns: CF_OK; CF_ERR_TIMEOUT (`deadline` passed, some are unfinished).  Closing the queue doesn't end the wait. */
+ * Returns: CF_OK; CF_ERR_TIMEOUT (`deadline` passed, some are unfinished).  Closing the queue doesn't end the wait.
+ *          */
 CF_API CF_NODISCARD cf_err cf_queue_join_until(cf_queue *queue, cf_time deadline);
 
 /** Wait until every item put has been reported, as long as it takes. */

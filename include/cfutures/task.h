@@ -36,7 +36,8 @@
  *          cf__current. */
 CF_API bool cf_fail(int code, const char *format, ...) CF_PRINTF(2, 3);
 
-/** Whether somebody has asked the current task to stop, by cf_future_cancel() or a shutdown.  False outside a task. */
+/** Whether somebody has asked the current task to stop, or one that waits for it and runs it meanwhile, by
+ *  cf_future_cancel() or a shutdown.  False outside a task. */
 CF_API bool cf_cancelled(void);
 
 /* ---- calls.  pool: cf_executor *; fn: a function with a CF_TASK; options: cf_options(...), cf_map_options(...)
@@ -339,7 +340,7 @@ cf_fail(int code, const char *format, ...)
 {
     va_list arguments;
     cf__task_context *context = cf__task_current();
-    if (context == NULL)
+    if (context == NULL || !context->can_fail)
         return false;
     context->failed = true;
     context->code = code;
@@ -352,10 +353,14 @@ cf_fail(int code, const char *format, ...)
 CF_API bool
 cf_cancelled(void)
 {
-    cf__task_context *context = cf__task_current();
-    /* relaxed: a request; nothing is published with it. */
-    return context != NULL && context->cancel_word != NULL &&
-           (cf__load_relaxed(context->cancel_word) & context->cancel_bit) != 0;
+    /* A task that was asked to stop while it waits for this one is still waiting, so this one is to stop as well.
+     * */
+    for (cf__task_context *context = cf__task_current(); context != NULL; context = context->outer) {
+        /* relaxed: a request; nothing is published with it. */
+        if (context->cancel_word != NULL && (cf__load_relaxed(context->cancel_word) & context->cancel_bit) != 0)
+            return true;
+    }
+    return false;
 }
 
 #endif

@@ -76,15 +76,27 @@ typedef struct cf__thread_pool { /* fields: I immutable, M under mutex */
     bool joining, joined;       /* M: somebody joins the threads; has joined them */
 } cf__thread_pool;
 
-/* Takes the whole list; the mutex is held. */
+/* Takes the whole list, *count futures; the mutex is held.  They stay pending until cf__thread_pool_settled() is
+ * told. */
 CF_API cf_future *
-cf__thread_pool_take_all(cf__thread_pool *pool)
+cf__thread_pool_take_all(cf__thread_pool *pool, size_t *count)
 {
     cf_future *list = pool->first;
+    *count = pool->queued;
     pool->first = pool->last = NULL;
-    pool->pending -= pool->queued;
     pool->queued = 0;
     return list;
+}
+
+/* `count` pending futures are settled; the mutex is held. */
+CF_API void
+cf__thread_pool_settled(cf__thread_pool *pool, size_t count)
+{
+    pool->pending -= count;
+    for (size_t i = 0; i < count && pool->room.first != NULL; i++)
+        cf__sleeper_wake(cf__event_take(&pool->room));
+    if (pool->pending == 0)
+        cf__event_wake_all(&pool->quiet);
 }
 
 /* A worker's on_start has failed, and it was the last: nothing will ever run.  The mutex is held, and let go for
@@ -92,10 +104,11 @@ cf__thread_pool_take_all(cf__thread_pool *pool)
 CF_API void
 cf__thread_pool_break(cf__thread_pool *pool, const char *message)
 {
+    size_t count;
     cf__executor_break(&pool->base, CF_ERR_BROKEN, message);
     pool->closed = true;
     cf__event_wake_all(&pool->room);
-    cf_future *list = cf__thread_pool_take_all(pool);
+    cf_future *list = cf__thread_pool_take_all(pool, &count);
     cf__mutex_unlock(&pool->mutex);
     while (list != NULL) {
         cf_future *future = list;
@@ -105,6 +118,7 @@ cf__thread_pool_break(cf__thread_pool *pool, const char *message)
         cf_future_release(future);
     }
     cf__mutex_lock(&pool->mutex);
+    cf__thread_pool_settled(pool, count);
 }
 
 CF_API void *
@@ -122,8 +136,10 @@ cf__thread_worker_main(void *argument)
     if (pool->options.on_start != NULL) {
         cf__current = &context;
         pool->options.on_start(pool->options.on_start_context);
-        cf__current = NULL;
     }
+    /* From here on callbacks run with it, between the tasks: they belong to this pool's worker, too. */
+    cf__current = &context;
+    context.can_fail = false;
 
     cf__mutex_lock(&pool->mutex);
     while (!context.failed) {
@@ -138,16 +154,13 @@ cf__thread_worker_main(void *argument)
 
             if (ran != NULL)
                 cf_future_release(ran);
-            bool counts = cf_future_run(future);
+            (void)cf_future_run(future); /* unless it was cancelled, or a waiting task has run it */
             ran = future;
 
             cf__mutex_lock(&pool->mutex);
             self->runs = NULL;
-            pool->finished += counts;
-            pool->pending--;
-            cf__sleeper_wake(cf__event_take(&pool->room));
-            if (pool->pending == 0)
-                cf__event_wake_all(&pool->quiet);
+            pool->finished += !cf_future_cancelled(future);
+            cf__thread_pool_settled(pool, 1);
         } else if (ran != NULL) {
             cf__mutex_unlock(&pool->mutex);
             cf_future_release(ran);
@@ -248,15 +261,17 @@ cf__thread_pool_shutdown(cf_executor *base, cf_shutdown_mode mode, cf_time deadl
     pool->closed = true;
     cf__event_wake_all(&pool->room);
     if (mode != CF_DRAIN) {
-        cf_future *list = cf__thread_pool_take_all(pool);
+        size_t count;
+        cf_future *list = cf__thread_pool_take_all(pool, &count);
         cf__mutex_unlock(&pool->mutex); /* callbacks run without it */
         while (list != NULL) {
             cf_future *future = list;
             list = future->next;
-            report->cancelled += cf_future_cancel(future);
+            report->cancelled += !cf_future_cancelled(future) && cf_future_cancel(future);
             cf_future_release(future);
         }
         cf__mutex_lock(&pool->mutex);
+        cf__thread_pool_settled(pool, count);
     }
     for (unsigned i = 0; mode == CF_KILL && i < pool->started; i++) {
         cf_future *future = pool->workers[i].runs;
@@ -265,7 +280,7 @@ cf__thread_pool_shutdown(cf_executor *base, cf_shutdown_mode mode, cf_time deadl
         (void)cf_future_retain(future);
         cf__mutex_unlock(&pool->mutex);
         /* Mostly it runs, and this raises its flag; one that its worker hasn't started yet is cancelled. */
-        report->cancelled += cf_future_cancel(future);
+        report->cancelled += !cf_future_cancelled(future) && cf_future_cancel(future);
         cf_future_release(future);
         cf__mutex_lock(&pool->mutex);
     }

@@ -1,13 +1,14 @@
-/* cfutures/wait.h - waiting for many futures: for all, for the first, for the first that fails, for k of n, one after the other.
- * SPDX-License-Identifier: MIT
+/* cfutures/wait.h - waiting for many futures: for all, for the first, for the first that fails, for k of n, one
+ * after the other. SPDX-License-Identifier: MIT
  * LAYER 3.  Includes: future.h, detail/event.h.  Included by: cfutures.h.
  *
- * Python's concurrent.futures.wait() and as_completed(); and a set that stays, as asyncio's or an event loop's.  Futures of
- * different executors mix.
+ * Python's concurrent.futures.wait() and as_completed(); and a set that stays, as asyncio's or an event loop's.
+ * Futures of different executors mix.
  *
- * HOW IT WORKS  A wait set is a list of what has completed, under a mutex, and a line of sleepers.  Adding a future puts an
- *   entry on its list of callbacks; when it settles, the entry moves to the set's list and wakes one sleeper.  So a completion
- *   costs the same whatever number of futures is waited for, and nobody looks at those that aren't done.
+ * HOW IT WORKS  A wait set is a list of what has completed, under a mutex, and a line of sleepers.  Adding a future
+ *   puts an entry on its list of callbacks; when it settles, the entry moves to the set's list and wakes one
+ *   sleeper.  So a completion costs the same whatever number of futures is waited for, and nobody looks at those
+ *   that aren't done.
  *
  *       add:     entry -> the future's callbacks                outstanding + 1
  *       settle:  lock; entry -> ready list; take a sleeper; unlock; wake it
@@ -15,9 +16,11 @@
  *
  * INVARIANTS (all under the set's mutex)
  *   W1  outstanding = entries on callback lists + entries on the ready list.
- *   W2  Each entry holds a reference of the set, until it is taken from the ready list, or settles after the set was freed.  So a
+ *   W2  Each entry holds a reference of the set, until it is taken from the ready list, or settles after the set
+ *       was freed.  So a
  *       set may be freed while futures in it are pending: their entries find it closed.
- * WHO OWES THE WAKE  the thread that settles a future: one sleeper, for its one entry; the one that takes the last outstanding
+ * WHO OWES THE WAKE  the thread that settles a future: one sleeper, for its one entry; the one that takes the last
+ *   outstanding
  *   entry: all, for they would wait for nothing.
  * THE FUTURES are borrowed: the caller keeps its references until the set has returned them, or is freed.
  * REJECTED  Setting a bit in every future and scanning them at each wake: n looks for each of n completions. */
@@ -38,20 +41,22 @@ typedef enum cf_wait_mode {
  *
  * Ownership: borrows `futures`.  One may stand there twice, and counts twice.
  * Threads:   any number, at once with anything else that is done to the futures.
- * Blocks:    until what `mode` says holds, or `deadline`.  Like cf_future_wait() it runs queued tasks of the own pool when called
- *            in a worker, but only for CF_ALL_COMPLETED.
- * Returns:   CF_OK (also for no futures at all); CF_ERR_TIMEOUT; CF_ERR_NOMEM, CF_ERR_SYSTEM (a process pool can't start its
- *            collector thread); CF_ERR_FORKED.  How each future ended is asked of itself. */
+ * Blocks:    until what `mode` says holds, or `deadline`.  Like cf_future_wait() it runs queued tasks of the own
+ *            pool when called in a worker, but only for CF_ALL_COMPLETED.
+ * Returns:   CF_OK (also for no futures at all); CF_ERR_TIMEOUT; CF_ERR_NOMEM, CF_ERR_SYSTEM (a process pool can't
+ *            start its collector thread); CF_ERR_FORKED.  How each future ended is asked of itself. */
 CF_API CF_NODISCARD cf_err cf_wait(cf_future *const *futures, size_t count, cf_wait_mode mode, cf_time deadline);
 
-/** Wait until `enough` of the futures have completed, well or not.  As cf_wait(); CF_ERR_INVALID when enough > count. */
+/** Wait until `enough` of the futures have completed, well or not.  As cf_wait(); CF_ERR_INVALID when enough >
+ *  count. */
 CF_API CF_NODISCARD cf_err cf_wait_for(cf_future *const *futures, size_t count, size_t enough, cf_time deadline);
 
-/** For each future in the order in which they complete: CF_AS_COMPLETED (i, futures, count, deadline) { ... futures[i] ... }
+/** For each future in the order in which they complete: CF_AS_COMPLETED (i, futures, count, deadline) { ...
+ *  futures[i] ... }
  *
- * `i` is declared by the loop, a size_t: the index of one that is done.  Ends when all have been seen, or at `deadline`, or without
- * memory for it; break, return and goto out of it are safe.  Those it didn't see may be asked with cf_future_done().
- * Borrows the futures until the loop ends. */
+ * `i` is declared by the loop, a size_t: the index of one that is done.  Ends when all have been seen, or at
+ * `deadline`, or without memory for it; break, return and goto out of it are safe.  Those it didn't see may be
+ * asked with cf_future_done(). Borrows the futures until the loop ends. */
 #define CF_AS_COMPLETED(i, futures, count, deadline)                                                                   \
     for (cf_completion cf_completion_##i                                                                               \
          __attribute__((cleanup(cf__completion_end))) = cf__completion_begin(futures, count, deadline);                \
@@ -71,14 +76,15 @@ CF_API void cf_wait_set_free(cf_wait_set *set);
 /** Add a future; `tag` comes back with it.  One that is done already completes at once.
  *
  * Ownership: borrows `future` until the set has returned it, or is freed.
- * Returns:   CF_OK; CF_ERR_NOMEM, CF_ERR_SYSTEM, CF_ERR_FORKED (as cf_future_add_done_callback(); nothing was added). */
+ * Returns:   CF_OK; CF_ERR_NOMEM, CF_ERR_SYSTEM, CF_ERR_FORKED (as cf_future_add_done_callback(); nothing was
+ *            added). */
 CF_API CF_NODISCARD cf_err cf_wait_set_add(cf_wait_set *set, cf_future *future, void *tag);
 
 /** Wait for the next future of the set to complete, and take it out; oldest completion first.
  *
  * Threads: any number at once; each future is returned once.
- * Returns: CF_OK, *future and *tag (either may be NULL: not wanted) are set; CF_ERR_TIMEOUT; CF_ERR_EMPTY (no future is in the
- *          set, or other threads have taken the last). */
+ * Returns: CF_OK, *future and *tag (either may be NULL: not wanted) are set; CF_ERR_TIMEOUT; CF_ERR_EMPTY (no
+ *          future is in the set, or other threads have taken the last). */
 CF_API CF_NODISCARD cf_err cf_wait_set_next(cf_wait_set *set, cf_future **future, void **tag, cf_time deadline);
 
 /** How many futures are in the set, done or not. */

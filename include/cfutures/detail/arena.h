@@ -7,7 +7,8 @@
  *   *workers*, reaps and replaces them.  All map the arena at one address.
  *
  * HOW A TASK TRAVELS
- *   1 parent    fills a slot (slot.h), pushes its number into its hint ring, wakes an idle worker if none is on its way
+ *   1 parent    fills a slot (slot.h), pushes its number into its hint ring, wakes an idle worker if none is on its
+ *     way
  *   2 worker    takes a hint, claims the slot by one CAS, runs the task, publishes by one CAS
  *   3 worker    wakes who waits for that slot, directly; marks it for the parent's collector if asked to
  *   4 parent    collects: copies the outcome out, and frees the slot
@@ -22,10 +23,11 @@
  *       RUNNING, and his  the task is lost           -> LOST, wake, mark
  *       settled, and his  published, perhaps not told -> wake again, mark again
  * IDLE WORKERS  Each has a bit in `idle` and a word of its own to sleep on.  A waker takes the bit, then wakes.
- *   `waking` holds the number of a worker that is about to look: one that has been woken and hasn't looked yet, or the one
- *   that spins for work (at most one does).  Until it has looked nobody wakes another; it passes the wake on when it finds more work than its own (64 workers on 2 CPUs: 3 to 9 us per task
- *   without, 0.03 to 0.2 us with).  Only a wake that the kernel confirms counts.  After any death `waking` is
- *   cleared and everybody idle is woken, for the dead one may have owed a wake.
+ *   `waking` holds the number of a worker that is about to look: one that has been woken and hasn't looked yet, or
+ *   the one that spins for work (at most one does).  Until it has looked nobody wakes another; it passes the wake
+ *   on when it finds more work than its own (64 workers on 2 CPUs: 3 to 9 us per task without, 0.03 to 0.2 us
+ *   with).  Only a wake that the kernel confirms counts.  After any death `waking` is cleared and everybody idle is
+ *   woken, for the dead one may have owed a wake.
  *
  * INVARIANTS
  *   A1  A slot that is PENDING has a hint in a ring, or is the intent of a worker that hasn't claimed it yet, or of
@@ -35,8 +37,8 @@
  *   A3  A worker number is used again only after its predecessor has been reaped.
  * ORDERING
  *   [A1] hint -> consumer          push's exchange of tail / load-acquire of tail
- *   [A2] new work -> sleeping worker (Dekker: each writes one word and reads the other's; all seq_cst: one comes first)
- *          push: exchange tail,               then load waking and idle
+ *   [A2] new work -> sleeping worker (Dekker: each writes one word and reads the other's; all seq_cst: one comes
+ *          first) push: exchange tail,               then load waking and idle
  *          park: set idle bit, clear waking,  then load the tails
  *        The bit first: the pusher sees it and wakes us.  The tail first: we
  *          see the work.  With less than seq_cst both may miss, and the work sleeps beside an idle worker.
@@ -359,7 +361,8 @@ cf__arena_park(const cf__arena_view *view, uint32_t number)
 
     cf__store_seq_cst(&self->park, 0u);
     cf__arena_set_idle(view, number);
-    /* We have looked and found nothing; who pushes from here on sees waking clear, or we see the push below [A2]. */
+    /* We have looked and found nothing; who pushes from here on sees waking clear, or we see the push below [A2].
+     * */
     (void)cf__cas_seq_cst(&arena->waking, &waking, 0u);
     if (!cf__arena_has_hints(view) && cf__load_seq_cst(&arena->stop) == CF__ARENA_RUNS) {
         while (cf__load_acquire(&self->park) == 0) /* acquire [A5] */

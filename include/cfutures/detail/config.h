@@ -83,6 +83,16 @@
 #define CF__THREAD_SANITIZER 0
 #endif
 
+/* The same pointer, of which the compiler knows nothing: for addresses of static objects that take part as
+ * allocated ones. */
+CF_API void *
+cf__opaque(const void *p)
+{
+    void *same = CF__POINTER_CAST(void *, CF__POINTER_CAST(uintptr_t, p));
+    __asm__("" : "+r"(same));
+    return same;
+}
+
 #define CF__MIN(a, b) ((a) < (b) ? (a) : (b))
 #define CF__MAX(a, b) ((a) > (b) ? (a) : (b))
 #define CF__ROUND_UP(n, to) (((n) + ((to)-1)) / (to) * (to))

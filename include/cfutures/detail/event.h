@@ -109,7 +109,8 @@ cf__sleeper_wake(cf__sleeper *sleeper)
         (void)cf__unpark_one(&sleeper->woken, CF__SCOPE_PRIVATE);
 }
 
-/* Takes every sleeper off the line and wakes it, with `mutex` of the owner held.  For rare events: close, shutdown. */
+/* Takes every sleeper off the line and wakes it, with `mutex` of the owner held.  For rare events: close, shutdown.
+ * */
 CF_API void
 cf__event_wake_all(cf__event *event)
 {

@@ -114,7 +114,7 @@ cf__os_list_has(const char *list, const char *word)
 CF_API unsigned
 cf__os_quota(const char *root)
 {
-    enum { size = 65536 };
+    const size_t size = 65536;
     char path[CF__PATH_SIZE];
     unsigned smallest = 0;
     char *text = CF__STATIC_CAST(char *, cf__os_alloc(2 * size));
@@ -152,7 +152,8 @@ cf__os_quota(const char *root)
             /* The mount may show a subtree only, as in a container: take its root off the group's path.  A group
              * outside it can't be seen; the mount's own directory is the best we know. */
             size_t skip = strcmp(mount_root, "/") == 0 ? 0 : strlen(mount_root);
-            const char *below = strncmp(group, mount_root, skip) == 0 ? group + skip : "";
+            bool inside = strncmp(group, mount_root, skip) == 0 && (group[skip] == '/' || group[skip] == 0);
+            const char *below = inside ? group + skip : "";
             if (strcmp(below, "/") == 0)
                 below = "";
             unsigned cpus = cf__os_ancestor_cpus(root, mount, below, version2);
@@ -179,7 +180,7 @@ cf__os_affinity(void)
 CF_API unsigned
 cf__os_cpus(const char *root)
 {
-    const char *asked = getenv("CF_WORKERS");
+    const char *asked = getenv("CF_WORKERS"); // NOLINT(concurrency-mt-unsafe): as safe as the program's own getenv()
     char *end = NULL;
     if (asked != NULL) {
         long count = strtol(asked, &end, 10);

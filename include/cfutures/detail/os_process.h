@@ -125,11 +125,12 @@ cf__os_fork_hidden(void (*run)(void *), void *argument, size_t stack_size, int32
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     /* ThreadSanitizer takes the helper for our thread, and reports false races ever after. */
     pid_t helper = -1;
-    if (!CF__THREAD_SANITIZER && !CF__FAULT("clone"))
+    int fault = CF__FAULT("clone");
+    if (!CF__THREAD_SANITIZER && fault == 0)
         helper = clone(cf__os_hidden_fork_helper, stack + mapped, CF__CLONE_VM | CF__CLONE_VFORK, &request);
     if (helper < 0) {
-        helper =
-            fork(); /* the double fork: its middle may be seen by wait(-1) for a moment; and the stack is the caller's */
+        /* The double fork.  Its middle may be seen by wait(-1) for a moment, and the stack is the caller's. */
+        helper = fork();
         if (helper == 0)
             _exit(cf__os_hidden_fork_helper(&request));
     }
@@ -355,7 +356,7 @@ cf__os_await_signals(int one, int another)
     (void)sigemptyset(&ours);
     (void)sigaddset(&ours, one);
     (void)sigaddset(&ours, another);
-    (void)sigprocmask(SIG_BLOCK, &ours, NULL);
+    (void)pthread_sigmask(SIG_BLOCK, &ours, NULL);
     memset(&action, 0, sizeof action);
     action.sa_handler = cf__os_on_signal;
     (void)sigaction(one, &action, NULL);
@@ -398,7 +399,7 @@ cf__os_reset_signals(void)
     for (int i = 1; i < 65; i++)
         (void)sigaction(i, &action, NULL); /* fails for KILL, STOP and libc's own, as it should */
     (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
 }
 
 CF_API void

@@ -67,7 +67,7 @@ typedef struct cf__process_pool { /* fields: I immutable, A atomic, M under mute
     uint32_t first_free;     /* M */
     uint32_t oldest, newest; /* M: of the slots in use */
     uint32_t in_use;         /* M */
-    uint32_t short_of_room;  /* M: threads that sleep on arena->pressure */
+    uint32_t short_of_room;  /* M: threads that sleep on arena->pressure: for room, or for the end */
     size_t finished, killed; /* M: tasks that have ended, ever; lost ones during a killing shutdown */
     bool closed;             /* M: no more submits */
     bool killing;            /* M: a shutdown has told the template to kill */
@@ -166,7 +166,7 @@ cf__slots_describe_loss(cf__process_future *future, int32_t signal, int32_t stat
     if (signal != 0)
         (void)snprintf(message, sizeof message,
                        "%.40s: the worker process was killed by signal %d (%.40s) while it ran the task", name, signal,
-                       strsignal(signal));
+                       strsignal(signal)); // NOLINT(concurrency-mt-unsafe): safe in glibc since 2.32, and in musl
     else
         (void)snprintf(message, sizeof message, "%.40s: the task ended its worker process, with exit status %d", name,
                        status);
@@ -223,7 +223,8 @@ cf__slots_detach(cf__process_pool *pool, uint32_t index, cf_future *list)
         }
     }
     cf__slots_free(pool, index);
-    /* seq_cst: the word, then the look at the sleepers; a sleeper counts itself, then the kernel compares the word. */
+    /* seq_cst: the word, then the look at the sleepers; a sleeper counts itself, then the kernel compares the word.
+     * */
     (void)cf__exchange_seq_cst(&slot->word, cf__slot_word(future->generation + 1, 0, CF__SLOT_FREE));
     if (cf__load_seq_cst(&future->sleepers) != 0)
         (void)cf__unpark_all(cf__slot_futex(slot), CF__SCOPE_SHARED);
@@ -261,7 +262,8 @@ cf__slots_collect(cf__process_future *future)
     cf__slots_settle_list(list);
 }
 
-/* Collects slots that are settled, oldest first, until it has passed by `patience` that aren't.  The mutex is held. */
+/* Collects slots that are settled, oldest first, until it has passed by `patience` that aren't.  The mutex is held.
+ * */
 CF_API cf_future *
 cf__slots_harvest(cf__process_pool *pool, uint32_t patience)
 {

@@ -19,9 +19,12 @@
 
 /** A task's context while it runs; private. */
 typedef struct cf__task_context {
-    const void *executor;           /* I: whose worker runs the task: identity only, never dereferenced; or NULL */
+    struct cf__task_context
+        *outer;           /* I: of a task that waits for this one and runs it meanwhile; or its worker's; or NULL */
+    const void *executor; /* I: whose worker runs the task: identity only, never dereferenced; or NULL */
     const uint32_t *cancel_word;    /* A: where cf_cancelled() looks, NULL: nobody can ask; in the future or the slot */
     uint32_t cancel_bit;            /* I: the bit of it that says "please stop" */
+    bool can_fail;                  /* W: a task or an on_start runs, not a callback between two tasks */
     int code;                       /* W: as given to cf_fail() */
     bool failed;                    /* W: cf_fail() was called */
     char message[CF__MESSAGE_SIZE]; /* W: as given to cf_fail() */
@@ -55,9 +58,11 @@ cf__task_current(void)
 CF_API void
 cf__task_context_init(cf__task_context *context, const void *executor, const uint32_t *cancel_word, uint32_t cancel_bit)
 {
+    context->outer = cf__task_current();
     context->executor = executor;
     context->cancel_word = cancel_word;
     context->cancel_bit = cancel_bit;
+    context->can_fail = true;
     context->code = 0;
     context->failed = false;
     context->message[0] = 0;

@@ -10,8 +10,8 @@
  *   ended, and ends.
  * WHO WATCHES WHOM
  *   the parent dies    -> its pidfd becomes readable here: kill all, end.  A template that is stopped (SIGSTOP)
- *                         can't look, so there is also a pipe whose only writer is the parent: when that closes, the
- *                         kernel kills the template.
+ *                         can't look, so there is also a pipe whose only writer is the parent: when that closes,
+ *                         the kernel kills the template.
  *   the template dies  -> PR_SET_PDEATHSIG kills the workers.  `life` is a word on the template's robust list: the
  *                         kernel marks it and wakes one waiter in the parent, which wakes the others.
  *   a worker dies      -> SIGCHLD.
@@ -168,6 +168,7 @@ cf__template_main(void *argument)
     cf__arena *arena = state.setup->view.arena;
     cf__robust_list robust;
 
+    cf__current = NULL; /* the pool may have been made by a task */
     cf__template_make_home(&state, &robust);
     state.processes =
         CF__STATIC_CAST(int32_t *, cf__os_map_private(state.setup->view.worker_count * sizeof *state.processes));

@@ -51,7 +51,8 @@ cf__worker_make_home(const cf__process_setup *setup, int32_t template_process, u
     cf__os_thread_name(name);
 }
 
-/* Spins for new hints for up to `budget` nanoseconds; whether there are some.  Not on the CPU that the parent needs to bring them. */
+/* Spins for new hints for up to `budget` nanoseconds; whether there are some.  Not on the CPU that the parent needs
+ * to bring them. */
 CF_API bool
 cf__worker_spin(const cf__arena_view *view, uint32_t number, int64_t budget)
 {

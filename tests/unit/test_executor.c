@@ -1,0 +1,957 @@
+/* tests/unit/test_executor.c - executor.h and inline_executor.h, and an executor as others may write it
+ * SPDX-License-Identifier: MIT */
+#include "unit.h"
+
+#include <cfutures.h>
+
+/* ---- tasks ---- */
+
+static int
+twice(int n)
+{
+    if (n < 0)
+        (void)cf_fail(-n, "below 0: %d", n);
+    return 2 * n;
+}
+CF_TASK(int, twice, int);
+
+static int
+add(int a, int b)
+{
+    return a + b;
+}
+CF_TASK(int, add, int, int);
+
+static void
+counts_up(unsigned *counter)
+{
+    count_one(counter);
+}
+CF_TASK_VOID(counts_up, unsigned *);
+
+static int
+waits_in_gate(gate *g, int n)
+{
+    gate_pass(g);
+    return n;
+}
+CF_TASK(int, waits_in_gate, gate *, int);
+
+/* ---- an executor of our own: a thread that is fed by a queue, and settles the futures itself ---- */
+
+typedef struct foreign_job {
+    cf_future *future; /* with the executor's reference; NULL: end */
+} foreign_job;
+
+CF_QUEUE(foreign_queue, foreign_job);
+
+typedef struct foreign {
+    cf_executor base;
+    foreign_queue jobs;
+    pthread_t thread;
+    bool ended;         /* joined already */
+    unsigned allocated; /* A: blocks that live */
+} foreign;
+
+static void *
+foreign_main(void *argument)
+{
+    foreign *self = argument;
+    foreign_job job;
+    while (foreign_queue_get(&self->jobs, &job) == CF_OK) {
+        const cf_task_type *type = job.future->type;
+        cf_err error = CF_OK;
+        if (strcmp(type->name, "twice") == 0) { /* by its own means, as if the answer came from elsewhere */
+            int n, answer;
+            memcpy(&n, job.future->args, sizeof n);
+            answer = 2 * n;
+            if (cf_future_start(job.future))
+                error = n < 0 ? cf_future_set_error(job.future, CF_ERR_FAILED, -n, "below 0: %d", n)
+                              : cf_future_set_result(job.future, &answer, sizeof answer);
+        } else {
+            (void)cf_future_run(job.future);
+        }
+        CF_ASSERT(error == CF_OK);
+        cf_future_release(job.future);
+    }
+    return NULL;
+}
+
+static cf_future *
+foreign_submit(cf_executor *base, const cf_task_type *type, const void *args, const cf_submit_opts *options)
+{
+    foreign *self = (foreign *)base;
+    cf_future *future = cf_executor_new_task(base, type, args);
+    if (future == NULL)
+        return cf_future_new_failed(CF_ERR_NOMEM, "foreign: no memory");
+    foreign_job job = {future};
+    cf_err error = foreign_queue_put_until(&self->jobs, &job, options->deadline);
+    if (error == CF_OK)
+        return future;
+    cf_future_release(future);
+    cf_future_release(future);
+    return cf_future_new_failed(error == CF_ERR_CLOSED ? CF_ERR_SHUTDOWN : error, "foreign: %s", cf_strerror(error));
+}
+
+static cf_err
+foreign_shutdown(cf_executor *base, cf_shutdown_mode mode, cf_time deadline, cf_shutdown_report *report)
+{
+    foreign *self = (foreign *)base;
+    (void)mode;
+    (void)deadline;
+    foreign_queue_close(&self->jobs);
+    if (!self->ended)
+        (void)pthread_join(self->thread, NULL);
+    self->ended = true;
+    report->finished = 77;
+    return CF_OK;
+}
+
+static void
+foreign_free(cf_executor *base, bool forked)
+{
+    foreign *self = (foreign *)base;
+    if (!forked)
+        foreign_queue_destroy(&self->jobs);
+    cf_executor_destroy(base);
+    free(self);
+}
+
+static void *
+foreign_alloc(cf_executor *base, size_t size)
+{
+    count_one(&((foreign *)base)->allocated);
+    return malloc(size);
+}
+
+static void
+foreign_dealloc(cf_executor *base, void *memory)
+{
+    (void)__atomic_sub_fetch(&((foreign *)base)->allocated, 1, __ATOMIC_ACQ_REL);
+    free(memory);
+}
+
+static const cf_executor_ops foreign_ops = {
+    sizeof(cf_executor_ops), "foreign", foreign_submit, foreign_shutdown, foreign_free, foreign_alloc, foreign_dealloc};
+
+static cf_executor *
+foreign_new(size_t capacity)
+{
+    foreign *self = calloc(1, sizeof *self);
+    assert_non_null(self);
+    cf_executor_init(&self->base, &foreign_ops);
+    assert_int_equal(foreign_queue_init(&self->jobs, capacity), CF_OK);
+    self->thread = start_thread(foreign_main, self);
+    return &self->base;
+}
+
+static cf_executor *
+foreign_make(void)
+{
+    return foreign_new(0);
+}
+
+static cf_executor *
+pool_make(void)
+{
+    return cf_thread_pool(.max_workers = 2);
+}
+
+/* What holds for every executor is tried on three. */
+typedef cf_executor *make_executor(void);
+static make_executor *const executors[] = {cf_inline_executor, pool_make, foreign_make};
+
+#define FOR_EACH_EXECUTOR(pool)                                                                                        \
+    for (size_t cf_test_i = 0; cf_test_i < sizeof executors / sizeof *executors; cf_test_i++)                          \
+        for (cf_executor *pool = executors[cf_test_i](); pool != NULL; cf_executor_close(pool), pool = NULL)
+
+/* ---- submit ---- */
+
+/* What is submitted is done, and its future has the result. */
+static void
+test_executor_submit_brings_result(void **state)
+{
+    (void)state;
+    FOR_EACH_EXECUTOR(pool)
+    {
+        assert_int_equal(cf_executor_error(pool), CF_OK);
+        assert_string_equal(cf_executor_message(pool), "ok");
+        cf_future *futures[20];
+        for (int i = 0; i < 20; i++)
+            futures[i] = cf_submit(pool, twice, i);
+        for (int i = 0; i < 20; i++) {
+            int value = -1;
+            assert_int_equal(cf_result(futures[i], twice, &value, CF_FOREVER), CF_OK);
+            assert_int_equal(value, 2 * i);
+            cf_future_release(futures[i]);
+        }
+    }
+}
+
+/* A task that fails brings its code and message. */
+static void
+test_executor_submit_brings_failure(void **state)
+{
+    (void)state;
+    FOR_EACH_EXECUTOR(pool)
+    {
+        cf_auto(cf_future) f = cf_submit(pool, twice, -4);
+        assert_int_equal(cf_future_wait(f, CF_FOREVER), CF_ERR_FAILED);
+        assert_int_equal(cf_future_code(f), 4);
+        assert_string_equal(cf_future_message(f), "below 0: -4");
+    }
+}
+
+/* The long form, in bytes, is what the macros use. */
+static void
+test_executor_submit_bytes(void **state)
+{
+    (void)state;
+    FOR_EACH_EXECUTOR(pool)
+    {
+        int n = 21, value = 0;
+        cf_future *f = cf_submit_bytes(pool, twice_CF_TASK_type(), &n, NULL);
+        n = 0; /* copied */
+        assert_int_equal(cf_future_get(f, &value, sizeof value, CF_FOREVER), CF_OK);
+        assert_int_equal(value, 42);
+        cf_future_release(f);
+        n = -1;
+        assert_int_equal(cf_spawn_bytes(pool, twice_CF_TASK_type(), &n, NULL),
+                         CF_OK); /* the task's error isn't the call's */
+    }
+}
+
+/* A future may be released before its task is done; the task goes on. */
+static void
+test_executor_released_task_goes_on(void **state)
+{
+    (void)state;
+    FOR_EACH_EXECUTOR(pool)
+    {
+        unsigned counter = 0;
+        for (int i = 0; i < 10; i++)
+            cf_future_release(cf_submit(pool, counts_up, &counter));
+        for (int i = 0; i < 10; i++)
+            assert_int_equal(cf_spawn(pool, counts_up, &counter), CF_OK);
+        assert_int_equal(cf_executor_shutdown(pool, CF_DRAIN, CF_FOREVER, NULL), CF_OK);
+        assert_int_equal(counted(&counter), 20);
+    }
+}
+
+/* A future outlives its executor. */
+static void
+test_executor_future_outlives_it(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof executors / sizeof *executors; i++) {
+        cf_executor *pool = executors[i]();
+        cf_future *f = cf_submit(pool, twice, 4), *failed = cf_submit(pool, twice, -4);
+        cf_executor_close(pool);
+        int value = 0;
+        assert_int_equal(cf_result(f, twice, &value, CF_NOW), CF_OK); /* closing drains */
+        assert_int_equal(value, 8);
+        assert_string_equal(cf_future_message(failed), "below 0: -4");
+        cf_future_release(f);
+        cf_future_release(failed);
+    }
+}
+
+/* ---- no executor ---- */
+
+/* Without an executor every call says INVALID, and none crashes. */
+static void
+test_executor_null_is_invalid(void **state)
+{
+    (void)state;
+    cf_executor *volatile nobody = NULL; /* unknown to the optimizer, which otherwise warns of what can't happen */
+    cf_executor *none = nobody;
+    int n = 1, value = 0;
+    cf_err status = CF_OK;
+    cf_auto(cf_future) f = cf_submit(none, twice, 1);
+    assert_non_null(f);
+    assert_int_equal(cf_result(f, twice, &value, CF_FOREVER), CF_ERR_INVALID);
+    assert_int_equal(cf_spawn(none, twice, 1), CF_ERR_INVALID);
+    assert_int_equal(cf_map_with(none, cf_map_options(.status = &status), twice, 1, &value, &n), CF_ERR_INVALID);
+    assert_int_equal(status, CF_ERR_INVALID);
+    assert_int_equal(cf_map(none, twice, 0, &value, &n), CF_ERR_INVALID);
+    assert_int_equal(cf_executor_error(none), CF_ERR_INVALID);
+    assert_string_equal(cf_executor_message(none), cf_strerror(CF_ERR_INVALID));
+    assert_int_equal(cf_executor_shutdown(none, CF_DRAIN, CF_FOREVER, NULL), CF_ERR_INVALID);
+    assert_null(cf_executor_alloc(none, 8));
+    cf_executor_free(none, NULL);
+    cf_executor_close(none);
+}
+
+/* ---- executors that failed ---- */
+
+/* An executor that failed has the cause in every answer, and can be shut down and closed. */
+static void
+test_executor_failed_says_why(void **state)
+{
+    (void)state;
+    cf_executor *failed = cf_executor_new_failed(CF_ERR_SYSTEM, "no %s today", "workers");
+    int n = 1, value = 42;
+    cf_err status = CF_OK;
+    cf_shutdown_report report;
+    memset(&report, 0xff, sizeof report);
+    assert_int_equal(cf_executor_error(failed), CF_ERR_SYSTEM);
+    assert_string_equal(cf_executor_message(failed), "no workers today");
+    cf_auto(cf_future) f = cf_submit(failed, twice, 1);
+    assert_int_equal(cf_future_wait(f, CF_FOREVER), CF_ERR_SYSTEM);
+    assert_string_equal(cf_future_message(f), "no workers today");
+    assert_int_equal(cf_result(f, twice, &value, CF_FOREVER), CF_ERR_SYSTEM);
+    assert_int_equal(value, 42);
+    assert_int_equal(cf_spawn(failed, twice, 1), CF_ERR_SYSTEM);
+    assert_int_equal(cf_map_with(failed, cf_map_options(.status = &status), twice, 1, &value, &n), CF_ERR_SYSTEM);
+    assert_int_equal(status, CF_ERR_SYSTEM);
+    assert_int_equal(cf_map(failed, twice, 0, &value, &n), CF_ERR_SYSTEM);
+    assert_null(cf_executor_alloc(failed, 8));
+    assert_int_equal(cf_executor_shutdown(failed, CF_DRAIN, CF_FOREVER, &report), CF_OK);
+    assert_int_equal(report.finished + report.cancelled + report.killed + report.left, 0);
+    cf_executor_close(failed);
+}
+
+/* Its submit can be asked directly too, by an executor that wraps others. */
+static void
+test_executor_failed_ops_work(void **state)
+{
+    (void)state;
+    cf_executor *failed = cf_executor_new_failed(CF_ERR_SYSTEM, "x");
+    int n = 1;
+    cf_auto(cf_future) f = failed->ops->submit(failed, twice_CF_TASK_type(), &n, NULL);
+    assert_int_equal(cf_future_wait(f, CF_NOW), CF_ERR_SYSTEM);
+    assert_int_equal(failed->ops->struct_size, sizeof(cf_executor_ops));
+    assert_non_null(failed->ops->kind);
+    cf_executor_close(failed);
+}
+
+/* A message that doesn't fit is cut; an empty one is replaced by what the error means. */
+static void
+test_executor_failed_message_is_cut(void **state)
+{
+    (void)state;
+    cf_executor *failed = cf_executor_new_failed(CF_ERR_SYSTEM, "%0300d", 1);
+    assert_int_equal(strlen(cf_executor_message(failed)), 159);
+    cf_executor_close(failed);
+    failed = cf_executor_new_failed(CF_ERR_SYSTEM, "%s", "");
+    assert_string_equal(cf_executor_message(failed), cf_strerror(CF_ERR_SYSTEM));
+    cf_executor_close(failed);
+}
+
+/* Without memory even for a failed executor there is one for all, which stands every call. */
+static void
+test_executor_failed_without_memory(void **state)
+{
+    (void)state;
+    fault_fail_from("alloc", 1, ENOMEM);
+    cf_executor *failed = cf_executor_new_failed(CF_ERR_SYSTEM, "x");
+    assert_non_null(failed);
+    assert_ptr_equal(cf_executor_new_failed(CF_ERR_SYSTEM, "y"), failed);
+    assert_int_equal(cf_executor_error(failed), CF_ERR_NOMEM);
+    assert_string_equal(cf_executor_message(failed), "out of memory");
+    cf_auto(cf_future) f = cf_submit(failed, twice, 1);
+    assert_int_equal(cf_future_wait(f, CF_FOREVER), CF_ERR_NOMEM);
+    assert_int_equal(cf_executor_shutdown(failed, CF_KILL, CF_FOREVER, NULL), CF_OK);
+    cf_executor_close(failed);
+    cf_executor_close(failed);
+    assert_int_equal(cf_executor_error(failed), CF_ERR_NOMEM);
+}
+
+/* ---- map ---- */
+
+/* Results are in the order of the items, whatever the order in which they were done. */
+static void
+test_map_results_are_in_order(void **state)
+{
+    (void)state;
+    FOR_EACH_EXECUTOR(pool)
+    {
+        enum { n = 50 };
+        int as[n], bs[n], results[n + 1];
+        for (int i = 0; i < n; i++) {
+            as[i] = i;
+            bs[i] = 100 * i;
+        }
+        results[n] = 42;
+        assert_int_equal(cf_map(pool, add, n, results, as, bs), CF_OK);
+        for (int i = 0; i < n; i++)
+            assert_int_equal(results[i], 101 * i);
+        assert_int_equal(results[n], 42);
+    }
+}
+
+/* More items than are in flight at once, by one, and by far. */
+static void
+test_map_is_larger_than_window(void **state)
+{
+    (void)state;
+    static const size_t counts[] = {1, CF__MAP_WINDOW - 1, CF__MAP_WINDOW, CF__MAP_WINDOW + 1, 3 * CF__MAP_WINDOW + 7};
+    static int in[4 * CF__MAP_WINDOW], results[4 * CF__MAP_WINDOW];
+    static cf_err status[4 * CF__MAP_WINDOW];
+    for (int i = 0; i < 4 * CF__MAP_WINDOW; i++)
+        in[i] = i % 100 == 99 ? -i : i;
+    FOR_EACH_EXECUTOR(pool)
+    {
+        for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+            memset(results, 0xff, sizeof results);
+            memset(status, 0xff, sizeof status);
+            cf_err error = cf_map_with(pool, cf_map_options(.status = status), twice, counts[c], results, in);
+            assert_int_equal(error, counts[c] > 99 ? CF_ERR_FAILED : CF_OK);
+            for (size_t i = 0; i < counts[c]; i++) {
+                assert_int_equal(status[i], i % 100 == 99 ? CF_ERR_FAILED : CF_OK);
+                assert_int_equal(results[i], i % 100 == 99 ? -1 : 2 * (int)i);
+            }
+            assert_int_equal(results[counts[c]], -1);
+        }
+    }
+}
+
+/* No more items are in flight than the window has, so memory stays bounded. */
+static void
+test_map_keeps_to_window(void **state)
+{
+    (void)state;
+    enum { n = 2 * CF__MAP_WINDOW };
+    static int in[n], results[n];
+    cf_auto(cf_executor) pool = cf_inline_executor();
+    long before = live_allocations();
+    fault_clear();
+    assert_int_equal(cf_map(pool, twice, n, results, in), CF_OK);
+    assert_int_equal(live_allocations(), before);
+    assert_int_equal(fault_count("alloc"), 1 + n); /* the window, a future for each item */
+}
+
+/* An item that fails doesn't stop the others, its result isn't written, and the first failure in input order is the map's. */
+static void
+test_map_failed_items_stay_apart(void **state)
+{
+    (void)state;
+    FOR_EACH_EXECUTOR(pool)
+    {
+        int in[5] = {1, -2, 3, -4, 5}, results[5] = {42, 42, 42, 42, 42};
+        cf_err status[5];
+        assert_int_equal(cf_map_with(pool, cf_map_options(.status = status), twice, 5, results, in), CF_ERR_FAILED);
+        static const int expected[5] = {2, 42, 6, 42, 10};
+        for (int i = 0; i < 5; i++) {
+            assert_int_equal(results[i], expected[i]);
+            assert_int_equal(status[i], in[i] < 0 ? CF_ERR_FAILED : CF_OK);
+        }
+        assert_int_equal(cf_map(pool, twice, 5, NULL, in), CF_ERR_FAILED); /* results not wanted */
+    }
+}
+
+/* Nothing to do is done at once, whatever the arrays. */
+static void
+test_map_of_zero_items(void **state)
+{
+    (void)state;
+    FOR_EACH_EXECUTOR(pool)
+    {
+        assert_int_equal(cf_map(pool, twice, 0, NULL, NULL), CF_OK);
+        assert_int_equal(cf_map_with(pool, cf_map_options(.deadline = 1), twice, 0, NULL, NULL), CF_OK);
+    }
+}
+
+/* The first error is of the first item that fails in input order, not in time. */
+static void
+test_map_first_error_by_position(void **state)
+{
+    (void)state;
+    /* Item 0 can't be submitted for lack of memory, item 1 fails by itself. */
+    cf_auto(cf_executor) pool = cf_inline_executor();
+    int in[2] = {1, -1}, results[2];
+    cf_err status[2];
+    fault_fail_nth("alloc", 2, ENOMEM); /* 1: the window */
+    assert_int_equal(cf_map_with(pool, cf_map_options(.status = status), twice, 2, results, in), CF_ERR_NOMEM);
+    assert_int_equal(status[0], CF_ERR_NOMEM);
+    assert_int_equal(status[1], CF_ERR_FAILED);
+}
+
+/* Without memory for the window every item says so. */
+static void
+test_map_without_memory(void **state)
+{
+    (void)state;
+    FOR_EACH_EXECUTOR(pool)
+    {
+        int in[3] = {1, 2, 3}, results[3] = {42, 42, 42};
+        cf_err status[3] = {CF_OK, CF_OK, CF_OK};
+        fault_fail_nth("alloc", 1, ENOMEM);
+        assert_int_equal(cf_map_with(pool, cf_map_options(.status = status), twice, 3, results, in), CF_ERR_NOMEM);
+        for (int i = 0; i < 3; i++) {
+            assert_int_equal(status[i], CF_ERR_NOMEM);
+            assert_int_equal(results[i], 42);
+        }
+        assert_int_equal(cf_map(pool, twice, 3, results, in), CF_OK);
+    }
+}
+
+typedef struct late_map { /* a map in a thread; read after the join */
+    cf_executor *pool;
+    gate *gates[3];
+    int in[3], results[3];
+    cf_err status[3], err;
+    cf_time deadline;
+} late_map;
+
+/* At the deadline what hasn't started is cancelled, what runs goes on, and nothing is written to the caller's arrays later. */
+static void
+test_map_deadline_cancels_rest(void **state)
+{
+    (void)state;
+    cf_auto(cf_executor) pool = cf_thread_pool(.max_workers = 1);
+    gate closed = GATE, open = GATE;
+    gate_open(&open);
+    /* Item 0 is done; item 1 holds the only worker; items 2 to 4 wait behind it. */
+    assert_int_equal(cf_spawn(pool, waits_in_gate, &closed, 0), CF_OK);
+    wait_until(gate_inside(&closed) == 1);
+    gate *gates[4] = {&closed, &open, &open, &open};
+    int in[4] = {1, 2, 3, 4}, results[4] = {42, 42, 42, 42};
+    cf_err status[4] = {CF_OK, CF_OK, CF_OK, CF_OK};
+    cf_err error =
+        cf_map_with(pool, cf_map_options(.status = status, .deadline = 1), waits_in_gate, 4, results, gates, in);
+    assert_int_equal(error, CF_ERR_TIMEOUT);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(status[i], CF_ERR_TIMEOUT);
+    gate_open(&closed);
+    assert_int_equal(cf_executor_shutdown(pool, CF_DRAIN, CF_FOREVER, NULL), CF_OK);
+    assert_int_equal(gate_inside(&closed), 1); /* none of the map's own ran */
+    assert_int_equal(gate_inside(&open), 0);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(results[i], 42);
+}
+
+static void
+maps_late(late_map *m)
+{
+    m->err = cf_map_with(m->pool, cf_map_options(.status = m->status, .deadline = m->deadline), waits_in_gate, 3,
+                         m->results, m->gates, m->in);
+}
+CF_TASK_VOID(maps_late, late_map *);
+
+/* A map inside a task of the same pool gives up at its deadline too: what hasn't started by then doesn't run. */
+static void
+test_map_deadline_holds_in_own_worker(void **state)
+{
+    (void)state;
+    cf_auto(cf_executor) pool = cf_thread_pool(.max_workers = 1);
+    gate open = GATE;
+    gate_open(&open);
+    late_map m = {
+        .pool = pool, .gates = {&open, &open, &open}, .in = {1, 2, 3}, .results = {42, 42, 42}, .deadline = 1};
+    cf_auto(cf_future) f = cf_submit(pool, maps_late, &m);
+    assert_int_equal(cf_future_wait(f, CF_FOREVER), CF_OK);
+    assert_int_equal(cf_executor_shutdown(pool, CF_DRAIN, CF_FOREVER, NULL), CF_OK);
+    assert_int_equal(m.err, CF_ERR_TIMEOUT);
+    assert_int_equal(gate_inside(&open), 0);
+    assert_int_equal(m.results[0], 42);
+}
+
+/* With the deadline past, a map of more items than the window stops submitting. */
+static void
+test_map_deadline_stops_submitting(void **state)
+{
+    (void)state;
+    enum { n = 3 * CF__MAP_WINDOW };
+    static unsigned counter, *in[n];
+    static cf_err status[n];
+    counter = 0;
+    for (size_t i = 0; i < n; i++)
+        in[i] = &counter;
+    gate closed = GATE;
+    cf_auto(cf_executor) pool = cf_thread_pool(.max_workers = 1);
+    assert_int_equal(cf_spawn(pool, waits_in_gate, &closed, 0), CF_OK);
+    fault_clear(); /* counts from here */
+    assert_int_equal(cf_map_with(pool, cf_map_options(.status = status, .deadline = 1), counts_up, n, in),
+                     CF_ERR_TIMEOUT);
+    assert_int_equal(fault_count("alloc"), 1 + CF__MAP_WINDOW); /* what was submitted before the first gave up */
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(status[i], CF_ERR_TIMEOUT);
+    gate_open(&closed);
+    assert_int_equal(cf_executor_shutdown(pool, CF_DRAIN, CF_FOREVER, NULL), CF_OK);
+    assert_int_equal(counted(&counter), 0);
+}
+
+/* Items that are done before the deadline count although others aren't. */
+static void
+test_map_deadline_keeps_done_items(void **state)
+{
+    (void)state;
+    cf_auto(cf_executor) pool = cf_inline_executor();
+    int in[3] = {1, 2, 3}, results[3] = {0, 0, 0};
+    assert_int_equal(cf_map_with(pool, cf_map_options(.deadline = 1), twice, 3, results, in), CF_OK);
+    assert_int_equal(results[2], 6);
+}
+
+/* ---- options ---- */
+
+static cf_submit_opts options_seen;
+
+static cf_future *
+spying_submit(cf_executor *executor, const cf_task_type *type, const void *args, const cf_submit_opts *options)
+{
+    (void)executor;
+    (void)type;
+    (void)args;
+    options_seen = *options;
+    return cf_future_new(0);
+}
+
+static cf_err
+spying_shutdown(cf_executor *executor, cf_shutdown_mode mode, cf_time deadline, cf_shutdown_report *report)
+{
+    static int calls;
+    (void)executor;
+    (void)mode;
+    (void)deadline;
+    (void)report;
+    return calls++ % 2 == 0 ? CF_ERR_TIMEOUT : CF_OK; /* closing asks again */
+}
+
+static void
+spying_free(cf_executor *executor, bool forked)
+{
+    (void)forked;
+    cf_executor_destroy(executor);
+}
+
+/* Options by name reach the executor, 0 means "no limit", and a struct that was shorter in its time is taken as it is. */
+static void
+test_executor_options_by_name(void **state)
+{
+    (void)state;
+    static const cf_executor_ops ops = {.struct_size = sizeof ops,
+                                        .kind = "spy",
+                                        .submit = spying_submit,
+                                        .shutdown = spying_shutdown,
+                                        .free = spying_free};
+    cf_executor spy;
+    int n = 1;
+    cf_executor_init(&spy, &ops);
+    cf_future_release(cf_submit(&spy, twice, 1));
+    assert_true(options_seen.deadline == CF_FOREVER);
+    cf_future_release(cf_submit_with(&spy, cf_options(.deadline = 123), twice, 1));
+    assert_true(options_seen.deadline == 123);
+    cf_future_release(cf_submit_with(&spy, cf_options(.deadline = 0), twice, 1));
+    assert_true(options_seen.deadline == CF_FOREVER);
+
+    cf_submit_opts old = {.struct_size = offsetof(cf_submit_opts, deadline), .deadline = 123}; /* ends before it */
+    cf_future_release(cf_submit_bytes(&spy, twice_CF_TASK_type(), &n, &old));
+    assert_true(options_seen.deadline == CF_FOREVER);
+
+    struct {
+        cf_submit_opts known;
+        char later[64];
+    } newer = {{.struct_size = sizeof newer, .deadline = 123}, {1}};
+    cf_future_release(cf_submit_bytes(&spy, twice_CF_TASK_type(), &n, &newer.known));
+    assert_true(options_seen.deadline == 123);
+    cf_executor_close(&spy);
+}
+
+/* ---- shutdown ---- */
+
+/* After a shutdown submits fail with SHUTDOWN; shutting down again, and closing, are fine. */
+static void
+test_executor_shutdown_ends_submits(void **state)
+{
+    (void)state;
+    FOR_EACH_EXECUTOR(pool)
+    {
+        int n = 1, value = 42;
+        cf_auto(cf_future) before = cf_submit(pool, twice, 1);
+        assert_int_equal(cf_executor_shutdown(pool, CF_DRAIN, CF_FOREVER, NULL), CF_OK);
+        assert_int_equal(cf_future_wait(before, CF_NOW), CF_OK);
+        cf_auto(cf_future) f = cf_submit(pool, twice, 1);
+        assert_int_equal(cf_future_wait(f, CF_FOREVER), CF_ERR_SHUTDOWN);
+        assert_int_equal(cf_result(f, twice, &value, CF_FOREVER), CF_ERR_SHUTDOWN);
+        assert_int_equal(value, 42);
+        assert_int_equal(cf_spawn(pool, twice, 1), CF_ERR_SHUTDOWN);
+        assert_int_equal(cf_map(pool, twice, 1, &value, &n), CF_ERR_SHUTDOWN);
+        assert_int_equal(cf_executor_shutdown(pool, CF_DRAIN, CF_FOREVER, NULL), CF_OK);
+        assert_int_equal(cf_executor_error(pool), CF_OK); /* not an error of the executor */
+    }
+}
+
+/* The report is the executor's own, from zero. */
+static void
+test_executor_shutdown_reports(void **state)
+{
+    (void)state;
+    cf_shutdown_report report;
+    cf_auto(cf_executor) pool = foreign_make();
+    memset(&report, 0xff, sizeof report);
+    assert_int_equal(cf_executor_shutdown(pool, CF_DRAIN, CF_FOREVER, &report), CF_OK);
+    assert_int_equal(report.finished, 77);
+    assert_int_equal(report.cancelled + report.killed + report.left, 0);
+    memset(&report, 0xff, sizeof report);
+    assert_int_equal(cf_executor_shutdown(NULL, CF_DRAIN, CF_FOREVER, &report), CF_ERR_INVALID);
+    assert_int_equal(report.finished + report.cancelled + report.killed + report.left, 0);
+}
+
+/* A full executor makes submits wait until their deadline. */
+static void
+test_executor_full_times_out(void **state)
+{
+    (void)state;
+    cf_auto(cf_executor) pool = foreign_new(1);
+    gate g = GATE;
+    assert_int_equal(cf_spawn(pool, waits_in_gate, &g, 1), CF_OK);
+    wait_until(gate_inside(&g) == 1);
+    cf_auto(cf_future) queued = cf_submit(pool, twice, 1);
+    cf_auto(cf_future) refused = cf_submit_with(pool, cf_options(.deadline = 1), twice, 1);
+    assert_int_equal(cf_future_wait(refused, CF_NOW), CF_ERR_TIMEOUT);
+    assert_int_equal(cf_spawn_with(pool, cf_options(.deadline = 1), twice, 1), CF_ERR_TIMEOUT);
+    gate_open(&g);
+    assert_int_equal(cf_future_wait(queued, CF_FOREVER), CF_OK);
+}
+
+/* ---- memory for tasks ---- */
+
+/* Memory comes from the executor, or is plain; asking for none is asking for one byte. */
+static void
+test_executor_alloc(void **state)
+{
+    (void)state;
+    FOR_EACH_EXECUTOR(pool)
+    {
+        long *a = cf_executor_alloc(pool, 100 * sizeof *a);
+        char *b = cf_executor_alloc(pool, 0);
+        assert_non_null(a);
+        assert_non_null(b);
+        assert_int_equal((uintptr_t)a % _Alignof(max_align_t), 0);
+        for (int i = 0; i < 100; i++)
+            a[i] = i;
+        b[0] = 1;
+        if (pool->ops == &foreign_ops)
+            assert_int_equal(((foreign *)pool)->allocated, 2);
+        cf_executor_free(pool, a);
+        cf_executor_free(pool, b);
+        cf_executor_free(pool, NULL);
+        if (pool->ops == &foreign_ops)
+            assert_int_equal(((foreign *)pool)->allocated, 0);
+    }
+    cf_auto(cf_executor) pool = cf_inline_executor();
+    fault_fail_nth("alloc", 1, ENOMEM);
+    assert_null(cf_executor_alloc(pool, 8));
+}
+
+/* ---- fork ---- */
+
+static int
+child_of_executor(void *argument)
+{
+    cf_executor *pool = argument;
+    int n = 1, value = 42;
+    cf_err status = CF_OK;
+    cf_shutdown_report report;
+    child_check(cf_executor_error(pool) == CF_ERR_FORKED);
+    child_check(strcmp(cf_executor_message(pool), cf_strerror(CF_ERR_FORKED)) == 0);
+    cf_future *f = cf_submit(pool, twice, 1);
+    child_check(cf_result(f, twice, &value, CF_FOREVER) == CF_ERR_FORKED && value == 42);
+    cf_future_release(f);
+    child_check(cf_spawn(pool, twice, 1) == CF_ERR_FORKED);
+    child_check(cf_map_with(pool, cf_map_options(.status = &status), twice, 1, &value, &n) == CF_ERR_FORKED);
+    child_check(status == CF_ERR_FORKED);
+    child_check(cf_map(pool, twice, 0, &value, &n) == CF_ERR_FORKED);
+    child_check(cf_executor_alloc(pool, 8) == NULL);
+    child_check(cf_executor_shutdown(pool, CF_DRAIN, CF_FOREVER, &report) == CF_ERR_FORKED);
+    child_check(cf_executor_shutdown(pool, CF_KILL, CF_FOREVER, NULL) == CF_ERR_FORKED);
+    return 0;
+}
+
+static int
+child_closes(void *argument)
+{
+    long before = live_allocations();
+    cf_executor_close(argument);
+    return (int)(before - live_allocations()); /* how many allocations that freed */
+}
+
+/* In a forked child every call says FORKED, and closing frees the memory. */
+static void
+test_executor_forked_child(void **state)
+{
+    (void)state;
+    for (int guard = 0; guard < 2; guard++) {
+        if (guard == 0)
+            fault_fail_from("fork_guard", 1, ENOMEM); /* then the process id is asked for */
+        FOR_EACH_EXECUTOR(pool)
+        {
+            assert_int_equal(pool->fork_guard != NULL, guard);
+            assert_int_equal(run_in_child_with(child_of_executor, pool), 0);
+            int status = run_in_child_with(child_closes, pool);
+            assert_true(WIFEXITED(status));
+            /* inline: itself; thread pool: and its workers; foreign: its queue can't be trusted, and is left. */
+            static const int freed[] = {1, 2, 0};
+            assert_int_equal(WEXITSTATUS(status), freed[cf_test_i]);
+            int value = 0;
+            cf_auto(cf_future) f = cf_submit(pool, twice, 4); /* the parent's is as before */
+            assert_int_equal(cf_result(f, twice, &value, CF_FOREVER), CF_OK);
+        }
+        fault_clear();
+    }
+}
+
+static int
+child_of_failed(void *argument)
+{
+    child_check(cf_executor_error(argument) == CF_ERR_SYSTEM); /* that it failed comes first */
+    child_check(cf_executor_shutdown(argument, CF_DRAIN, CF_FOREVER, NULL) == CF_OK);
+    return child_closes(argument) == 1 ? 0 : 1;
+}
+
+/* An executor that failed can be closed in a child as well. */
+static void
+test_executor_failed_in_child(void **state)
+{
+    (void)state;
+    cf_executor *failed = cf_executor_new_failed(CF_ERR_SYSTEM, "x");
+    assert_int_equal(run_in_child_with(child_of_failed, failed), 0);
+    cf_executor_close(failed);
+}
+
+/* ---- without memory ---- */
+
+/* A whole life, from making the executor to closing it; what fails must say NOMEM, and what doesn't must be right. */
+static void
+lives(make_executor *make)
+{
+    int in[3] = {1, 2, 3}, results[3], value = 0;
+    unsigned calls = 0;
+    cf_executor *pool = make();
+    assert_non_null(pool);
+    cf_err made = cf_executor_error(pool);
+    assert_true(made == CF_OK || made == CF_ERR_NOMEM);
+    cf_future *f = cf_submit(pool, twice, 4);
+    assert_non_null(f);
+    cf_err error = cf_result(f, twice, &value, CF_FOREVER);
+    assert_true(error == CF_ERR_NOMEM || (error == CF_OK && value == 8));
+    cf_future_release(f);
+    f = cf_submit(pool, twice, -4);
+    error = cf_future_wait(f, CF_FOREVER);
+    assert_true(error == CF_ERR_NOMEM || (error == CF_ERR_FAILED && cf_future_code(f) == 4));
+    assert_non_null(cf_future_message(f));
+    cf_future_release(f);
+    error = cf_spawn(pool, counts_up, &calls);
+    assert_true(error == CF_OK || error == CF_ERR_NOMEM);
+    cf_err mapped = cf_map(pool, twice, 3, results, in);
+    assert_true(mapped == CF_ERR_NOMEM || (mapped == CF_OK && results[2] == 6));
+    assert_int_equal(cf_executor_shutdown(pool, CF_DRAIN, CF_FOREVER, NULL), CF_OK);
+    assert_int_equal(counted(&calls), error == CF_OK);
+    cf_executor_close(pool);
+}
+
+/* Whichever allocation fails, the calls say so, nothing leaks and nothing crashes. */
+static void
+test_executor_any_allocation_may_fail(void **state)
+{
+    (void)state;
+    static make_executor *const ours[] = {cf_inline_executor, pool_make};
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
+        long before = live_allocations();
+        unsigned n = 0;
+        do {
+            fault_fail_nth("alloc", ++n, ENOMEM);
+            lives(ours[i]);
+            assert_int_equal(live_allocations(), before);
+        } while (fault_fired("alloc") != 0);
+        assert_true(n > 7);
+        fault_fail_from("alloc", 1, ENOMEM); /* and all of them */
+        lives(ours[i]);
+        assert_int_equal(live_allocations(), before);
+    }
+}
+
+/* ---- the inline executor ---- */
+
+static pthread_t ran_in;
+
+static int
+notes_thread(void)
+{
+    ran_in = pthread_self();
+    return 5;
+}
+CF_TASK(int, notes_thread);
+
+static int factorial(cf_executor *pool, int n);
+CF_TASK(int, factorial, cf_executor *, int);
+
+static int
+factorial(cf_executor *pool, int n)
+{
+    int below = 1;
+    if (n > 1) {
+        cf_future *f = cf_submit(pool, factorial, pool, n - 1);
+        if (cf_result(f, factorial, &below, CF_FOREVER) != CF_OK)
+            (void)cf_fail(1, "%s", cf_future_message(f));
+        cf_future_release(f);
+    }
+    return n * below;
+}
+
+/* A task may submit to the executor it runs in, and wait for that, to any depth. */
+static void
+test_executor_tasks_submit_tasks(void **state)
+{
+    (void)state;
+    FOR_EACH_EXECUTOR(pool)
+    {
+        int value = 0;
+        cf_auto(cf_future) f = cf_submit(pool, factorial, pool, 10);
+        assert_int_equal(cf_result(f, factorial, &value, CF_FOREVER), CF_OK);
+        assert_int_equal(value, 3628800);
+    }
+}
+
+/* The inline executor runs the task in the caller, before submit returns. */
+static void
+test_executor_inline_runs_at_once(void **state)
+{
+    (void)state;
+    cf_auto(cf_executor) pool = cf_inline_executor();
+    cf_auto(cf_future) f = cf_submit(pool, notes_thread);
+    assert_true(cf_future_done(f));
+    assert_true(pthread_equal(ran_in, pthread_self()));
+    assert_int_equal(*(const int *)cf_future_peek(f), 5);
+    assert_string_equal(pool->ops->kind, "inline executor");
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_executor_submit_brings_result),
+        cmocka_unit_test(test_executor_submit_brings_failure),
+        cmocka_unit_test(test_executor_submit_bytes),
+        cmocka_unit_test(test_executor_released_task_goes_on),
+        cmocka_unit_test(test_executor_future_outlives_it),
+        cmocka_unit_test(test_executor_null_is_invalid),
+        cmocka_unit_test(test_executor_failed_says_why),
+        cmocka_unit_test(test_executor_failed_ops_work),
+        cmocka_unit_test(test_executor_failed_message_is_cut),
+        cmocka_unit_test(test_executor_failed_without_memory),
+        cmocka_unit_test(test_map_results_are_in_order),
+        cmocka_unit_test(test_map_is_larger_than_window),
+        cmocka_unit_test(test_map_keeps_to_window),
+        cmocka_unit_test(test_map_failed_items_stay_apart),
+        cmocka_unit_test(test_map_of_zero_items),
+        cmocka_unit_test(test_map_first_error_by_position),
+        cmocka_unit_test(test_map_without_memory),
+        cmocka_unit_test(test_map_deadline_cancels_rest),
+        cmocka_unit_test(test_map_deadline_holds_in_own_worker),
+        cmocka_unit_test(test_map_deadline_stops_submitting),
+        cmocka_unit_test(test_map_deadline_keeps_done_items),
+        cmocka_unit_test(test_executor_options_by_name),
+        cmocka_unit_test(test_executor_shutdown_ends_submits),
+        cmocka_unit_test(test_executor_shutdown_reports),
+        cmocka_unit_test(test_executor_full_times_out),
+        cmocka_unit_test(test_executor_alloc),
+        cmocka_unit_test(test_executor_forked_child),
+        cmocka_unit_test(test_executor_failed_in_child),
+        cmocka_unit_test(test_executor_any_allocation_may_fail),
+        cmocka_unit_test(test_executor_tasks_submit_tasks),
+        cmocka_unit_test(test_executor_inline_runs_at_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
