@@ -394,7 +394,12 @@ cf_map_bytes(cf_executor *executor, const cf_task_type *type, size_t count, void
     for (size_t done = 0; done < count; done++) {
         for (; !late && submitted < count && submitted - done < window; submitted++) {
             type->pack(args, arrays, submitted);
-            futures[submitted % window] = cf_submit_bytes(executor, type, args, &submit);
+            cf_future *future = cf_submit_bytes(executor, type, args, &submit);
+            futures[submitted % window] = future;
+            if (submitted != done && future->type == NULL && future->error == CF_ERR_NOMEM) {
+                cf_future_release(future); /* results that we hold may take the memory: collect some, then try again */
+                break;
+            }
         }
         cf_err error = CF_ERR_TIMEOUT;
         if (done < submitted) {

@@ -343,8 +343,10 @@ cf__process_submit(cf_executor *base, const cf_task_type *type, const void *args
         return cf_future_new_failed(CF_ERR_TOO_BIG,
                                     "%.60s: %zu bytes of arguments and %zu of result: the pool's memory has %zu",
                                     type->name, type->args_size, type->result_size, limit);
-    if (cf__slots_template_ended(pool))
-        return cf__failed_submit(base, cf_executor_error(base));
+    if (cf__slots_template_ended(pool)) {
+        cf_err broken = cf_executor_error(base);
+        return cf__failed_submit(base, broken != CF_OK ? broken : CF_ERR_SHUTDOWN);
+    }
     cf__process_future *future =
         CF__POINTER_CAST(cf__process_future *, cf__future_alloc(sizeof(cf__process_future), 0, 1,
                                                                 place.result_in_block ? 0 : type->result_size,
@@ -393,7 +395,14 @@ cf__process_alloc(cf_executor *base, size_t size)
 {
     cf__process_pool *pool = CF__POINTER_CAST(cf__process_pool *, base);
     cf__mutex_lock(&pool->mutex);
-    void *memory = size <= cf__heap_limit(&pool->heap) ? cf__heap_take(&pool->heap, size) : NULL;
+    void *memory = cf__heap_take(&pool->heap, size);
+    if (memory == NULL) {
+        cf_future *list = cf__slots_harvest(pool, UINT32_MAX); /* tasks that nobody waits for may hold some */
+        cf__mutex_unlock(&pool->mutex);
+        cf__slots_settle_list(list);
+        cf__mutex_lock(&pool->mutex);
+        memory = cf__heap_take(&pool->heap, size);
+    }
     cf__mutex_unlock(&pool->mutex);
     return memory;
 }
@@ -445,6 +454,7 @@ cf__process_drain(cf__process_pool *pool, cf_time deadline)
 {
     cf__arena *arena = pool->setup.view.arena;
     int64_t slice = CF__SLICE_FIRST;
+    cf_time patience = cf_after_ns(CF__PROCESS_GRACE);
     for (bool in_time = true; in_time || pool->in_use == 0;) {
         cf__store_seq_cst(&arena->pressure, 1u); /* seq_cst [A3]: then the look */
         cf_future *list = cf__slots_harvest(pool, UINT32_MAX);
@@ -454,8 +464,8 @@ cf__process_drain(cf__process_pool *pool, cf_time deadline)
         pool->short_of_room += sleep; /* who collects a slot in our place wakes us, too */
         cf__mutex_unlock(&pool->mutex);
         if (sleep) {
-            bool woken = cf__slots_sleep(pool, &arena->pressure, 1, deadline, &slice);
-            if (!woken && killing && slice >= CF__SLICE_LAST)
+            (void)cf__slots_sleep(pool, &arena->pressure, 1, deadline, &slice);
+            if (killing && cf_passed(patience))
                 cf__os_pidfd_signal(pool->template_pidfd, SIGKILL); /* it doesn't kill: then its own death does */
             (void)cf__slots_template_ended(pool);
             in_time = !cf_passed(deadline);
