@@ -1,0 +1,455 @@
+/* tests/unit/test_wait.c - wait.h
+ * SPDX-License-Identifier: MIT */
+#include "unit.h"
+
+#include <cfutures.h>
+
+enum { many = 6 };
+
+static void
+make_promises(cf_future **futures, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        futures[i] = cf_future_new(0);
+}
+
+static void
+settle(cf_future *future)
+{
+    assert_int_equal(cf_future_set_result(future, NULL, 0), CF_OK);
+}
+
+static void
+release_all(cf_future **futures, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        cf_future_release(futures[i]);
+}
+
+/* ---- a wait in a thread; err is read after the join ---- */
+
+typedef struct waiter {
+    cf_future **futures;
+    cf_wait_mode mode;
+    size_t enough;
+    unsigned returned; /* A */
+    cf_err err;
+} waiter;
+
+static void *
+wait_main(void *argument)
+{
+    waiter *w = argument;
+    w->err = w->enough != 0 ? cf_wait_for(w->futures, many, w->enough, CF_FOREVER)
+                            : cf_wait(w->futures, many, w->mode, CF_FOREVER);
+    count_one(&w->returned);
+    return NULL;
+}
+
+/* Settles the futures one by one, each only when somebody waits for it; `before` that many the wait must not return. */
+static void
+settle_and_see(waiter w, size_t before)
+{
+    cf_future *futures[many];
+    make_promises(futures, many);
+    w.futures = futures;
+    pthread_t thread = start_thread(wait_main, &w);
+    for (size_t i = 0; i < many; i++) {
+        /* It waits by entries on the callback lists, or asleep on the future itself. */
+        wait_until(__atomic_load_n(&futures[i]->callbacks, __ATOMIC_ACQUIRE) != NULL ||
+                   (__atomic_load_n(&futures[i]->state, __ATOMIC_ACQUIRE) & CF__WAITED) != 0 ||
+                   counted(&w.returned) != 0);
+        if (i < before)
+            assert_int_equal(counted(&w.returned), 0);
+        settle(futures[i]);
+    }
+    join_thread(thread);
+    assert_int_equal(w.err, CF_OK);
+    release_all(futures, many);
+}
+
+/* CF_ALL_COMPLETED returns after the last, not before. */
+static void
+test_wait_all(void **state)
+{
+    (void)state;
+    settle_and_see((waiter){.mode = CF_ALL_COMPLETED}, many);
+}
+
+/* cf_wait_for returns after k of n. */
+static void
+test_wait_for_some(void **state)
+{
+    (void)state;
+    for (size_t k = 1; k <= many; k++)
+        settle_and_see((waiter){.enough = k}, k);
+}
+
+/* CF_FIRST_FAILED goes on past successes, to the end if there is no failure. */
+static void
+test_wait_first_failed_without_failure(void **state)
+{
+    (void)state;
+    settle_and_see((waiter){.mode = CF_FIRST_FAILED}, many);
+}
+
+/* CF_FIRST_FAILED returns at the failure, and at a cancelled one, while others are pending. */
+static void
+test_wait_first_failed(void **state)
+{
+    (void)state;
+    cf_future *futures[many];
+    for (int cancel = 0; cancel < 2; cancel++) {
+        make_promises(futures, many);
+        settle(futures[1]);
+        assert_int_equal(cf_wait(futures, many, CF_FIRST_FAILED, CF_NOW), CF_ERR_TIMEOUT);
+        if (cancel)
+            assert_true(cf_future_cancel(futures[3]));
+        else
+            assert_int_equal(cf_future_set_error(futures[3], CF_ERR_FAILED, 1, "no"), CF_OK);
+        assert_int_equal(cf_wait(futures, many, CF_FIRST_FAILED, CF_FOREVER), CF_OK);
+        assert_false(cf_future_done(futures[0]));
+        release_all(futures, many);
+    }
+}
+
+/* A wait that isn't fulfilled ends at its deadline, and leaves nothing behind in the futures that costs more than its entry. */
+static void
+test_wait_deadline(void **state)
+{
+    (void)state;
+    static const cf_wait_mode modes[] = {CF_ALL_COMPLETED, CF_FIRST_COMPLETED, CF_FIRST_FAILED};
+    cf_future *futures[many];
+    make_promises(futures, many);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(cf_wait(futures, many, modes[i], CF_NOW), CF_ERR_TIMEOUT);
+        assert_int_equal(cf_wait(futures, many, modes[i], cf_after_ms(1)), CF_ERR_TIMEOUT);
+    }
+    assert_int_equal(cf_wait_for(futures, many, 2, CF_NOW), CF_ERR_TIMEOUT);
+    for (size_t i = 0; i < many; i++)
+        settle(futures[i]); /* finds the sets of those waits freed */
+    release_all(futures, many);
+}
+
+/* No futures: nothing to wait for; more than there are: refused. */
+static void
+test_wait_bounds(void **state)
+{
+    (void)state;
+    cf_future *future = cf_future_new(0);
+    assert_int_equal(cf_wait(NULL, 0, CF_ALL_COMPLETED, CF_NOW), CF_OK);
+    assert_int_equal(cf_wait(NULL, 0, CF_FIRST_COMPLETED, CF_NOW), CF_OK);
+    assert_int_equal(cf_wait(NULL, 0, CF_FIRST_FAILED, CF_NOW), CF_OK);
+    assert_int_equal(cf_wait_for(&future, 1, 0, CF_NOW), CF_OK);
+    assert_int_equal(cf_wait_for(&future, 1, 2, CF_NOW), CF_ERR_INVALID);
+    cf_future_release(future);
+}
+
+/* Each allocation of a wait may fail: then it says so, and nothing leaks. */
+static void
+test_wait_without_memory(void **state)
+{
+    (void)state;
+    cf_future *futures[many];
+    make_promises(futures, many);
+    unsigned fired = 1;
+    for (unsigned n = 1; fired != 0; n++) {
+        fault_clear();
+        fault_fail_nth("alloc", n, ENOMEM);
+        cf_err error = cf_wait(futures, many, CF_FIRST_COMPLETED, CF_NOW);
+        size_t seen = 0;
+        fired = fault_fired("alloc");
+        assert_int_equal(error, fired ? CF_ERR_NOMEM : CF_ERR_TIMEOUT);
+        fault_clear();
+        fault_fail_nth("alloc", n, ENOMEM);
+        CF_AS_COMPLETED (i, futures, many, CF_NOW)
+            seen += i + 1;
+        assert_int_equal(seen, 0);
+        fault_clear();
+    }
+    release_all(futures, many);
+}
+
+/* A forked child can't wait for its parent's futures. */
+static int
+wait_in_child(void *argument)
+{
+    cf_future *future = argument;
+    child_check(cf_wait(&future, 1, CF_FIRST_COMPLETED, CF_FOREVER) == CF_ERR_FORKED);
+    child_check(cf_wait(&future, 1, CF_ALL_COMPLETED, CF_FOREVER) == CF_ERR_FORKED);
+    return 0;
+}
+static void
+test_wait_forked_child(void **state)
+{
+    (void)state;
+    cf_future *future = cf_future_new(0);
+    assert_int_equal(run_in_child_with(wait_in_child, future), 0);
+    cf_future_release(future);
+}
+
+/* CF_AS_COMPLETED sees each future once, in the order in which they completed. */
+static void
+test_as_completed_order(void **state)
+{
+    (void)state;
+    static const size_t order[many] = {3, 0, 5, 1, 4, 2};
+    cf_future *futures[many];
+    size_t seen = 0;
+    make_promises(futures, many);
+    settle(futures[order[0]]);
+    CF_AS_COMPLETED (i, futures, many, CF_FOREVER) {
+        assert_int_equal(i, order[seen++]);
+        if (seen < many)
+            settle(futures[order[seen]]);
+    }
+    assert_int_equal(seen, many);
+    release_all(futures, many);
+}
+
+static size_t
+leave_by_return(cf_future **futures)
+{
+    CF_AS_COMPLETED (i, futures, many, CF_FOREVER)
+        return i;
+    return many;
+}
+
+/* break, continue, return and goto work in the loop as in any other; nested ones don't meet. */
+static void
+test_as_completed_control_flow(void **state)
+{
+    (void)state;
+    cf_future *futures[many];
+    size_t seen = 0, inner = 0;
+    make_promises(futures, many);
+    for (size_t i = 0; i < many; i++)
+        settle(futures[i]);
+    CF_AS_COMPLETED (i, futures, many, CF_FOREVER) {
+        if (i == 1)
+            continue;
+        CF_AS_COMPLETED (j, futures, many, CF_FOREVER) {
+            inner++;
+            if (j == 1)
+                break;
+        }
+        if (i == 3)
+            break;
+        seen++;
+    }
+    assert_int_equal(seen, 2);  /* 0 and 2 */
+    assert_int_equal(inner, 6); /* twice for 0, 2 and 3 */
+    assert_int_equal(leave_by_return(futures), 0);
+    CF_AS_COMPLETED (i, futures, many, CF_FOREVER) {
+        if (i == 2)
+            goto out;
+    }
+    fail();
+out:
+    release_all(futures, many);
+}
+
+/* The loop ends at its deadline; what it didn't see is asked directly. */
+static void
+test_as_completed_deadline(void **state)
+{
+    (void)state;
+    cf_future *futures[many];
+    size_t seen = 0;
+    make_promises(futures, many);
+    settle(futures[2]);
+    CF_AS_COMPLETED (i, futures, many, CF_NOW) {
+        assert_int_equal(i, 2);
+        seen++;
+    }
+    assert_int_equal(seen, 1);
+    assert_false(cf_future_done(futures[0]));
+    release_all(futures, many);
+}
+
+/* ---- sets ---- */
+
+/* Futures come out in the order of their completion, with their tags; added while others are pending, or done before. */
+static void
+test_wait_set_returns_each_once(void **state)
+{
+    (void)state;
+    cf_future *futures[many], *future = NULL;
+    int tags[many];
+    void *tag = NULL;
+    make_promises(futures, many);
+    cf_wait_set *set = cf_wait_set_new();
+    assert_int_equal(cf_wait_set_next(set, &future, &tag, CF_FOREVER), CF_ERR_EMPTY);
+    settle(futures[0]);
+    assert_int_equal(cf_wait_set_add(set, futures[0], &tags[0]), CF_OK);
+    assert_int_equal(cf_wait_set_add(set, futures[1], &tags[1]), CF_OK);
+    assert_int_equal(cf_wait_set_size(set), 2);
+    assert_int_equal(cf_wait_set_next(set, &future, &tag, CF_FOREVER), CF_OK);
+    assert_ptr_equal(future, futures[0]);
+    assert_ptr_equal(tag, &tags[0]);
+    assert_int_equal(cf_wait_set_next(set, &future, &tag, CF_NOW), CF_ERR_TIMEOUT);
+    assert_int_equal(cf_wait_set_add(set, futures[2], &tags[2]), CF_OK);
+    settle(futures[2]);
+    settle(futures[1]);
+    assert_int_equal(cf_wait_set_next(set, &future, NULL, CF_NOW), CF_OK);
+    assert_ptr_equal(future, futures[2]);
+    assert_int_equal(cf_wait_set_next(set, NULL, &tag, CF_NOW), CF_OK);
+    assert_ptr_equal(tag, &tags[1]);
+    assert_int_equal(cf_wait_set_size(set), 0);
+    assert_int_equal(cf_wait_set_next(set, NULL, NULL, CF_FOREVER), CF_ERR_EMPTY);
+    cf_wait_set_free(set);
+    cf_wait_set_free(NULL);
+    release_all(futures, many);
+}
+
+typedef struct getter {
+    cf_wait_set *set;
+    unsigned got, *empty;
+} getter;
+
+static void *
+next_main(void *argument)
+{
+    getter *g = argument;
+    while (cf_wait_set_next(g->set, NULL, NULL, CF_FOREVER) == CF_OK)
+        g->got++;
+    count_one(g->empty);
+    return NULL;
+}
+
+/* Several threads share a set: each future goes to one of them, and when the last is taken all learn that nothing will come. */
+static void
+test_wait_set_several_getters(void **state)
+{
+    (void)state;
+    cf_future *futures[many];
+    unsigned empty = 0;
+    make_promises(futures, many);
+    cf_wait_set *set = cf_wait_set_new();
+    for (size_t i = 0; i < many; i++)
+        assert_int_equal(cf_wait_set_add(set, futures[i], NULL), CF_OK);
+    getter getters[3] = {{set, 0, &empty}, {set, 0, &empty}, {set, 0, &empty}};
+    pthread_t threads[3];
+    for (int i = 0; i < 3; i++)
+        threads[i] = start_thread(next_main, &getters[i]);
+    for (size_t i = 0; i < many; i++) {
+        wait_until(sleepers(&set->mutex, &set->ready) == 3);
+        settle(futures[i]);
+    }
+    for (int i = 0; i < 3; i++)
+        join_thread(threads[i]);
+    assert_int_equal(getters[0].got + getters[1].got + getters[2].got, many);
+    assert_int_equal(empty, 3);
+    cf_wait_set_free(set);
+    release_all(futures, many);
+}
+
+/* A set may be freed with futures in it, done and pending; those that settle later, or never, find it closed. */
+static void
+test_wait_set_freed_early(void **state)
+{
+    (void)state;
+    cf_future *futures[many];
+    make_promises(futures, many);
+    cf_wait_set *set = cf_wait_set_new();
+    for (size_t i = 0; i < many; i++)
+        assert_int_equal(cf_wait_set_add(set, futures[i], NULL), CF_OK);
+    settle(futures[0]);
+    cf_wait_set_free(set);
+    settle(futures[1]);
+    release_all(futures, many); /* the others are never settled */
+}
+
+/* A promise that is dropped unsettled leaves the set, which tells who waits for it. */
+static void
+test_wait_set_dropped_promise(void **state)
+{
+    (void)state;
+    cf_wait_set *set = cf_wait_set_new();
+    cf_future *future = cf_future_new(0);
+    assert_int_equal(cf_wait_set_add(set, future, NULL), CF_OK);
+    cf_future_release(future);
+    assert_int_equal(cf_wait_set_next(set, NULL, NULL, CF_FOREVER), CF_ERR_EMPTY);
+    cf_wait_set_free(set);
+}
+
+static int
+twice(int x)
+{
+    return 2 * x;
+}
+CF_TASK(int, twice, int);
+
+/* Futures of threads, of processes, and promises wait side by side. */
+static void
+test_wait_mixes_executors(void **state)
+{
+    (void)state;
+    cf_executor *threads = cf_thread_pool(.max_workers = 2), *processes = cf_process_pool(.max_workers = 2);
+    cf_future *futures[many];
+    unsigned seen = 0;
+    for (int i = 0; i < many; i++)
+        futures[i] = i == 5 ? cf_future_new(sizeof(int)) : cf_submit(i % 2 ? threads : processes, twice, i);
+    CF_AS_COMPLETED (i, futures, many, CF_FOREVER) {
+        int value = 0;
+        assert_int_equal(cf_future_get(futures[i], &value, sizeof value, CF_NOW), CF_OK);
+        assert_int_equal(value, 2 * (int)i);
+        if (++seen == many - 1) {
+            value = 10;
+            assert_int_equal(cf_future_set_result(futures[5], &value, sizeof value), CF_OK);
+        }
+    }
+    assert_int_equal(seen, many);
+    assert_int_equal(cf_wait(futures, many, CF_ALL_COMPLETED, CF_NOW), CF_OK);
+    release_all(futures, many);
+    cf_executor_close(threads);
+    cf_executor_close(processes);
+}
+
+/* A process pool that can't start its collector thread says so, and the wait leaves nothing behind. */
+static void
+test_wait_without_collector(void **state)
+{
+    (void)state;
+    cf_executor *pool = cf_process_pool(.max_workers = 1);
+    cf_future *future = cf_submit(pool, twice, 4);
+    while (!cf_future_done(future)) {
+    }
+    cf_future_release(future);
+    int32_t worker =
+        __atomic_load_n(&CF__POINTER_CAST(cf__process_pool *, pool)->setup.view.workers[0].process, __ATOMIC_ACQUIRE);
+    assert_int_equal(kill(worker, SIGSTOP), 0); /* so that the next task stays pending */
+    future = cf_submit(pool, twice, 5);
+    fault_fail_from("thread_start", 1, EAGAIN);
+    assert_int_equal(cf_wait(&future, 1, CF_FIRST_COMPLETED, CF_FOREVER), CF_ERR_SYSTEM);
+    fault_clear();
+    assert_int_equal(kill(worker, SIGCONT), 0);
+    assert_int_equal(cf_wait(&future, 1, CF_FIRST_COMPLETED, CF_FOREVER), CF_OK);
+    cf_future_release(future);
+    cf_executor_close(pool);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_wait_all),
+        cmocka_unit_test(test_wait_for_some),
+        cmocka_unit_test(test_wait_first_failed),
+        cmocka_unit_test(test_wait_first_failed_without_failure),
+        cmocka_unit_test(test_wait_deadline),
+        cmocka_unit_test(test_wait_bounds),
+        cmocka_unit_test(test_wait_without_memory),
+        cmocka_unit_test(test_wait_forked_child),
+        cmocka_unit_test(test_as_completed_order),
+        cmocka_unit_test(test_as_completed_control_flow),
+        cmocka_unit_test(test_as_completed_deadline),
+        cmocka_unit_test(test_wait_set_returns_each_once),
+        cmocka_unit_test(test_wait_set_several_getters),
+        cmocka_unit_test(test_wait_set_freed_early),
+        cmocka_unit_test(test_wait_set_dropped_promise),
+        cmocka_unit_test(test_wait_mixes_executors),
+        cmocka_unit_test(test_wait_without_collector),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
