@@ -69,8 +69,8 @@ fetch(CURL *curl, rate *r)
     long status = 0;
 
     char *pair = curl_easy_escape(curl, r->pair, 0);
-    int length = snprintf(
-        url, sizeof url, "%s/%s", base != NULL ? base : "http://127.0.0.1:8080", pair != NULL ? pair : "");
+    int length =
+        snprintf(url, sizeof url, "%s/%s", base != NULL ? base : "http://127.0.0.1:8080", pair != NULL ? pair : "");
     curl_free(pair);
     if (pair == NULL || length >= (int)sizeof url) {
         snprintf(r->problem, sizeof r->problem, "the URL is too long");

@@ -82,24 +82,24 @@ time_empty_tasks(open_pool open, const struct workload *w, double *value)
     return ok;
 }
 
-#define CONTENDER(identifier, shown, raw, open)                                                    \
-    static bool identifier##_time(const struct workload *w, double *value)                         \
-    {                                                                                              \
-        return time_job(open, w, value);                                                           \
-    }                                                                                              \
-    static bool identifier##_startup(const struct workload *w, double *value)                      \
-    {                                                                                              \
-        return time_startup(open, w, value);                                                       \
-    }                                                                                              \
-    static bool identifier##_task_cost(const struct workload *w, double *value)                    \
-    {                                                                                              \
-        return time_empty_tasks(open, w, value);                                                   \
-    }                                                                                              \
-    const contender identifier = {                                                                 \
-        .name = shown,                                                                             \
-        .against = raw,                                                                            \
-        .ours = true,                                                                              \
-        .measure = {identifier##_time, identifier##_startup, identifier##_task_cost},              \
+#define CONTENDER(identifier, shown, raw, open)                                                                        \
+    static bool identifier##_time(const struct workload *w, double *value)                                             \
+    {                                                                                                                  \
+        return time_job(open, w, value);                                                                               \
+    }                                                                                                                  \
+    static bool identifier##_startup(const struct workload *w, double *value)                                          \
+    {                                                                                                                  \
+        return time_startup(open, w, value);                                                                           \
+    }                                                                                                                  \
+    static bool identifier##_task_cost(const struct workload *w, double *value)                                        \
+    {                                                                                                                  \
+        return time_empty_tasks(open, w, value);                                                                       \
+    }                                                                                                                  \
+    const contender identifier = {                                                                                     \
+        .name = shown,                                                                                                 \
+        .against = raw,                                                                                                \
+        .ours = true,                                                                                                  \
+        .measure = {identifier##_time, identifier##_startup, identifier##_task_cost},                                  \
     }
 
 CONTENDER(fib_threads, "cfutures threads", "raw pthreads", open_threads);

@@ -16,8 +16,7 @@ static const metric metrics[] = {
     [MEASURE_TASK_COST] = {"task_cost", "us", "us per task", "per task"},
 };
 
-static const contender *const contenders[]
-    = {&fib_serial, &fib_pthreads, &fib_threads, &fib_fork, &fib_processes};
+static const contender *const contenders[] = {&fib_serial, &fib_pthreads, &fib_threads, &fib_fork, &fib_processes};
 
 /* The largest n with which `calls` calls in a row take at most `seconds`. */
 static int
@@ -82,17 +81,31 @@ main(int argc, char **argv)
     long n = -1, calls = 0, workers = 0;
     bench_options common = {0};
     const option_spec own[] = {
-        {.letter = 'n', .number = &n, .min = 0, .max = LARGEST_N, .argument = "N",
-            .help = "argument of fib (default: as fits this machine, about 1 s of serial work)"},
-        {.letter = 'k', .name = "calls", .number = &calls, .min = 1, .max = 100000, .argument = "K",
-            .help = "calls of fib(N) in a round (default: 8, rounded up to a multiple of the workers)"},
-        {.letter = 'w', .name = "workers", .number = &workers, .min = 1, .max = 1024, .argument = "W",
-            .help = "threads or processes (default: usable CPUs)"},
+        {.letter = 'n',
+         .number = &n,
+         .min = 0,
+         .max = LARGEST_N,
+         .argument = "N",
+         .help = "argument of fib (default: as fits this machine, about 1 s of serial work)"},
+        {.letter = 'k',
+         .name = "calls",
+         .number = &calls,
+         .min = 1,
+         .max = 100000,
+         .argument = "K",
+         .help = "calls of fib(N) in a round (default: 8, rounded up to a multiple of the workers)"},
+        {.letter = 'w',
+         .name = "workers",
+         .number = &workers,
+         .min = 1,
+         .max = 1024,
+         .argument = "W",
+         .help = "threads or processes (default: usable CPUs)"},
     };
     options_parse(argc, argv,
-        "Times K calls of fib(N): serial, raw pthreads, raw fork, and cfutures with threads and with\n"
-        "processes, in turns.  The raw ones are what the hardware can do.",
-        own, sizeof own / sizeof *own, &common);
+                  "Times K calls of fib(N): serial, raw pthreads, raw fork, and cfutures with threads and with\n"
+                  "processes, in turns.  The raw ones are what the hardware can do.",
+                  own, sizeof own / sizeof *own, &common);
     FILE *json = output_open(common.json), *svg = output_open(common.svg);
 
     machine here = machine_describe();
@@ -110,7 +123,9 @@ main(int argc, char **argv)
         .contender_count = sizeof contenders / sizeof *contenders,
         .metrics = metrics,
         .metric_count = MEASURE_COUNT,
-        .repeats = common.repeats > 0 ? (size_t)common.repeats : common.quick ? 3 : 7,
+        .repeats = common.repeats > 0 ? (size_t)common.repeats
+                   : common.quick     ? 3
+                                      : 7,
     };
     if (!rounds_run(&r, &w)) {
         rounds_free(&r);
@@ -119,8 +134,8 @@ main(int argc, char **argv)
 
     char title[64], subtitle[160], why[64];
     snprintf(title, sizeof title, "fib(%d), %ld times, on threads and processes", w.n, w.calls);
-    snprintf(subtitle, sizeof subtitle, "%u worker%s on %u CPU%s, median of %zu rounds; every sum checked",
-        w.workers, plural(w.workers), here.cpus, plural(here.cpus), r.repeats);
+    snprintf(subtitle, sizeof subtitle, "%u worker%s on %u CPU%s, median of %zu rounds; every sum checked", w.workers,
+             plural(w.workers), here.cpus, plural(here.cpus), r.repeats);
     report result = {
         .workload = "fib",
         .title = title,

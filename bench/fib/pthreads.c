@@ -9,8 +9,7 @@ static bool
 measure_time(const struct workload *w, double *value)
 {
     long sum;
-    return raw_run(&raw_pthreads, fib, w->n, w->calls, w->workers, value, &sum)
-        && check_sum(name, w->n, w->calls, sum);
+    return raw_run(&raw_pthreads, fib, w->n, w->calls, w->workers, value, &sum) && check_sum(name, w->n, w->calls, sum);
 }
 
 static bool
@@ -34,7 +33,6 @@ measure_task_cost(const struct workload *w, double *value)
 
 const contender fib_pthreads = {
     .name = name,
-    .measure = {[MEASURE_TIME] = measure_time,
-        [MEASURE_STARTUP] = measure_startup,
-        [MEASURE_TASK_COST] = measure_task_cost},
+    .measure =
+        {[MEASURE_TIME] = measure_time, [MEASURE_STARTUP] = measure_startup, [MEASURE_TASK_COST] = measure_task_cost},
 };

@@ -17,6 +17,6 @@ check_sum(const char *who, int n, long calls, long sum)
         a = b;
         b = next;
     }
-    return sum == calls * a
-        || complain("%s: wrong sum %ld of %ld x fib(%d), expected %ld", who, sum, calls, n, calls * a);
+    return sum == calls * a ||
+           complain("%s: wrong sum %ld of %ld x fib(%d), expected %ld", who, sum, calls, n, calls * a);
 }

@@ -17,12 +17,10 @@ struct workload {
 /* In this order contenders fill contender.measure. */
 enum { MEASURE_TIME, MEASURE_STARTUP, MEASURE_TASK_COST, MEASURE_COUNT };
 
-long
-fib(int n);
+long fib(int n);
 
 /** Whether `sum` is calls * fib(n), computed another way.  If not, says what `who` got. */
-bool
-check_sum(const char *who, int n, long calls, long sum);
+bool check_sum(const char *who, int n, long calls, long sum);
 
 extern const contender fib_serial, fib_pthreads, fib_fork, fib_threads, fib_processes;
 

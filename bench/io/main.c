@@ -19,22 +19,38 @@ main(int argc, char **argv)
     long tasks = 20, milliseconds = 0, workers = 0;
     bench_options common = {0};
     const option_spec own[] = {
-        {.letter = 'k', .name = "tasks", .number = &tasks, .min = 1, .max = 100000, .argument = "K",
-            .help = "waits in a round (default: 20)"},
-        {.name = "ms", .number = &milliseconds, .min = 1, .max = 60000, .argument = "MS",
-            .help = "length of a wait in milliseconds (default: 50, quick: 10)"},
-        {.letter = 'w', .name = "workers", .number = &workers, .min = 1, .max = 256, .argument = "W",
-            .help = "threads (default: one for each wait, at most 256)"},
+        {.letter = 'k',
+         .name = "tasks",
+         .number = &tasks,
+         .min = 1,
+         .max = 100000,
+         .argument = "K",
+         .help = "waits in a round (default: 20)"},
+        {.name = "ms",
+         .number = &milliseconds,
+         .min = 1,
+         .max = 60000,
+         .argument = "MS",
+         .help = "length of a wait in milliseconds (default: 50, quick: 10)"},
+        {.letter = 'w',
+         .name = "workers",
+         .number = &workers,
+         .min = 1,
+         .max = 256,
+         .argument = "W",
+         .help = "threads (default: one for each wait, at most 256)"},
     };
     options_parse(argc, argv,
-        "Times K tasks that wait MS milliseconds each: serial, raw pthreads, cfutures threads, in turns.",
-        own, sizeof own / sizeof *own, &common);
+                  "Times K tasks that wait MS milliseconds each: serial, raw pthreads, cfutures threads, in turns.",
+                  own, sizeof own / sizeof *own, &common);
     FILE *json = output_open(common.json), *svg = output_open(common.svg);
 
     machine here = machine_describe();
     struct workload w = {
         .tasks = tasks,
-        .milliseconds = milliseconds > 0 ? (int)milliseconds : common.quick ? 10 : 50,
+        .milliseconds = milliseconds > 0 ? (int)milliseconds
+                        : common.quick   ? 10
+                                         : 50,
     };
     w.workers = (unsigned)(workers > 0 ? workers : tasks < 256 ? tasks : 256);
     rounds r = {
@@ -42,7 +58,9 @@ main(int argc, char **argv)
         .contender_count = sizeof contenders / sizeof *contenders,
         .metrics = metrics,
         .metric_count = MEASURE_COUNT,
-        .repeats = common.repeats > 0 ? (size_t)common.repeats : common.quick ? 3 : 5,
+        .repeats = common.repeats > 0 ? (size_t)common.repeats
+                   : common.quick     ? 3
+                                      : 5,
     };
     if (!rounds_run(&r, &w)) {
         rounds_free(&r);
@@ -54,7 +72,7 @@ main(int argc, char **argv)
     char title[64], subtitle[160], why[48];
     snprintf(title, sizeof title, "%ld tasks that wait %d ms", w.tasks, w.milliseconds);
     snprintf(subtitle, sizeof subtitle, "%u thread%s on %u CPU%s, median of %zu rounds; every answer checked",
-        w.workers, plural(w.workers), here.cpus, plural(here.cpus), r.repeats);
+             w.workers, plural(w.workers), here.cpus, plural(here.cpus), r.repeats);
     snprintf(why, sizeof why, "%u thread%s", w.workers, plural(w.workers));
     report result = {
         .workload = "io",

@@ -9,8 +9,8 @@ static bool
 measure_time(const struct workload *w, double *value)
 {
     long sum;
-    return raw_run(&raw_pthreads, wait_for_answer, w->milliseconds, w->tasks, w->workers, value, &sum)
-        && check_sum(name, w, sum);
+    return raw_run(&raw_pthreads, wait_for_answer, w->milliseconds, w->tasks, w->workers, value, &sum) &&
+           check_sum(name, w, sum);
 }
 
 const contender io_pthreads = {.name = name, .measure = {[MEASURE_TIME] = measure_time}};

@@ -16,12 +16,10 @@ struct workload {
 enum { MEASURE_TIME, MEASURE_COUNT };
 
 /** Wait `milliseconds`, then return that number.  Never returns early. */
-long
-wait_for_answer(int milliseconds);
+long wait_for_answer(int milliseconds);
 
 /** Whether `sum` is what all tasks together return.  If not, says what `who` got. */
-bool
-check_sum(const char *who, const struct workload *w, long sum);
+bool check_sum(const char *who, const struct workload *w, long sum);
 
 extern const contender io_serial, io_pthreads, io_threads;
 

@@ -53,8 +53,8 @@ chart_print(const chart *c, FILE *out, bool utf8)
         print_bar(c, &c->bars[i], out, utf8, extent);
     }
     if (c->ideal > 0)
-        fprintf(out, "  %*s  %*s%s %s\n", label_width, "", (int)(c->ideal / extent * BAR_CELLS), "",
-            utf8 ? "┊" : "|", c->ideal_label);
+        fprintf(out, "  %*s  %*s%s %s\n", label_width, "", (int)(c->ideal / extent * BAR_CELLS), "", utf8 ? "┊" : "|",
+                c->ideal_label);
 }
 
 /* ---- SVG ---- */
@@ -73,38 +73,38 @@ enum {
 
 /* The colours stand in a style sheet, twice: a viewer with a dark page takes the second set.  The card has its own
  * background, so a viewer that knows nothing of this shows the light one legibly on any page. */
-static const char svg_style[]
-    = "  <style>\n"
-      "    text { font-family: system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'DejaVu "
-      "Sans', sans-serif; font-size: 13px; fill: #1f2933 }\n"
-      "    .card { fill: #ffffff; stroke: #dfe4ea }\n"
-      "    .title { font-size: 21px; font-weight: 650 }\n"
-      "    .muted { fill: #66727f }\n"
-      "    .small { font-size: 11.5px }\n"
-      "    .figure { text-anchor: end; font-variant-numeric: tabular-nums }\n"
-      "    .strong { font-weight: 650 }\n"
-      "    .grid { stroke: #e9edf1; stroke-width: 1 }\n"
-      "    .axis { stroke: #9aa5b1; stroke-width: 1 }\n"
-      "    .peer { fill: #b9c3cd }\n"
-      "    .ours { fill: #1f7a8c }\n"
-      "    .ours-text { fill: #176271 }\n"
-      "    .whisker { stroke: #1f2933; stroke-width: 1.5; fill: none }\n"
-      "    .ideal { stroke: #d9730d; stroke-width: 1.5; stroke-dasharray: 5 4 }\n"
-      "    .ideal-text { fill: #b45b06 }\n"
-      "    @media (prefers-color-scheme: dark) {\n"
-      "      text { fill: #e6ebf0 }\n"
-      "      .card { fill: #12171d; stroke: #2a323b }\n"
-      "      .muted { fill: #94a1ae }\n"
-      "      .grid { stroke: #222a32 }\n"
-      "      .axis { stroke: #5b6773 }\n"
-      "      .peer { fill: #4a5662 }\n"
-      "      .ours { fill: #2fa4b9 }\n"
-      "      .ours-text { fill: #5cc4d6 }\n"
-      "      .whisker { stroke: #e6ebf0 }\n"
-      "      .ideal { stroke: #f0953f }\n"
-      "      .ideal-text { fill: #f0a35c }\n"
-      "    }\n"
-      "  </style>\n";
+static const char svg_style[] =
+    "  <style>\n"
+    "    text { font-family: system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'DejaVu "
+    "Sans', sans-serif; font-size: 13px; fill: #1f2933 }\n"
+    "    .card { fill: #ffffff; stroke: #dfe4ea }\n"
+    "    .title { font-size: 21px; font-weight: 650 }\n"
+    "    .muted { fill: #66727f }\n"
+    "    .small { font-size: 11.5px }\n"
+    "    .figure { text-anchor: end; font-variant-numeric: tabular-nums }\n"
+    "    .strong { font-weight: 650 }\n"
+    "    .grid { stroke: #e9edf1; stroke-width: 1 }\n"
+    "    .axis { stroke: #9aa5b1; stroke-width: 1 }\n"
+    "    .peer { fill: #b9c3cd }\n"
+    "    .ours { fill: #1f7a8c }\n"
+    "    .ours-text { fill: #176271 }\n"
+    "    .whisker { stroke: #1f2933; stroke-width: 1.5; fill: none }\n"
+    "    .ideal { stroke: #d9730d; stroke-width: 1.5; stroke-dasharray: 5 4 }\n"
+    "    .ideal-text { fill: #b45b06 }\n"
+    "    @media (prefers-color-scheme: dark) {\n"
+    "      text { fill: #e6ebf0 }\n"
+    "      .card { fill: #12171d; stroke: #2a323b }\n"
+    "      .muted { fill: #94a1ae }\n"
+    "      .grid { stroke: #222a32 }\n"
+    "      .axis { stroke: #5b6773 }\n"
+    "      .peer { fill: #4a5662 }\n"
+    "      .ours { fill: #2fa4b9 }\n"
+    "      .ours-text { fill: #5cc4d6 }\n"
+    "      .whisker { stroke: #e6ebf0 }\n"
+    "      .ideal { stroke: #f0953f }\n"
+    "      .ideal-text { fill: #f0a35c }\n"
+    "    }\n"
+    "  </style>\n";
 
 static void
 svg_escaped(FILE *out, const char *text)
@@ -139,8 +139,8 @@ svg_text(FILE *out, double x, double y, const char *class_names, const char *anc
 static void
 svg_line(FILE *out, const char *class_names, double x1, double y1, double x2, double y2)
 {
-    fprintf(out, "  <line class=\"%s\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>\n", class_names, x1,
-        y1, x2, y2);
+    fprintf(out, "  <line class=\"%s\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>\n", class_names, x1, y1, x2,
+            y2);
 }
 
 /* The distance of ticks that gives four to eight of them: 1, 2 or 5 times a power of ten. */
@@ -173,16 +173,18 @@ svg_bar(const chart *c, const chart_bar *b, FILE *out, double y, double axis_end
 
     svg_text(out, PLOT_LEFT - 12, middle + 4.5, b->ours ? "ours-text strong" : "", "end", b->label);
     fprintf(out, "  <rect class=\"%s\" x=\"%d\" y=\"%.1f\" width=\"%.1f\" height=\"%d\" rx=\"2\"><title>",
-        b->ours ? "ours" : "peer", PLOT_LEFT, y, svg_x(c, b->value.median, axis_end) - PLOT_LEFT, BAR);
+            b->ours ? "ours" : "peer", PLOT_LEFT, y, svg_x(c, b->value.median, axis_end) - PLOT_LEFT, BAR);
     svg_escaped(out, b->label);
-    fprintf(out, ": %.2f%s (%.2f to %.2f, %zu rounds)</title></rect>\n", b->value.median, c->symbol,
-        b->value.min, b->value.max, b->value.runs);
+    fprintf(out, ": %.2f%s (%.2f to %.2f, %zu rounds)</title></rect>\n", b->value.median, c->symbol, b->value.min,
+            b->value.max, b->value.runs);
     if (high - low > 1) /* contender 0 against itself has none */
         fprintf(out, "  <path class=\"whisker\" d=\"M%.1f %.1fv8m0 -4H%.1fm0 -4v8\"/>\n", low, middle - 4, high);
     for (size_t i = 0; i < c->column_count; i++)
         svg_text(out, COLUMNS_RIGHT - (double)(c->column_count - 1 - i) * COLUMN, middle + 4.5,
-            i > 0 ? "figure muted" : b->ours ? "figure strong ours-text" : "figure strong", "end",
-            b->cells[i][0] != '\0' ? b->cells[i] : "–");
+                 i > 0     ? "figure muted"
+                 : b->ours ? "figure strong ours-text"
+                           : "figure strong",
+                 "end", b->cells[i][0] != '\0' ? b->cells[i] : "–");
 }
 
 static void
@@ -210,19 +212,19 @@ chart_svg(const chart *c, FILE *out)
     height = bottom + 112;
 
     fprintf(out,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %.0f\" width=\"%d\" height=\"%.0f\" "
-        "role=\"img\">\n  <title>",
-        WIDTH, height, WIDTH, height);
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %.0f\" width=\"%d\" height=\"%.0f\" "
+            "role=\"img\">\n  <title>",
+            WIDTH, height, WIDTH, height);
     svg_escaped(out, c->title);
     fprintf(out, "</title>\n%s", svg_style);
-    fprintf(out, "  <rect class=\"card\" x=\"0.5\" y=\"0.5\" width=\"%d\" height=\"%.0f\" rx=\"10\"/>\n",
-        WIDTH - 1, height - 1);
+    fprintf(out, "  <rect class=\"card\" x=\"0.5\" y=\"0.5\" width=\"%d\" height=\"%.0f\" rx=\"10\"/>\n", WIDTH - 1,
+            height - 1);
     svg_text(out, MARGIN, 42, "title", "start", c->title);
     svg_text(out, MARGIN, 65, "muted", "start", c->subtitle);
 
     for (size_t i = 0; i < c->column_count; i++)
-        svg_text(out, COLUMNS_RIGHT - (double)(c->column_count - 1 - i) * COLUMN, PLOT_TOP - 14,
-            "muted small", "end", c->columns[i]);
+        svg_text(out, COLUMNS_RIGHT - (double)(c->column_count - 1 - i) * COLUMN, PLOT_TOP - 14, "muted small", "end",
+                 c->columns[i]);
     svg_axis(c, out, bottom, step, axis_end);
     for (size_t i = 0; i < c->bar_count; i++) {
         y += c->bars[i].gap_above ? GROUP_GAP : 0;

@@ -14,19 +14,17 @@
 #endif
 
 typedef struct machine {
-    char processor[96];   /* "Intel(R) Xeon(R) ..." */
-    char system[96];      /* "Linux 6.1.0 x86_64" */
-    char compiler[96];    /* "gcc 12.2.0 -O2" */
-    const char *commit;   /* of cfutures */
-    char date[16];        /* today, "2026-01-31" */
-    unsigned cpus;        /* that this process may use */
+    char processor[96]; /* "Intel(R) Xeon(R) ..." */
+    char system[96];    /* "Linux 6.1.0 x86_64" */
+    char compiler[96];  /* "gcc 12.2.0 -O2" */
+    const char *commit; /* of cfutures */
+    char date[16];      /* today, "2026-01-31" */
+    unsigned cpus;      /* that this process may use */
 } machine;
 
-machine
-machine_describe(void);
+machine machine_describe(void);
 
 /** Whether text on the terminal may hold more than ASCII.  Sets the locale of characters from the environment. */
-bool
-terminal_has_utf8(void);
+bool terminal_has_utf8(void);
 
 #endif

@@ -75,9 +75,9 @@ find_option(const command_line *line, char *text, char shown[32], char **value)
     if (is_long || is_short) {
         for (size_t i = 0; i < line->count; i++) {
             const option_spec *o = &line->specs[i];
-            if (is_long ? o->name == NULL || strlen(o->name) != length - 2
-                        || strncmp(o->name, text + 2, length - 2) != 0
-                        : o->letter != text[1])
+            if (is_long
+                    ? o->name == NULL || strlen(o->name) != length - 2 || strncmp(o->name, text + 2, length - 2) != 0
+                    : o->letter != text[1])
                 continue;
             snprintf(shown, 32, "%.*s", (int)length, text);
             *value = text[length] == '\0' ? NULL : is_long ? text + length + 1 : text + length;
@@ -119,22 +119,30 @@ parse_option(command_line *line)
 }
 
 void
-options_parse(
-    int argc, char **argv, const char *about, const option_spec *own, size_t count, bench_options *common)
+options_parse(int argc, char **argv, const char *about, const option_spec *own, size_t count, bench_options *common)
 {
     const option_spec shared[] = {
-        {.letter = 'r', .name = "repeats", .number = &common->repeats, .min = 1, .max = 1000,
-            .argument = "R", .help = "counted rounds, after one that warms up"},
-        {.name = "quick", .flag = &common->quick,
-            .help = "a few seconds instead of a measurement: small work, 3 rounds"},
-        {.name = "json", .file = &common->json, .file_is_optional = true, .argument = "FILE",
-            .help = "one JSON line for each row, to FILE or stdout (the table then goes to stderr)"},
+        {.letter = 'r',
+         .name = "repeats",
+         .number = &common->repeats,
+         .min = 1,
+         .max = 1000,
+         .argument = "R",
+         .help = "counted rounds, after one that warms up"},
+        {.name = "quick",
+         .flag = &common->quick,
+         .help = "a few seconds instead of a measurement: small work, 3 rounds"},
+        {.name = "json",
+         .file = &common->json,
+         .file_is_optional = true,
+         .argument = "FILE",
+         .help = "one JSON line for each row, to FILE or stdout (the table then goes to stderr)"},
         {.name = "svg", .file = &common->svg, .argument = "FILE", .help = "the plot, to FILE"},
     };
     size_t shared_count = sizeof shared / sizeof *shared;
     const char *slash = strrchr(argv[0], '/');
-    command_line line
-        = {.program = slash != NULL ? slash + 1 : argv[0], .about = about, .argc = argc, .argv = argv, .at = 1};
+    command_line line = {
+        .program = slash != NULL ? slash + 1 : argv[0], .about = about, .argc = argc, .argv = argv, .at = 1};
 
     if (count + shared_count > MAX_OPTIONS) {
         fprintf(stderr, "raise MAX_OPTIONS\n");
@@ -149,8 +157,7 @@ options_parse(
             print_help(&line);
     while (line.at < argc)
         parse_option(&line);
-    if (common->json != NULL && common->svg != NULL && strcmp(common->json, "-") == 0
-        && strcmp(common->svg, "-") == 0)
+    if (common->json != NULL && common->svg != NULL && strcmp(common->json, "-") == 0 && strcmp(common->svg, "-") == 0)
         usage_error(&line, "only one of --json and --svg can go to stdout");
 }
 

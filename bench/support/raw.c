@@ -37,8 +37,7 @@ raw_work(raw_job *job)
 
 /* A job with its memory, ready to be started. */
 static raw_job *
-job_prepare(
-    const raw_crew_kind *kind, raw_function function, int argument, long calls, unsigned workers)
+job_prepare(const raw_crew_kind *kind, raw_function function, int argument, long calls, unsigned workers)
 {
     raw_job *job = kind->job_new(calls);
     if (job != NULL) {
@@ -61,8 +60,8 @@ sum_of_results(const raw_job *job)
 }
 
 bool
-raw_run(const raw_crew_kind *kind, raw_function function, int argument, long calls, unsigned workers,
-    double *seconds, long *sum)
+raw_run(const raw_crew_kind *kind, raw_function function, int argument, long calls, unsigned workers, double *seconds,
+        long *sum)
 {
     int64_t start = now_ns();
     raw_job *job = job_prepare(kind, function, argument, calls, workers);
@@ -77,8 +76,7 @@ raw_run(const raw_crew_kind *kind, raw_function function, int argument, long cal
 }
 
 bool
-raw_first_result(
-    const raw_crew_kind *kind, raw_function function, int argument, unsigned workers, double *seconds)
+raw_first_result(const raw_crew_kind *kind, raw_function function, int argument, unsigned workers, double *seconds)
 {
     int ends[2];
     char byte;
@@ -104,8 +102,8 @@ raw_first_result(
 }
 
 bool
-raw_run_started(const raw_crew_kind *kind, raw_function function, int argument, long calls,
-    unsigned workers, double *seconds, long *sum)
+raw_run_started(const raw_crew_kind *kind, raw_function function, int argument, long calls, unsigned workers,
+                double *seconds, long *sum)
 {
     raw_job *job = job_prepare(kind, function, argument, calls, workers);
     if (job == NULL)
@@ -181,8 +179,8 @@ threads_start(raw_job *job)
     return c;
 }
 
-const raw_crew_kind raw_pthreads
-    = {.job_new = heap_job_new, .job_free = heap_job_free, .start = threads_start, .join = threads_join};
+const raw_crew_kind raw_pthreads = {
+    .job_new = heap_job_new, .job_free = heap_job_free, .start = threads_start, .join = threads_join};
 
 /* ---- fork ---- */
 

@@ -23,15 +23,15 @@ typedef struct raw_job {
     int argument;
     long calls;
     unsigned workers;
-    int announce_fd;   /* gets one byte after the first call has returned; -1: none */
-    bool start_line;   /* begin only when all workers are there; fills began_ns and ended_ns */
+    int announce_fd; /* gets one byte after the first call has returned; -1: none */
+    bool start_line; /* begin only when all workers are there; fills began_ns and ended_ns */
     /* shared, atomic */
     atomic_long next;  /* the next call that nobody has taken */
     atomic_uint ready; /* workers at the start line */
     atomic_uint ended; /* workers that found nothing more to do */
     /* each written by one worker, read after the crew has been joined */
     int64_t began_ns, ended_ns;
-    long results[];    /* one for each call */
+    long results[]; /* one for each call */
 } raw_job;
 
 /* How a crew comes into being.  An instance is also the pool of memory its workers share. */
@@ -46,23 +46,19 @@ typedef struct raw_crew_kind {
 extern const raw_crew_kind raw_pthreads, raw_fork;
 
 /** The life of a worker. */
-void
-raw_work(raw_job *job);
+void raw_work(raw_job *job);
 
 /** Seconds for the whole job, from before the first worker is started until the last one is gone.  Writes the sum of
  * the results too. */
-bool
-raw_run(const raw_crew_kind *kind, raw_function function, int argument, long calls, unsigned workers,
-    double *seconds, long *sum);
+bool raw_run(const raw_crew_kind *kind, raw_function function, int argument, long calls, unsigned workers,
+             double *seconds, long *sum);
 
 /** Seconds from before the first worker is started until the starter has heard of the first result. */
-bool
-raw_first_result(
-    const raw_crew_kind *kind, raw_function function, int argument, unsigned workers, double *seconds);
+bool raw_first_result(const raw_crew_kind *kind, raw_function function, int argument, unsigned workers,
+                      double *seconds);
 
 /** Seconds for `calls` calls with all workers running already. */
-bool
-raw_run_started(const raw_crew_kind *kind, raw_function function, int argument, long calls,
-    unsigned workers, double *seconds, long *sum);
+bool raw_run_started(const raw_crew_kind *kind, raw_function function, int argument, long calls, unsigned workers,
+                     double *seconds, long *sum);
 
 #endif

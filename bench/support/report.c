@@ -31,8 +31,7 @@ measured(const report *r, size_t i, size_t metric_index)
 static summary
 speed_up(const report *r, size_t i)
 {
-    return summarize_ratio(
-        rounds_samples(r->rounds, 0, TIME), rounds_samples(r->rounds, i, TIME), r->rounds->repeats);
+    return summarize_ratio(rounds_samples(r->rounds, 0, TIME), rounds_samples(r->rounds, i, TIME), r->rounds->repeats);
 }
 
 static summary
@@ -40,19 +39,18 @@ efficiency(const report *r, size_t i)
 {
     summary s = speed_up(r, i);
     double workers = workers_of(r, i);
-    return (summary) {s.median / workers, s.min / workers, s.max / workers, s.runs};
+    return (summary){s.median / workers, s.min / workers, s.max / workers, s.runs};
 }
 
 /* False if there is no raw counterpart, or it didn't take part. */
 static bool
 against_raw(const report *r, size_t i, summary *out)
 {
-    size_t raw = who(r, i)->against != NULL ? rounds_find(r->rounds, who(r, i)->against)
-                                            : r->rounds->contender_count;
+    size_t raw = who(r, i)->against != NULL ? rounds_find(r->rounds, who(r, i)->against) : r->rounds->contender_count;
     if (raw == r->rounds->contender_count)
         return false;
-    *out = summarize_ratio(
-        rounds_samples(r->rounds, raw, TIME), rounds_samples(r->rounds, i, TIME), r->rounds->repeats);
+    *out =
+        summarize_ratio(rounds_samples(r->rounds, raw, TIME), rounds_samples(r->rounds, i, TIME), r->rounds->repeats);
     return true;
 }
 
@@ -144,7 +142,7 @@ print_warnings(const report *r, FILE *out)
         double reached = speed_up(r, i).median;
         if (!who(r, i)->ours && reached < 0.75 * r->ideal)
             fprintf(out, "careful: %s reached only %.2f of %.3g: the machine was busy, or the work is too small\n",
-                who(r, i)->name, reached, r->ideal);
+                    who(r, i)->name, reached, r->ideal);
     }
 }
 
@@ -173,10 +171,10 @@ make_chart(const report *r, chart *c, char buffers[3][256])
 
     snprintf(buffers[0], sizeof buffers[0], "ideal: %.3g (%s)", r->ideal, r->ideal_why);
     snprintf(buffers[1], sizeof buffers[1], "%s, %u CPU%s, %s", r->machine->processor, r->machine->cpus,
-        plural(r->machine->cpus), r->machine->system);
-    snprintf(buffers[2], sizeof buffers[2], "%s, cfutures %s, %s", r->machine->compiler,
-        r->machine->commit, r->machine->date);
-    *c = (chart) {
+             plural(r->machine->cpus), r->machine->system);
+    snprintf(buffers[2], sizeof buffers[2], "%s, cfutures %s, %s", r->machine->compiler, r->machine->commit,
+             r->machine->date);
+    *c = (chart){
         .title = r->title,
         .subtitle = r->subtitle,
         .axis = "speed-up over serial (longer is better; whiskers: slowest and fastest round)",
@@ -246,8 +244,7 @@ json_row(const report *r, FILE *out, size_t i, const char *name, const char *uni
     json_string(out, name);
     fputs(",\"unit\":", out);
     json_string(out, unit);
-    fprintf(out, ",\"median\":%.6g,\"min\":%.6g,\"max\":%.6g,\"runs\":%zu,\"commit\":", s.median, s.min,
-        s.max, s.runs);
+    fprintf(out, ",\"median\":%.6g,\"min\":%.6g,\"max\":%.6g,\"runs\":%zu,\"commit\":", s.median, s.min, s.max, s.runs);
     json_string(out, r->machine->commit);
     fputs("}\n", out);
 }
@@ -259,8 +256,7 @@ report_json(const report *r, FILE *out)
         summary raw;
         for (size_t m = 0; m < r->rounds->metric_count; m++)
             if (rounds_samples(r->rounds, i, m) != NULL)
-                json_row(r, out, i, r->rounds->metrics[m].name, r->rounds->metrics[m].unit,
-                    measured(r, i, m));
+                json_row(r, out, i, r->rounds->metrics[m].name, r->rounds->metrics[m].unit, measured(r, i, m));
         json_row(r, out, i, "speedup", "x", speed_up(r, i));
         if (against_raw(r, i, &raw))
             json_row(r, out, i, "speedup_vs_raw", "x", raw);

@@ -20,27 +20,23 @@ typedef struct report {
     const char *subtitle; /* one line: the sizes of this run; ASCII */
     const char *note;     /* below the table: what the last columns mean; NULL: none */
     unsigned workers;
-    double ideal;         /* the speed-up that the hardware or the workload allows at most */
+    double ideal;          /* the speed-up that the hardware or the workload allows at most */
     const char *ideal_why; /* "2 CPUs" */
     const rounds *rounds;
     const machine *machine;
 } report;
 
 /** The table and a bar chart in characters. */
-void
-report_print(const report *r, FILE *out, bool utf8);
+void report_print(const report *r, FILE *out, bool utf8);
 
 /** One JSON object on a line for each figure. */
-void
-report_json(const report *r, FILE *out);
+void report_json(const report *r, FILE *out);
 
 /** All that a bench does when its rounds are over: table to stdout (stderr if JSON goes to stdout), JSON and
  * plot to where they were asked for (NULL: not).  Doesn't close the files. */
-void
-report_write(const report *r, FILE *json, FILE *svg);
+void report_write(const report *r, FILE *json, FILE *svg);
 
 /** "s" after a number that isn't 1. */
-const char *
-plural(unsigned n);
+const char *plural(unsigned n);
 
 #endif

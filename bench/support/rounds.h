@@ -45,22 +45,17 @@ typedef struct rounds {
 } rounds;
 
 /** Measure everything.  Returns false, after a message, as soon as a contender fails. */
-bool
-rounds_run(rounds *r, const struct workload *w);
+bool rounds_run(rounds *r, const struct workload *w);
 
-void
-rounds_free(rounds *r);
+void rounds_free(rounds *r);
 
 /** Print why a contender failed, on a line of its own.  Returns false, so that `return complain(...)` reads well. */
-bool
-complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+bool complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /** The samples of one contender and metric, r->repeats of them; NULL if it has no such metric. */
-const double *
-rounds_samples(const rounds *r, size_t contender_index, size_t metric_index);
+const double *rounds_samples(const rounds *r, size_t contender_index, size_t metric_index);
 
 /** The index of the contender called `name`; r->contender_count if there is none. */
-size_t
-rounds_find(const rounds *r, const char *name);
+size_t rounds_find(const rounds *r, const char *name);
 
 #endif

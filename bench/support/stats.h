@@ -17,23 +17,18 @@ typedef struct summary {
 } summary;
 
 /** Nanoseconds on the monotonic clock. */
-int64_t
-now_ns(void);
+int64_t now_ns(void);
 
 /** Seconds since `start_ns`, a value of now_ns(). */
-double
-seconds_since(int64_t start_ns);
+double seconds_since(int64_t start_ns);
 
 /** Median, minimum and maximum of `values[0 .. n)`; n > 0. */
-summary
-summarize(const double *values, size_t n);
+summary summarize(const double *values, size_t n);
 
 /** The same of the n ratios `over[i] / under[i]`. */
-summary
-summarize_ratio(const double *over, const double *under, size_t n);
+summary summarize_ratio(const double *over, const double *under, size_t n);
 
 /** calloc() that ends the program, with a message, when there is no memory. */
-void *
-checked_calloc(size_t count, size_t size);
+void *checked_calloc(size_t count, size_t size);
 
 #endif

@@ -28,14 +28,8 @@
 static const struct {
     const char *pair, *rate;
 } table[] = {
-    {"EURUSD", "1.0841"},
-    {"EURGBP", "0.8553"},
-    {"EURJPY", "163.45"},
-    {"EURCHF", "0.9766"},
-    {"EURSEK", "11.525"},
-    {"EURPLN", "4.3123"},
-    {"GBPUSD", "1.2675"},
-    {"USDJPY", "150.77"},
+    {"EURUSD", "1.0841"}, {"EURGBP", "0.8553"}, {"EURJPY", "163.45"}, {"EURCHF", "0.9766"},
+    {"EURSEK", "11.525"}, {"EURPLN", "4.3123"}, {"GBPUSD", "1.2675"}, {"USDJPY", "150.77"},
 };
 
 static long delay_ms;
@@ -84,9 +78,10 @@ answer(int fd, const char *request)
             snprintf(body, sizeof body, "{\"pair\":\"%s\",\"rate\":%s}", table[i].pair, table[i].rate);
         }
     }
-    int length = snprintf(text, sizeof text,
-        "HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
-        status, strlen(body), body);
+    int length =
+        snprintf(text, sizeof text,
+                 "HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
+                 status, strlen(body), body);
     for (ssize_t n, at = 0; at < length; at += n)
         if ((n = send(fd, text + at, (size_t)(length - at), MSG_NOSIGNAL)) < 0)
             return; /* the client hung up */
@@ -131,9 +126,9 @@ listen_on_loopback(long port, unsigned *actual)
     socklen_t size = sizeof address;
     int one = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
 
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0
-        || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 128) != 0
-        || getsockname(fd, (struct sockaddr *)&address, &size) != 0)
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 ||
+        bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 128) != 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &size) != 0)
         fail("listen");
     *actual = ntohs(address.sin_port);
     return fd;
@@ -171,8 +166,8 @@ main(int argc, char **argv)
     struct sigaction action = {.sa_handler = on_stop};
 
     for (int i = 1; i < argc; i += 2) {
-        if (!number_option(argv, i, "--port", 65535, &port)
-            && !number_option(argv, i, "--delay-ms", 60000, &delay_ms)) {
+        if (!number_option(argv, i, "--port", 65535, &port) &&
+            !number_option(argv, i, "--delay-ms", 60000, &delay_ms)) {
             fprintf(stderr, "usage: %s [--port N] [--delay-ms N]\n", argv[0]);
             return 2;
         }

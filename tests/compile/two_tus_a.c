@@ -38,8 +38,7 @@ main(void)
     int failed = 0;
     for (int i = 0; i < CF__ERR_COUNT; i++) {
         cf_err error = CF__STATIC_CAST(cf_err, i);
-        failed += check(strcmp(cf_strerror(error), two_tus_b_text(error)) == 0,
-                        "an error says two things");
+        failed += check(strcmp(cf_strerror(error), two_tus_b_text(error)) == 0, "an error says two things");
     }
     int version = CF_VERSION_MAJOR * 10000 + CF_VERSION_MINOR * 100 + CF_VERSION_PATCH;
     failed += check(two_tus_b_version() == version, "two versions");
@@ -47,8 +46,7 @@ main(void)
     cf_executor *executor = cf_inline_executor();
     long value = 0;
     cf_future *ours = cf_submit(executor, both_have_one, 5);
-    failed += check(cf_result(ours, both_have_one, &value, CF_FOREVER) == CF_OK && value == 15,
-                    "our task");
+    failed += check(cf_result(ours, both_have_one, &value, CF_FOREVER) == CF_OK && value == 15, "our task");
     cf_future *theirs = two_tus_b_submit(executor, 5);
     failed += check(cf_result(theirs, both_have_one, &value, CF_FOREVER) == CF_OK && value == 10,
                     "their task, its result read by its type's name");

@@ -52,12 +52,11 @@
 enum { FAULT_SITES = 64 };
 
 typedef struct fault_site { /* fields: A atomic */
-    const char *
-        name; /* A: NULL while free, then for ever; a literal, so at one address in all our forks */
-    uint64_t count;    /* A: calls since the last fault_clear() */
-    uint64_t fired;    /* A: how many of them we let fail */
-    uint64_t from, to; /* A: the calls to fail, by count; from is UINT64_MAX while there are none */
-    int error;         /* A: the errno they fail with */
+    const char *name;       /* A: NULL while free, then for ever; a literal, so at one address in all our forks */
+    uint64_t count;         /* A: calls since the last fault_clear() */
+    uint64_t fired;         /* A: how many of them we let fail */
+    uint64_t from, to;      /* A: the calls to fail, by count; from is UINT64_MAX while there are none */
+    int error;              /* A: the errno they fail with */
 } fault_site;
 
 /* Written once, before main. */
@@ -72,8 +71,8 @@ fault_find(const char *name)
     for (int i = 0; i < FAULT_SITES; i++) {
         fault_site *site = &support_faults[i];
         const char *found = __atomic_load_n(&site->name, __ATOMIC_ACQUIRE);
-        if (found == NULL && __atomic_compare_exchange_n(&site->name, &found, name, false,
-                                                         __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        if (found == NULL &&
+            __atomic_compare_exchange_n(&site->name, &found, name, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
             return site;
         if (strcmp(found, name) == 0)
             return site;
@@ -89,8 +88,7 @@ fault_hit(const char *name)
     fault_site *site = fault_find(name);
     uint64_t call = __atomic_add_fetch(&site->count, 1, __ATOMIC_RELAXED);
     /* acquire: pairs with the release in fault_arm(), so that `to` and `error` are the ones of this `from`. */
-    if (call < __atomic_load_n(&site->from, __ATOMIC_ACQUIRE) ||
-        call > __atomic_load_n(&site->to, __ATOMIC_RELAXED))
+    if (call < __atomic_load_n(&site->from, __ATOMIC_ACQUIRE) || call > __atomic_load_n(&site->to, __ATOMIC_RELAXED))
         return 0;
     __atomic_add_fetch(&site->fired, 1, __ATOMIC_RELAXED);
     return __atomic_load_n(&site->error, __ATOMIC_RELAXED);
@@ -100,8 +98,7 @@ SUPPORT void
 fault_arm(const char *name, uint64_t first, uint64_t calls, int error)
 {
     fault_site *site = fault_find(name);
-    __atomic_store_n(&site->from, UINT64_MAX,
-                     __ATOMIC_RELEASE); /* off, while the rest is written */
+    __atomic_store_n(&site->from, UINT64_MAX, __ATOMIC_RELEASE); /* off, while the rest is written */
     __atomic_store_n(&site->fired, 0, __ATOMIC_RELAXED);
     uint64_t from = __atomic_load_n(&site->count, __ATOMIC_RELAXED) + first;
     __atomic_store_n(&site->to, calls == 0 ? UINT64_MAX : from + calls - 1, __ATOMIC_RELAXED);
@@ -220,10 +217,10 @@ watchdog_start(void)
 }
 
 /* Waits, giving way to other threads, until `condition` holds; the watchdog ends it when it never does. */
-#define wait_until(condition)                                                                      \
-    do {                                                                                           \
-        while (!(condition))                                                                       \
-            (void)sched_yield();                                                                   \
+#define wait_until(condition)                                                                                          \
+    do {                                                                                                               \
+        while (!(condition))                                                                                           \
+            (void)sched_yield();                                                                                       \
     } while (0)
 
 /* The N of `--seconds N` on the command line of a stress or fault program; `usual` without it. */
@@ -303,7 +300,7 @@ support_run(const char *group, const struct CMUnitTest *tests, size_t n, CMFixtu
 }
 
 #undef cmocka_run_group_tests
-#define cmocka_run_group_tests(tests, setup, teardown)                                             \
+#define cmocka_run_group_tests(tests, setup, teardown)                                                                 \
     support_run(#tests, tests, sizeof(tests) / sizeof((tests)[0]), setup, teardown)
 
 /* ---- files and processes ---- */
@@ -351,8 +348,8 @@ support_is_zombie_child(long pid)
     const char *after_name = strrchr(text, ')'); /* the name may hold blanks and brackets */
     char state;
     long parent;
-    return after_name != NULL && sscanf(after_name + 1, " %c %ld", &state, &parent) == 2 &&
-           state == 'Z' && parent == (long)getpid();
+    return after_name != NULL && sscanf(after_name + 1, " %c %ld", &state, &parent) == 2 && state == 'Z' &&
+           parent == (long)getpid();
 }
 
 SUPPORT int
@@ -387,8 +384,7 @@ zombie_children(void)
 }
 
 /* Ends the calling child with status 1 and a sentence unless `condition` holds. */
-#define child_check(condition)                                                                     \
-    ((condition) ? (void)0 : support_child_failed(__FILE__, __LINE__, #condition))
+#define child_check(condition) ((condition) ? (void)0 : support_child_failed(__FILE__, __LINE__, #condition))
 
 __attribute__((unused, noreturn)) static void
 support_child_failed(const char *file, int line, const char *condition)

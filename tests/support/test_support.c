@@ -157,10 +157,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_support_fails_nth_call),
-        cmocka_unit_test(test_support_faults_reach_children),
-        cmocka_unit_test(test_support_child_status_tells),
-        cmocka_unit_test(test_support_counts_orphans),
+        cmocka_unit_test(test_support_fails_nth_call),     cmocka_unit_test(test_support_faults_reach_children),
+        cmocka_unit_test(test_support_child_status_tells), cmocka_unit_test(test_support_counts_orphans),
         cmocka_unit_test(test_support_counts_zombies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
