@@ -39,7 +39,8 @@ future.h | s/        if (state & CF__WAITED)$/        if (0)/ | future | cancels
 future.h | s/cf__unpark_all(&future->state, CF__SCOPE_PRIVATE)/cf__unpark_one(\&future->state, CF__SCOPE_PRIVATE)/ | future | wakes one of two waiters
 future.h | s/cf__unpark_all(&future->state, CF__SCOPE_PRIVATE)/cf__unpark_all(\&future->state, CF__SCOPE_SHARED)/ | future | wakes with the wrong scope
 future.h | s/runs ? state . CF__STOP : CF__CANCELLED/runs ? (state \& ~CF__WAITED) \| CF__STOP : CF__CANCELLED/ | future | cancel drops the waiters' bit
-future.h | s/(state & ~CF__STATE_MASK) . CF__RUNNING/CF__RUNNING/ | future | start drops the waiters' bit
+future.h | s/(state & ~CF__STATE_MASK) . running/running/ | future | start drops the waiters' bit
+future.h | s/future, CF__RUNNING . CF__SETTLING/future, CF__RUNNING/ | future | others may settle what is being run
 future.h | s/&state, state . CF__SETTLING)/\&state, CF__SETTLING)/ | future | claiming the outcome drops the waiters' bit
 future.h | s/while (!cf__settled(state) && !(state & CF__SETTLING)) {/while (!cf__settled(state)) {/ | future | two settlers
 future.h | s/if (cf__settled(cf__load_acquire(&future->state)))/if (cf__settled(cf__load_relaxed(\&future->state)))/ | future | reads the outcome without acquire
@@ -56,7 +57,7 @@ future.h | s/if (!(state & CF__WAITED) && !cf__cas_[a-z_]*(&future->state, &stat
 future.h | s/!(state & CF__WAITED) && !cf__cas_acq_rel(&future->state/!(state \& CF__WAITED) \&\& !cf__cas_relaxed(\&future->state/ | wait wait_all_publishes | a failed CAS ends the wait without acquire
 future.h | s/^    cf__os_free(future->message);/    ;/ | future | leaks the message
 future.h | s/^        (void)cf_future_run(future);/        ;/ | pool | a worker waits for a task that nobody is left to run
-future.h | s/&& current->executor == future->executor)/\&\& 0)/ | pool | the same, in another way
+future.h | s/&& current->executor == future->executor &&/\&\& 0 \&\&/ | pool | the same, in another way
 wait.h | s/sleeper = cf__event_take(&set->ready);/;/ | wait | a completion wakes nobody
 wait.h | s/^            cf__event_wake_all(&set->ready);/            ;/ | wait | the last one leaves the others waiting for nothing
 wait.h | s/(void)cf__fetch_add_relaxed(&set->references, 1u);/;/ | wait | an entry holds no reference of its set
