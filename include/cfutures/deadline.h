@@ -13,14 +13,16 @@
 typedef int64_t cf_time;
 
 #define CF_FOREVER INT64_MAX               /* wait without a limit */
-#define CF_NOW CF__STATIC_CAST(cf_time, 0) /* don't wait: look once */
+#define CF_NOW CF__STATIC_CAST(cf_time, 1) /* don't wait: look once.  In the past, yet not 0, an option's default */
 
 /** The deadline `nanoseconds` from now; in the past for a negative one, CF_FOREVER when it would overflow. */
 CF_API cf_time
 cf_after_ns(int64_t nanoseconds)
 {
     int64_t now = cf__os_now();
-    return nanoseconds > INT64_MAX - now ? CF_FOREVER : now + nanoseconds;
+    if (nanoseconds > INT64_MAX - now)
+        return CF_FOREVER;
+    return CF__MAX(now + nanoseconds, CF_NOW);
 }
 
 /** The deadline `milliseconds` from now; in the past for a negative one, CF_FOREVER when it would overflow. */
@@ -38,7 +40,7 @@ cf_after_ms(int64_t milliseconds)
 CF_API bool
 cf_passed(cf_time deadline)
 {
-    return deadline != CF_FOREVER && (deadline <= 0 || cf__os_now() >= deadline);
+    return deadline != CF_FOREVER && (deadline <= CF_NOW || cf__os_now() >= deadline);
 }
 
 #endif

@@ -222,11 +222,10 @@ cf__executor_check(const cf_executor *executor)
 {
     if (executor == NULL)
         return CF_ERR_INVALID;
+    if (executor->process != 0 && cf__executor_forked(executor)) /* 0: the static one */
+        return CF_ERR_FORKED;
     /* acquire: the message was written before the error. */
-    cf_err error = CF__STATIC_CAST(cf_err, cf__load_acquire(&executor->error));
-    if (error == CF_OK && cf__executor_forked(executor))
-        error = CF_ERR_FORKED;
-    return error;
+    return CF__STATIC_CAST(cf_err, cf__load_acquire(&executor->error));
 }
 
 /* Declares `executor` dead, unless it is.  The caller excludes a second call at the same time. */
@@ -454,7 +453,7 @@ cf_executor_close(cf_executor *executor)
 {
     if (executor == NULL)
         return;
-    bool forked = executor->process != 0 && cf__executor_forked(executor);
+    bool forked = cf__executor_check(executor) == CF_ERR_FORKED;
     if (!forked) {
         cf_shutdown_report report;
         cf_err error;

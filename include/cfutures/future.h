@@ -312,16 +312,23 @@ cf__future_run_callbacks(cf_future *future)
     }
 }
 
-/* Moves the word to `state` and tells everybody.  The caller owns the outcome, has written it, and holds a
- * reference throughout (F4). */
+/* Moves the word to `state` and wakes who waits.  The caller owns the outcome, has written it, and holds a
+ * reference until cf__future_run_callbacks() has returned, which it owes (F4).  Whoever settles several publishes
+ * them all first: a callback of one may wait for another. */
 CF_API void
-cf__future_settle(cf_future *future, uint32_t state)
+cf__future_publish(cf_future *future, uint32_t state)
 {
     cf__data_write(&future->error, sizeof future->error);
     /* release [F1]: whoever reads a settled state also reads the outcome. */
     uint32_t before = cf__exchange_acq_rel(&future->state, state);
     if (before & CF__WAITED)
         (void)cf__unpark_all(&future->state, CF__SCOPE_PRIVATE);
+}
+
+CF_API void
+cf__future_settle(cf_future *future, uint32_t state)
+{
+    cf__future_publish(future, state);
     cf__future_run_callbacks(future);
 }
 
@@ -407,11 +414,11 @@ cf_future_run(cf_future *future)
     return true;
 }
 
+/* Cancels a pending future, or raises the flag of one that runs.  True when this call has cancelled it: then the
+ * caller owes cf__future_run_callbacks(), as after cf__future_publish(). */
 CF_API bool
-cf_future_cancel(cf_future *future)
+cf__future_withdraw(cf_future *future)
 {
-    if (future->origin != NULL)
-        return future->origin->cancel(future);
     uint32_t state = cf__load_acquire(&future->state);
     while (!cf__settled(state)) {
         bool runs = (state & CF__STATE_MASK) == CF__RUNNING || (state & CF__SETTLING);
@@ -425,10 +432,20 @@ cf_future_cancel(cf_future *future)
             return false;
         if (state & CF__WAITED)
             (void)cf__unpark_all(&future->state, CF__SCOPE_PRIVATE);
-        cf__future_run_callbacks(future);
         return true;
     }
-    return (state & CF__STATE_MASK) == CF__CANCELLED;
+    return false;
+}
+
+CF_API bool
+cf_future_cancel(cf_future *future)
+{
+    if (future->origin != NULL)
+        return future->origin->cancel(future);
+    if (!cf__future_withdraw(future))
+        return cf_future_cancelled(future);
+    cf__future_run_callbacks(future);
+    return true;
 }
 
 /* ---- waiting ---- */

@@ -81,21 +81,6 @@ cf__process_spin(const cf__arena_view *view, const cf__slot *slot, uint64_t word
     } while (cf__os_now() < end);
 }
 
-/* A waiter's slice has passed: whoever had the hint of this slot may have been stopped with it, so push it again.
- * */
-CF__SLOW void
-cf__process_audit(cf__process_future *future)
-{
-    cf__process_pool *pool = future->pool;
-    const cf__arena_view *view = &pool->setup.view;
-    cf__mutex_lock(&pool->mutex);
-    if (pool->shadows[future->index].future == future &&
-        cf__slot_state(cf__load_relaxed(&view->slots[future->index].word)) == CF__SLOT_PENDING)
-        cf__arena_push_hint(view, &view->arena->parent_ring, view->parent_hints, future->index);
-    cf__mutex_unlock(&pool->mutex);
-    cf__arena_wake_another(view); /* not relying on one that was woken before */
-}
-
 CF_API cf_err
 cf__process_await(cf_future *base, cf_time deadline)
 {
@@ -133,8 +118,8 @@ cf__process_await(cf_future *base, cf_time deadline)
         (void)cf__fetch_add_seq_cst(&future->sleepers, 1u); /* seq_cst: pairs with cf__slots_detach() */
         bool woken = cf__slots_sleep(pool, cf__slot_futex(slot), cf__slot_futex_value(word), deadline, &slice);
         (void)cf__fetch_sub_acq_rel(&future->sleepers, 1u);
-        if (!woken && pool->audits)
-            cf__process_audit(future);
+        if (!woken)
+            cf__slots_audit(pool, future);
     }
 }
 
@@ -160,9 +145,10 @@ cf__process_cancel(cf_future *base)
         if (list == NULL)
             cf__store_relaxed(&slot->stop, 1u); /* relaxed: a request */
     }
+    bool cancelled = future->settle_as == CF__CANCELLED;
     cf__mutex_unlock(&pool->mutex);
     cf__slots_settle_list(list);
-    return list != NULL || cf_future_cancelled(base);
+    return cancelled;
 }
 
 /* Looks for marked slots and collects them. */
@@ -212,7 +198,8 @@ cf__process_collector_main(void *argument)
             (void)cf__park(&pool->collector_quit, 0, CF_FOREVER, CF__SCOPE_SHARED);
             continue;
         }
-        (void)cf__slots_sleep(pool, &arena->collector, 1, CF_FOREVER, &slice);
+        if (!cf__slots_sleep(pool, &arena->collector, 1, CF_FOREVER, &slice))
+            cf__slots_audit(pool, NULL);
     }
     return NULL;
 }
@@ -255,6 +242,7 @@ cf__process_forget(cf_future *base)
     if (future->block != NULL && !cf__executor_forked(&pool->base)) {
         cf__mutex_lock(&pool->mutex);
         cf__heap_give(&pool->heap, future->block);
+        cf__slots_made_room(pool);
         cf__mutex_unlock(&pool->mutex);
     }
     cf__process_pool_release(pool);
@@ -313,7 +301,8 @@ cf__process_await_room(cf__process_pool *pool, const cf_task_type *type, cf__pla
         cf__mutex_unlock(&pool->mutex);
         cf__slots_settle_list(list);
         if (sleep) {
-            (void)cf__slots_sleep(pool, &arena->pressure, 1, deadline, &slice);
+            if (!cf__slots_sleep(pool, &arena->pressure, 1, deadline, &slice))
+                cf__slots_audit(pool, NULL);
             (void)cf__slots_template_ended(pool);
             in_time = !cf_passed(deadline);
         }
@@ -343,6 +332,9 @@ cf__process_submit(cf_executor *base, const cf_task_type *type, const void *args
         return cf_future_new_failed(CF_ERR_TOO_BIG,
                                     "%.60s: %zu bytes of arguments and %zu of result: the pool's memory has %zu",
                                     type->name, type->args_size, type->result_size, limit);
+    if (type->args_align > CF__HEAP_ALIGN || type->result_align > CF__HEAP_ALIGN)
+        return cf_future_new_failed(CF_ERR_UNSUPPORTED, "%.60s: arguments or result are aligned to more than %d bytes",
+                                    type->name, CF__HEAP_ALIGN);
     if (cf__slots_template_ended(pool)) {
         cf_err broken = cf_executor_error(base);
         return cf__failed_submit(base, broken != CF_OK ? broken : CF_ERR_SHUTDOWN);
@@ -375,12 +367,13 @@ cf__process_submit(cf_executor *base, const cf_task_type *type, const void *args
     future->base.origin = cf__process_origin();
     (void)cf__fetch_add_relaxed(&pool->references, 1u); /* relaxed: the executor's own keeps it alive */
     slot->run = type->run;
-    slot->args = shadow->args_block != NULL ? shadow->args_block : slot->payload;
+    void *place_of_args = shadow->args_block != NULL ? shadow->args_block : slot->payload;
+    slot->args = place_of_args;
     slot->result = shadow->result_block != NULL ? shadow->result_block : slot->payload + place.result_offset;
     slot->stop = 0;
     slot->code = slot->signal = slot->status = 0;
     if (type->args_size != 0)
-        memcpy(slot->args, args, type->args_size);
+        memcpy(place_of_args, args, type->args_size);
     cf__slot_publish_task(slot, future->generation);
     cf__arena_push_hint(view, &view->arena->parent_ring, view->parent_hints, future->index);
     cf__mutex_unlock(&pool->mutex);
@@ -413,6 +406,7 @@ cf__process_dealloc(cf_executor *base, void *memory)
     cf__process_pool *pool = CF__POINTER_CAST(cf__process_pool *, base);
     cf__mutex_lock(&pool->mutex);
     cf__heap_give(&pool->heap, memory);
+    cf__slots_made_room(pool);
     cf__mutex_unlock(&pool->mutex);
 }
 
@@ -464,7 +458,8 @@ cf__process_drain(cf__process_pool *pool, cf_time deadline)
         pool->short_of_room += sleep; /* who collects a slot in our place wakes us, too */
         cf__mutex_unlock(&pool->mutex);
         if (sleep) {
-            (void)cf__slots_sleep(pool, &arena->pressure, 1, deadline, &slice);
+            if (!cf__slots_sleep(pool, &arena->pressure, 1, deadline, &slice))
+                cf__slots_audit(pool, NULL);
             if (killing && cf_passed(patience))
                 cf__os_pidfd_signal(pool->template_pidfd, SIGKILL); /* it doesn't kill: then its own death does */
             (void)cf__slots_template_ended(pool);
@@ -489,10 +484,9 @@ cf__process_shutdown(cf_executor *base, cf_shutdown_mode mode, cf_time deadline,
     }
     size_t finished = pool->finished, killed = pool->killed;
     pool->closed = true;
-    cf__store_seq_cst(&pool->setup.view.arena->pressure, 0u); /* submitters that wait for room look again */
-    (void)cf__unpark_all(&pool->setup.view.arena->pressure, CF__SCOPE_SHARED);
+    cf__slots_made_room(pool); /* submitters that wait for it look again */
     if (mode != CF_DRAIN) {
-        cf__slots_withdraw(pool, CF__SLOT_PENDING);
+        cf__slots_withdraw(pool, CF__SLOT_PENDING, CF__SLOT_GONE);
         cancelled = cf__slots_harvest(pool, UINT32_MAX);
         for (cf_future *future = cancelled; future != NULL; future = future->next)
             report->cancelled += CF__POINTER_CAST(cf__process_future *, future)->settle_as == CF__CANCELLED;

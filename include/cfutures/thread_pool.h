@@ -99,6 +99,19 @@ cf__thread_pool_settled(cf__thread_pool *pool, size_t count)
         cf__event_wake_all(&pool->quiet);
 }
 
+/* Runs the callbacks of a list of futures that have been settled, all of them before the first callback, and
+ * releases them. */
+CF_API void
+cf__thread_pool_call_back(cf_future *list)
+{
+    while (list != NULL) {
+        cf_future *future = list;
+        list = future->next;
+        cf__future_run_callbacks(future);
+        cf_future_release(future);
+    }
+}
+
 /* A worker's on_start has failed, and it was the last: nothing will ever run.  The mutex is held, and let go for
  * the callbacks. */
 CF_API void
@@ -108,15 +121,22 @@ cf__thread_pool_break(cf__thread_pool *pool, const char *message)
     cf__executor_break(&pool->base, CF_ERR_BROKEN, message);
     pool->closed = true;
     cf__event_wake_all(&pool->room);
-    cf_future *list = cf__thread_pool_take_all(pool, &count);
+    cf_future *list = cf__thread_pool_take_all(pool, &count), *settled = NULL;
     cf__mutex_unlock(&pool->mutex);
     while (list != NULL) {
         cf_future *future = list;
         list = future->next;
-        cf_err ignored = cf_future_set_error(future, CF_ERR_BROKEN, 0, "%s", message); /* or it was cancelled */
-        (void)ignored;
-        cf_future_release(future);
+        future->next = settled;
+        if (!cf__future_claim_outcome(future)) {
+            cf_future_release(future); /* it was cancelled before */
+            continue;
+        }
+        future->error = CF_ERR_BROKEN;
+        cf__future_set_message(future, message);
+        cf__future_publish(future, CF__FAILED);
+        settled = future;
     }
+    cf__thread_pool_call_back(settled);
     cf__mutex_lock(&pool->mutex);
     cf__thread_pool_settled(pool, count);
 }
@@ -264,12 +284,19 @@ cf__thread_pool_shutdown(cf_executor *base, cf_shutdown_mode mode, cf_time deadl
         size_t count;
         cf_future *list = cf__thread_pool_take_all(pool, &count);
         cf__mutex_unlock(&pool->mutex); /* callbacks run without it */
+        cf_future *cancelled = NULL;
         while (list != NULL) {
             cf_future *future = list;
             list = future->next;
-            report->cancelled += !cf_future_cancelled(future) && cf_future_cancel(future);
-            cf_future_release(future);
+            future->next = cancelled;
+            if (cf__future_withdraw(future)) {
+                cancelled = future;
+                report->cancelled++;
+            } else {
+                cf_future_release(future); /* the program has cancelled it, or a waiting task runs it */
+            }
         }
+        cf__thread_pool_call_back(cancelled);
         cf__mutex_lock(&pool->mutex);
         cf__thread_pool_settled(pool, count);
     }
@@ -280,7 +307,10 @@ cf__thread_pool_shutdown(cf_executor *base, cf_shutdown_mode mode, cf_time deadl
         (void)cf_future_retain(future);
         cf__mutex_unlock(&pool->mutex);
         /* Mostly it runs, and this raises its flag; one that its worker hasn't started yet is cancelled. */
-        report->cancelled += !cf_future_cancelled(future) && cf_future_cancel(future);
+        if (cf__future_withdraw(future)) {
+            report->cancelled++;
+            cf__future_run_callbacks(future);
+        }
         cf_future_release(future);
         cf__mutex_lock(&pool->mutex);
     }

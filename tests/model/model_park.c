@@ -55,13 +55,6 @@ wait_deadline(void *arg)
     model_check(wait_until(model_deadline(1)) || cf_passed(model_deadline(1)));
 }
 static void
-spin_then_wait(void *arg)
-{
-    (void)arg;
-    (void)cf__spin(&word, 0, 5000);
-    model_check(wait_until(CF_FOREVER));
-}
-static void
 wait_past(void *arg)
 {
     (void)arg;
@@ -173,9 +166,6 @@ static const model_scenario scenarios[] = {
      .setup = setup_word,
      .threads = {{"set", set, NULL}, {"wait", wait_past, NULL}},
      .preemptions = 4},
-    {.name = "park_after_spinning",
-     .setup = setup_word,
-     .threads = {{"set", set, NULL}, {"wait", spin_then_wait, NULL}}},
     {.name = "park_beside_a_death",
      .setup = setup_word,
      .threads = {{"set", set_shared, NULL}},

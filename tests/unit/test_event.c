@@ -314,32 +314,6 @@ test_park_unpark_counts(void **state)
         join_thread(threads[i]);
 }
 
-static void *
-changes(void *argument)
-{
-    cf__store_release((uint32_t *)argument, 1u);
-    return NULL;
-}
-
-/* Spinning says whether the word changed, and doesn't begin without a budget. */
-static void
-test_park_spin_sees_change(void **state)
-{
-    (void)state;
-    uint32_t word = 0;
-    assert_false(cf__spin(&word, 0, 0));
-    assert_false(cf__spin(&word, 1, 0)); /* changed, but not looked at */
-    assert_false(cf__spin(&word, 0, -1));
-    assert_true(cf__spin(&word, 1, 1000));
-    int64_t before = cf__os_now();
-    assert_false(cf__spin(&word, 0, 20000));
-    assert_true(cf__os_now() >= before + 20000);
-    pthread_t thread = start_thread(changes, &word);
-    bool changed = cf__spin(&word, 0, INT64_C(3600000000000));
-    join_thread(thread);
-    assert_true(changed);
-}
-
 int
 main(void)
 {
@@ -354,7 +328,6 @@ main(void)
         cmocka_unit_test(test_event_line_survives_leaving),
         cmocka_unit_test(test_park_ends),
         cmocka_unit_test(test_park_unpark_counts),
-        cmocka_unit_test(test_park_spin_sees_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -795,8 +795,8 @@ test_executor_forked_child(void **state)
 static int
 child_of_failed(void *argument)
 {
-    child_check(cf_executor_error(argument) == CF_ERR_SYSTEM); /* that it failed comes first */
-    child_check(cf_executor_shutdown(argument, CF_DRAIN, CF_FOREVER, NULL) == CF_OK);
+    child_check(cf_executor_error(argument) == CF_ERR_FORKED);
+    child_check(cf_executor_shutdown(argument, CF_DRAIN, CF_FOREVER, NULL) == CF_ERR_FORKED);
     return child_closes(argument) == 1 ? 0 : 1;
 }
 

@@ -67,7 +67,7 @@
 #define CF__ARENA_DRAINS 1u /* workers end when they find no work */
 #define CF__ARENA_KILLS 2u  /* the template kills them */
 
-typedef struct cf__ring { /* of hints: a slot's number; fields: A atomic */
+typedef struct cf__ring { /* of hints, see cf__slot_hint(); fields: A atomic */
     uint64_t head;        /* A: next to take; any consumer, by CAS */
     unsigned char pad1[CF__CACHE_LINE - 8];
     uint64_t tail; /* A: next to fill; the producer */
@@ -150,10 +150,11 @@ cf__arena_layout(cf__arena_view *view, void *memory, uint32_t worker_count, uint
 
 /* ---- hint rings ---- */
 
-/* Takes a hint, for worker `number`, whose intent then names it; false when the ring is empty.  *slot may be any
- * number: bounded here. */
+/* Takes a hint, for worker `number`, whose intent then names its slot; false when the ring is empty.  *slot is
+ * bounded here, whatever stands in the cell. */
 CF_API bool
-cf__arena_take_hint(const cf__arena_view *view, cf__ring *ring, const uint64_t *hints, uint32_t number, uint32_t *slot)
+cf__arena_take_hint(const cf__arena_view *view, cf__ring *ring, const uint64_t *hints, uint32_t number, uint32_t *slot,
+                    uint64_t *generation)
 {
     cf__worker_record *self = &view->workers[number - 1];
     for (;;) {
@@ -163,7 +164,8 @@ cf__arena_take_hint(const cf__arena_view *view, cf__ring *ring, const uint64_t *
             return false;
         /* relaxed: if the producer goes round and fills this cell anew, head has moved and the CAS fails. */
         uint64_t hint = cf__load_relaxed(&hints[head & view->ring_mask]);
-        *slot = CF__STATIC_CAST(uint32_t, hint % view->slot_count);
+        *slot = CF__STATIC_CAST(uint32_t, hint & CF__HINT_SLOTS) % view->slot_count;
+        *generation = hint >> 24;
         /* Before the CAS: from there on, the hint is gone from the ring (A1).  relaxed: the CAS releases it; who
          * reads it after our death has the kernel's word for our end. */
         cf__store_relaxed(&self->intent, *slot + 1);
@@ -172,25 +174,39 @@ cf__arena_take_hint(const cf__arena_view *view, cf__ring *ring, const uint64_t *
     }
 }
 
-/* The producer's room-making: drops every hint, then pushes one for each pending slot.  There are at most half as
- * many of those as cells.  Until the last is pushed a worker may miss one; the caller wakes workers afterwards.
- * Complexity: linear in slots. */
+/* The producer's room-making: drops the hints of tasks that aren't pending any more and keeps the others, in their
+ * order.  A ring has twice as many cells as there are slots; should repeated hints fill it all the same, one for
+ * each pending slot is left, in any order.  Until it is done a worker may miss one; the caller wakes workers
+ * afterwards.  Complexity: linear in slots. */
 CF__SLOW void
 cf__arena_rebuild(const cf__arena_view *view, cf__ring *ring, uint64_t *hints)
 {
     uint64_t tail = cf__load_relaxed(&ring->tail); /* relaxed: ours */
-    uint64_t head = cf__load_acquire(&ring->head);
+    uint64_t head = cf__load_acquire(&ring->head), kept = 0;
     while (head < tail && !cf__cas_acq_rel(&ring->head, &head, tail)) {
     }
-    for (uint32_t i = 0; i < view->slot_count; i++) {
-        /* relaxed: what becomes pending later has a hint of its own. */
-        if (cf__slot_state(cf__load_relaxed(&view->slots[i].word)) == CF__SLOT_PENDING)
-            cf__store_relaxed(&hints[tail++ & view->ring_mask], CF__STATIC_CAST(uint64_t, i));
+    /* The cells from head to tail are ours alone now.  What is kept is written behind tail: round the ring, never
+     * in front of what is still to be read. */
+    for (uint64_t at = head; at < tail; at++) {
+        uint64_t hint = cf__load_relaxed(&hints[at & view->ring_mask]);
+        uint32_t index = CF__STATIC_CAST(uint32_t, hint & CF__HINT_SLOTS) % view->slot_count;
+        uint64_t word = cf__load_relaxed(&view->slots[index].word);
+        if (cf__slot_state(word) == CF__SLOT_PENDING && cf__slot_hint(index, word) == hint)
+            cf__store_relaxed(&hints[(tail + kept++) & view->ring_mask], hint);
     }
-    (void)cf__exchange_seq_cst(&ring->tail, tail); /* seq_cst [A1][A2], as in cf__arena_push_hint() */
+    if (kept > view->ring_mask) {
+        kept = 0;
+        for (uint32_t i = 0; i < view->slot_count; i++) {
+            /* relaxed: what becomes pending later has a hint of its own. */
+            uint64_t word = cf__load_relaxed(&view->slots[i].word);
+            if (cf__slot_state(word) == CF__SLOT_PENDING)
+                cf__store_relaxed(&hints[(tail + kept++) & view->ring_mask], cf__slot_hint(i, word));
+        }
+    }
+    (void)cf__exchange_seq_cst(&ring->tail, tail + kept); /* seq_cst [A1][A2], as in cf__arena_push_hint() */
 }
 
-/* Pushes a hint; only the ring's producer calls it. */
+/* Pushes a hint for a slot that is pending; only the ring's producer calls it. */
 CF_API void
 cf__arena_push_hint(const cf__arena_view *view, cf__ring *ring, uint64_t *hints, uint32_t slot)
 {
@@ -199,7 +215,8 @@ cf__arena_push_hint(const cf__arena_view *view, cf__ring *ring, uint64_t *hints,
         cf__arena_rebuild(view, ring, hints);
         tail = cf__load_relaxed(&ring->tail);
     }
-    cf__store_relaxed(&hints[tail & view->ring_mask], CF__STATIC_CAST(uint64_t, slot)); /* relaxed: tail publishes it */
+    /* relaxed, both: the word is as the caller saw it, or the hint is stale; tail publishes the cell. */
+    cf__store_relaxed(&hints[tail & view->ring_mask], cf__slot_hint(slot, cf__load_relaxed(&view->slots[slot].word)));
     /* seq_cst [A1][A2]: release for the cell; and before the pusher's look at waking and idle. */
     (void)cf__exchange_seq_cst(&ring->tail, tail + 1);
 }
@@ -325,9 +342,10 @@ CF_API bool
 cf__arena_claim(const cf__arena_view *view, uint32_t number, uint32_t *slot)
 {
     cf__arena *arena = view->arena;
-    while (cf__arena_take_hint(view, &arena->template_ring, view->template_hints, number, slot) ||
-           cf__arena_take_hint(view, &arena->parent_ring, view->parent_hints, number, slot)) {
-        if (!cf__slot_claim(&view->slots[*slot], number))
+    uint64_t generation;
+    while (cf__arena_take_hint(view, &arena->template_ring, view->template_hints, number, slot, &generation) ||
+           cf__arena_take_hint(view, &arena->parent_ring, view->parent_hints, number, slot, &generation)) {
+        if (!cf__slot_claim(&view->slots[*slot], number, generation))
             continue; /* a stale hint */
         /* If we were woken, we have looked now; whoever pushed meanwhile relied on us to wake the next [A2]. */
         uint32_t waking = number;

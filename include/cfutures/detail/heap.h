@@ -17,6 +17,7 @@
 #include "os.h"
 
 #define CF__HEAP_UNIT 256u
+#define CF__HEAP_ALIGN 4096 /* of a block of that size or more, if the region is aligned to it */
 #define CF__HEAP_NONE UINT32_MAX
 #define CF__HEAP_ORDERS 32
 

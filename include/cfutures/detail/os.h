@@ -28,14 +28,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#ifndef _GNU_SOURCE /* else <sched.h> has it */
-#ifdef __cplusplus
-extern "C"
-#endif
-    int
-    sched_getcpu(void);
-#endif
-
 /* Define these before the first #include to bring your own allocator.  A process pool's shared memory
  * doesn't come from it. */
 #ifndef CF_MALLOC
@@ -227,13 +219,16 @@ cf__os_yield(void)
     (void)sched_yield();
 }
 
-/* The CPU that we run on just now, + 1; 0 if the system won't say. */
+/* The CPU that we run on just now, + 1; 0 if the system won't say.  Not sched_getcpu(): that reads what the kernel
+ * keeps in the thread's rseq area, which isn't kept for processes made by cf__os_fork_hidden(). */
 CF_API uint32_t
 cf__os_cpu(void)
 {
-    int keep = errno, cpu = sched_getcpu();
+    int keep = errno;
+    unsigned cpu = 0;
+    long failed = syscall(SYS_getcpu, &cpu, NULL, NULL);
     errno = keep;
-    return CF__STATIC_CAST(uint32_t, cpu + 1);
+    return failed ? 0 : CF__STATIC_CAST(uint32_t, cpu) + 1;
 }
 
 /* ---- mutual exclusion: for short sections that never sleep inside ---- */

@@ -14,9 +14,8 @@
  *   system call if it knows that nobody sleeps: the words of this library keep a bit for "somebody may
  *   sleep here", set by the sleeper in the same word, in one atomic step with the look at the rest.
  * A RETURN PROMISES NOTHING  signals and stray wakes end a park; callers loop, and look at the word.
- * SPINNING  A wake across CPUs costs 20 to 60 us, so a sleeper whose word changes within some microseconds is
- *   better off if it spins; one whose word doesn't has burnt that time, and on a single CPU it
- *   keeps the very thread from running that it waits for.  So the budget is in time, small, and 0 there. */
+ * SPINNING before a park is the business of who parks: it pays where the other side is at work on another CPU, for a wake
+ *   across CPUs costs 20 to 60 us, and costs dearly where it needs ours (worker.h, process_pool.h). */
 #ifndef CFUTURES_DETAIL_PARK_H
 #define CFUTURES_DETAIL_PARK_H
 
@@ -45,24 +44,6 @@ CF_API int
 cf__unpark_all(const uint32_t *word, cf__scope scope)
 {
     return cf__os_futex_wake(word, INT_MAX, scope);
-}
-
-/* Spins for up to `budget` nanoseconds, as long as *word == value.  Returns whether it changed. */
-CF_API bool
-cf__spin(const uint32_t *word, uint32_t value, int64_t budget)
-{
-    if (budget <= 0)
-        return false;
-    int64_t end = cf__os_now() + budget;
-    do {
-        for (int i = 0; i < 4; i++) {
-            /* relaxed: only a hint that it's worth looking; the caller loads it again with its own order. */
-            if (cf__load_relaxed(word) != value)
-                return true;
-            cf__cpu_relax();
-        }
-    } while (cf__os_now() < end);
-    return false;
 }
 
 #endif

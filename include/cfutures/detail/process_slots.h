@@ -58,7 +58,7 @@ typedef struct cf__process_pool { /* fields: I immutable, A atomic, M under mute
     size_t memory_size;      /* I */
     int template_pidfd;      /* I */
     bool waits_for_two;      /* A, relaxed: the kernel has futex_waitv; cleared when it says no */
-    bool audits;             /* I: waiters push the hints of pending slots again; tests clear it */
+    bool audits;             /* I: who sleeps pushes the hints of pending slots again now and then; tests clear it */
     uint32_t references;     /* A: the executor, and each future */
     cf__mutex mutex;
     cf__event quiet;         /* M: those that wait for another's shutdown */
@@ -157,6 +157,17 @@ cf__slots_free(cf__process_pool *pool, uint32_t index)
     pool->in_use--;
 }
 
+/* A slot or a block has come free, or the pool is closed: whoever sleeps for that looks again.  The mutex is held.
+ * */
+CF_API void
+cf__slots_made_room(cf__process_pool *pool)
+{
+    if (pool->short_of_room == 0)
+        return;
+    cf__store_seq_cst(&pool->setup.view.arena->pressure, 0u);
+    (void)cf__unpark_all(&pool->setup.view.arena->pressure, CF__SCOPE_SHARED);
+}
+
 /* What a lost task's future says. */
 CF_API void
 cf__slots_describe_loss(cf__process_future *future, int32_t signal, int32_t status)
@@ -228,10 +239,7 @@ cf__slots_detach(cf__process_pool *pool, uint32_t index, cf_future *list)
     (void)cf__exchange_seq_cst(&slot->word, cf__slot_word(future->generation + 1, 0, CF__SLOT_FREE));
     if (cf__load_seq_cst(&future->sleepers) != 0)
         (void)cf__unpark_all(cf__slot_futex(slot), CF__SCOPE_SHARED);
-    if (pool->short_of_room != 0) {
-        cf__store_seq_cst(&pool->setup.view.arena->pressure, 0u);
-        (void)cf__unpark_all(&pool->setup.view.arena->pressure, CF__SCOPE_SHARED);
-    }
+    cf__slots_made_room(pool);
     future->base.next = list;
     return &future->base;
 }
@@ -240,11 +248,13 @@ cf__slots_detach(cf__process_pool *pool, uint32_t index, cf_future *list)
 CF_API void
 cf__slots_settle_list(cf_future *list)
 {
+    for (cf_future *future = list; future != NULL; future = future->next)
+        cf__future_publish(future, CF__POINTER_CAST(cf__process_future *, future)->settle_as);
     while (list != NULL) {
-        cf__process_future *future = CF__POINTER_CAST(cf__process_future *, list);
-        list = list->next;
-        cf__future_settle(&future->base, future->settle_as);
-        cf_future_release(&future->base);
+        cf_future *future = list;
+        list = future->next;
+        cf__future_run_callbacks(future);
+        cf_future_release(future);
     }
 }
 
@@ -280,16 +290,18 @@ cf__slots_harvest(cf__process_pool *pool, uint32_t patience)
     return list;
 }
 
-/* Withdraws every slot in use that is in state `from`; RUNNING only once the pool is broken (P4).  The mutex is
- * held. */
+/* Moves every slot in use from one state to another, GONE or LOST; RUNNING ones only once the template is dead
+ * (P4), which kills the workers.  The mutex is held. */
 CF_API void
-cf__slots_withdraw(cf__process_pool *pool, uint32_t from)
+cf__slots_withdraw(cf__process_pool *pool, uint32_t from, uint32_t to)
 {
     for (uint32_t index = pool->oldest; index != CF__NO_SLOT; index = pool->shadows[index].newer) {
         cf__slot *slot = &pool->setup.view.slots[index];
         uint64_t word = cf__load_relaxed(&slot->word);
         while (cf__slot_state(word) == from) {
-            if (cf__cas_seq_cst(&slot->word, &word, cf__slot_with_state(word, CF__SLOT_GONE)))
+            if (to == CF__SLOT_LOST)
+                slot->signal = SIGKILL;
+            if (cf__cas_seq_cst(&slot->word, &word, cf__slot_with_state(word, to)))
                 break;
         }
     }
@@ -307,18 +319,22 @@ cf__slots_break(cf__process_pool *pool)
     cf_future *list = NULL;
 
     cf__mutex_lock(&pool->mutex);
-    if (cf__load_relaxed(&pool->base.error) == CF_OK && !pool->stopped && !(pool->closed && pool->in_use == 0)) {
+    if (pool->killing) {
+        /* It has ended because we said so, and buried its workers; or had to be killed itself, and they die with
+         * it. */
+        cf__slots_withdraw(pool, CF__SLOT_RUNNING, CF__SLOT_LOST);
+        list = cf__slots_harvest(pool, UINT32_MAX);
+    } else if (cf__load_relaxed(&pool->base.error) == CF_OK && !pool->stopped && !(pool->closed && pool->in_use == 0)) {
         memcpy(message, arena->broken, sizeof message);
         message[sizeof message - 1] = 0;
         cf__executor_break(&pool->base, CF_ERR_BROKEN,
                            message[0] != 0 ? message : "the process that makes this pool's workers has died");
         pool->closed = true;
-        cf__slots_withdraw(pool, CF__SLOT_PENDING);
-        cf__slots_withdraw(pool, CF__SLOT_RUNNING);
+        cf__slots_withdraw(pool, CF__SLOT_PENDING, CF__SLOT_GONE);
+        cf__slots_withdraw(pool, CF__SLOT_RUNNING, CF__SLOT_GONE);
         list = cf__slots_harvest(pool, UINT32_MAX); /* wakes who sleeps on a slot, by its `sleepers` */
-        cf__store_seq_cst(&arena->pressure, 0u);
-        (void)cf__unpark_all(&arena->pressure, CF__SCOPE_SHARED);
     }
+    cf__slots_made_room(pool);
     cf__mutex_unlock(&pool->mutex);
     (void)cf__unpark_all(&arena->life, CF__SCOPE_SHARED); /* the kernel has woken only one */
     cf__slots_settle_list(list);
@@ -335,6 +351,25 @@ cf__slots_template_ended(cf__process_pool *pool)
 }
 
 /* ---- sleeping in the parent ---- */
+
+/* A slice of sleep has passed: whoever had the hint of a slot, or a wake to pass on, may have been stopped with it.
+ *  So push the hints of pending slots again, `future`'s or, NULL, all; and wake every worker, for the stopped one
+ *  may have taken an idle bit. */
+CF__SLOW void
+cf__slots_audit(cf__process_pool *pool, cf__process_future *future)
+{
+    const cf__arena_view *view = &pool->setup.view;
+    if (!pool->audits)
+        return;
+    cf__mutex_lock(&pool->mutex);
+    for (uint32_t index = pool->oldest; index != CF__NO_SLOT; index = pool->shadows[index].newer) {
+        if ((future == NULL || pool->shadows[index].future == future) &&
+            cf__slot_state(cf__load_relaxed(&view->slots[index].word)) == CF__SLOT_PENDING)
+            cf__arena_push_hint(view, &view->arena->parent_ring, view->parent_hints, index);
+    }
+    cf__mutex_unlock(&pool->mutex);
+    cf__arena_wake_all(view);
+}
 
 #define CF__SLICE_FIRST INT64_C(20000000)
 #define CF__SLICE_LAST INT64_C(1000000000)

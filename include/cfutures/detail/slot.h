@@ -125,6 +125,16 @@ cf__slot_futex_value(uint64_t word)
 
 /* ---- transitions ---- */
 
+/* A hint says: this slot may be pending, in this generation (its low 40 bits). */
+#define CF__HINT_SLOTS UINT64_C(0xffffff)
+#define CF__HINT_GENERATION UINT64_C(0xffffffffff)
+
+CF_API uint64_t
+cf__slot_hint(uint32_t index, uint64_t word)
+{
+    return (cf__slot_generation(word) << 24) | index;
+}
+
 /* Parent: everything in the slot is written; let workers have it.  The slot is FREE in `generation`. */
 CF_API void
 cf__slot_publish_task(cf__slot *slot, uint64_t generation)
@@ -134,12 +144,13 @@ cf__slot_publish_task(cf__slot *slot, uint64_t generation)
     cf__store_release(&slot->word, cf__slot_word(generation, 0, CF__SLOT_PENDING));
 }
 
-/* Worker `owner`: claims the slot if it is pending; true if it's ours now. */
+/* Worker `owner`: claims the slot if it is pending in the generation that the hint is of; true if it's ours now. */
 CF_API bool
-cf__slot_claim(cf__slot *slot, uint32_t owner)
+cf__slot_claim(cf__slot *slot, uint32_t owner, uint64_t generation)
 {
     uint64_t word = cf__load_relaxed(&slot->word); /* relaxed: a guess, the CAS checks it */
-    while (cf__slot_state(word) == CF__SLOT_PENDING) {
+    while (cf__slot_state(word) == CF__SLOT_PENDING &&
+           (cf__slot_generation(word) & CF__HINT_GENERATION) == generation) {
         uint64_t mine = cf__slot_with_state(word, CF__SLOT_RUNNING) | (CF__STATIC_CAST(uint64_t, owner) << 32);
         /* acquire [S1]: we read what the parent wrote.  The flags stay: a sleeper set them. */
         if (cf__cas_acq_rel(&slot->word, &word, mine)) {

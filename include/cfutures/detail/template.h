@@ -16,8 +16,8 @@
  *                         kernel marks it and wakes one waiter in the parent, which wakes the others.
  *   a worker dies      -> SIGCHLD.
  * GIVING UP  A worker that ends before it was ready for tasks (on_start failed, or crashed) is replaced after a
- *   pause that doubles from 1 ms to 128 ms; after 8 in a row the pool is broken, and says why.  A worker that was
- *   ready is replaced at once. */
+ *   pause that doubles from 1 ms to 256 ms; after 8 in a row, and with no other worker that is ready, the pool is
+ *   broken, and says why.  A worker that was ready is replaced at once. */
 #ifndef CFUTURES_DETAIL_TEMPLATE_H
 #define CFUTURES_DETAIL_TEMPLATE_H
 
@@ -93,6 +93,17 @@ cf__template_start_workers(cf__template *template_)
     return 0;
 }
 
+CF_API bool
+cf__template_has_ready_worker(const cf__template *template_)
+{
+    const cf__arena_view *view = &template_->setup->view;
+    for (uint32_t i = 0; i < view->worker_count; i++) {
+        if (template_->processes[i] != 0 && cf__load_acquire(&view->workers[i].started) != 0)
+            return true;
+    }
+    return false;
+}
+
 CF_API void
 cf__template_bury(cf__template *template_, uint32_t index, int status)
 {
@@ -110,7 +121,9 @@ cf__template_bury(cf__template *template_, uint32_t index, int status)
         return;
     }
     template_->next_start = cf__os_now() + (INT64_C(1000000) << template_->failures);
-    if (++template_->failures == CF__START_FAILURES) {
+    if (template_->failures < CF__START_FAILURES)
+        template_->failures++;
+    if (template_->failures == CF__START_FAILURES && !cf__template_has_ready_worker(template_)) {
         char why[CF__MESSAGE_SIZE];
         record->message[sizeof record->message - 1] = 0;
         if (record->message[0] != 0)
