@@ -232,8 +232,7 @@ cf__settled(uint32_t state)
     return (state & CF__STATE_MASK) >= CF__DONE;
 }
 
-/* A failed future for each error, for when there is no memory for a real one.  Never written: its reference count
- * of 0 and its closed callbacks keep every function from it. */
+/* A failed future for each error, without memory.  Never written: it is settled, and its reference count is 0. */
 CF_API cf_future *
 cf__future_static(cf_err error)
 {
@@ -538,19 +537,19 @@ cf_future_error(cf_future *future)
 CF_API int
 cf_future_code(cf_future *future)
 {
-    return cf__future_await(future, CF_NOW) == CF_OK ? future->code : 0;
+    return cf_future_done(future) ? future->code : 0;
 }
 
 CF_API int
 cf_future_signal(cf_future *future)
 {
-    return cf__future_await(future, CF_NOW) == CF_OK ? future->signal : 0;
+    return cf_future_done(future) ? future->signal : 0;
 }
 
 CF_API int
 cf_future_status(cf_future *future)
 {
-    return cf__future_await(future, CF_NOW) == CF_OK ? future->status : 0;
+    return cf_future_done(future) ? future->status : 0;
 }
 
 CF_API const char *

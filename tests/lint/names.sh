@@ -10,6 +10,14 @@ found=$(
         awk -v file="tests/$file" '
         { # what is registered
             text = $0
+            if (text ~ /^#/) text = ""
+            while (match(text, /[a-z_]+_test\(test_[A-Za-z0-9_]+/)) { # also by a macro of the file
+                name = substr(text, RSTART, RLENGTH); sub(/.*\(/, "", name)
+                registered[name] = 1
+                text = substr(text, RSTART + RLENGTH)
+            }
+            text = $0
+            if (text ~ /^#/) text = ""
             while (match(text, /cmocka_unit_test[a-z_]*\([A-Za-z0-9_]+/)) {
                 name = substr(text, RSTART, RLENGTH); sub(/.*\(/, "", name)
                 registered[name] = 1

@@ -156,7 +156,7 @@ test_event_past_deadline_returns_false(void **state)
     place_make(&p);
     cf__mutex_lock(&p.mutex);
     assert_false(cf__event_wait(&p.event, &p.mutex, CF_NOW));
-    assert_false(cf__event_wait(&p.event, &p.mutex, 1));
+    assert_false(cf__event_wait(&p.event, &p.mutex, CF_NOW + 1));
     assert_false(cf__event_wait(&p.event, &p.mutex, -1));
     assert_null(p.event.first);
     assert_null(p.event.last);
@@ -169,7 +169,7 @@ waits_in_vain(void *argument)
 {
     place *p = argument;
     cf__mutex_lock(&p->mutex);
-    while (p->tokens == 0 && !cf__event_wait(&p->event, &p->mutex, 1))
+    while (p->tokens == 0 && !cf__event_wait(&p->event, &p->mutex, CF_NOW + 1))
         continue;
     p->got++;
     cf__mutex_unlock(&p->mutex);

@@ -126,7 +126,7 @@ test_queue_capacity_is_exact(void **state)
             put_range(&q, turn, capacity);
             assert_int_equal(cf_queue_try_put(&q, &item), CF_ERR_FULL);
             assert_int_equal(cf_queue_put_until(&q, &item, CF_NOW), CF_ERR_TIMEOUT);
-            assert_int_equal(cf_queue_put_until(&q, &item, 1), CF_ERR_TIMEOUT);
+            assert_int_equal(cf_queue_put_until(&q, &item, CF_NOW + 1), CF_ERR_TIMEOUT);
             assert_int_equal(cf_queue_size(&q), capacity);
             get_range(&q, turn, capacity);
             item = turn + capacity; /* so that the ring's start moves by one each turn */
@@ -148,7 +148,7 @@ test_queue_empty_get_writes_nothing(void **state)
     make(&q, 1);
     assert_int_equal(cf_queue_try_get(&q, &item), CF_ERR_EMPTY);
     assert_int_equal(cf_queue_get_until(&q, &item, CF_NOW), CF_ERR_TIMEOUT);
-    assert_int_equal(cf_queue_get_until(&q, &item, 1), CF_ERR_TIMEOUT);
+    assert_int_equal(cf_queue_get_until(&q, &item, CF_NOW + 1), CF_ERR_TIMEOUT);
     cf_queue_close(&q);
     assert_int_equal(cf_queue_get(&q, &item), CF_ERR_CLOSED);
     assert_int_equal(item, 42);
@@ -165,7 +165,7 @@ test_queue_past_deadline_tries_once(void **state)
     make(&q, 1);
     assert_int_equal(cf_queue_put_until(&q, &item, CF_NOW), CF_OK);
     item = 0;
-    assert_int_equal(cf_queue_get_until(&q, &item, 1), CF_OK);
+    assert_int_equal(cf_queue_get_until(&q, &item, CF_NOW + 1), CF_OK);
     assert_int_equal(item, 5);
     cf_queue_destroy(&q);
 }
@@ -549,7 +549,7 @@ test_queue_join_returns_when_finished(void **state)
     get_range(&q, 0, 2);
     assert_int_equal(cf_queue_join_until(&q, CF_NOW), CF_ERR_TIMEOUT);
     assert_int_equal(cf_queue_task_done(&q), CF_OK);
-    assert_int_equal(cf_queue_join_until(&q, 1), CF_ERR_TIMEOUT);
+    assert_int_equal(cf_queue_join_until(&q, CF_NOW + 1), CF_ERR_TIMEOUT);
     assert_int_equal(cf_queue_task_done(&q), CF_OK);
     assert_int_equal(cf_queue_join_until(&q, CF_NOW), CF_OK);
     cf_queue_join(&q);
