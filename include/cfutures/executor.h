@@ -29,16 +29,17 @@ typedef struct cf_executor cf_executor;
 /** Options of one submit.  Zero in any field means its default. */
 typedef struct cf_submit_opts {
     size_t struct_size CF__DEFAULT(sizeof(cf_submit_opts)); /* set by cf_options() */
-    cf_time deadline CF__DEFAULT(
-        0); /* until when to wait for room in an executor that has max_pending tasks; 0: as long as it takes */
+    /* Until when to wait for room in an executor that has max_pending tasks; 0: as long as it takes. */
+    cf_time deadline CF__DEFAULT(0);
 } cf_submit_opts;
 
 /** Options of one map.  Zero in any field means its default. */
 typedef struct cf_map_opts {
     size_t struct_size CF__DEFAULT(sizeof(cf_map_opts)); /* set by cf_map_options() */
-    cf_err *status
-        CF__DEFAULT(NULL); /* borrowed: gets each item's outcome, as cf_future_wait() returns it; NULL: not wanted */
-    cf_time deadline CF__DEFAULT(0); /* until when to wait for the whole map; 0: as long as it takes */
+    /* Borrowed: gets each item's outcome, as cf_future_wait() returns it; NULL: not wanted. */
+    cf_err *status CF__DEFAULT(NULL);
+    /* Until when to wait for the whole map; 0: as long as it takes. */
+    cf_time deadline CF__DEFAULT(0);
 } cf_map_opts;
 
 /** Options of a thread pool or a process pool; both take all, and ignore what means nothing to them.  Zero in any
@@ -58,8 +59,8 @@ typedef struct cf_pool_opts {
     void (*on_start)(void *context) CF__DEFAULT(NULL);
     void *on_start_context CF__DEFAULT(NULL); /* given to it; borrowed as long as the pool lives */
     size_t stack_size CF__DEFAULT(0);         /* bytes of a worker's stack; 0: the system's default */
-    size_t
-        memory CF__DEFAULT(0); /* processes: bytes of shared memory at most; 0: 1 GiB.  Unused memory costs nothing */
+    /* Processes: bytes of shared memory at most; 0: 1 GiB.  Unused memory costs nothing. */
+    size_t memory CF__DEFAULT(0);
 } cf_pool_opts;
 
 /** What shutdown does with the tasks there are. */
@@ -110,8 +111,8 @@ struct cf_executor {                /* fields: I immutable, A atomic */
  * Ordering: what precedes this call happens before the task runs.
  * Returns:  owned, never NULL; end it by cf_future_release().  A submit that fails returns a future that has failed
  *           with CF_ERR_SHUTDOWN, CF_ERR_BROKEN, CF_ERR_FORKED, CF_ERR_NOMEM, CF_ERR_SYSTEM, CF_ERR_TOO_BIG,
- *           CF_ERR_TIMEOUT (no room until the deadline), CF_ERR_INVALID (no executor), or what the executor's
- *           constructor failed with. */
+ *           CF_ERR_UNSUPPORTED (aligned beyond 4096 bytes, on processes), CF_ERR_TIMEOUT (no room until the
+ *           deadline), CF_ERR_INVALID (no executor), or what the executor's constructor failed with. */
 CF_API CF_NODISCARD cf_future *cf_submit_bytes(cf_executor *executor, const cf_task_type *type, const void *args,
                                                const cf_submit_opts *options);
 

@@ -37,8 +37,7 @@
  *   called from callbacks.
  * FORK  A child that waits for a future of its parent's gets CF_ERR_FORKED, for nobody there settles it.
  * REJECTED  CPython's second cancelled state (cancelled and notified): root of several of its open hangs.  A mutex
- *   and a
- *   condition variable per future: 88 bytes and a lost wake-up. */
+ *   and a condition variable per future: 88 bytes and a lost wake-up. */
 #ifndef CFUTURES_FUTURE_H
 #define CFUTURES_FUTURE_H
 

@@ -97,8 +97,7 @@ cf__process_await(cf_future *base, cf_time deadline)
         if (cf__settled(cf__load_acquire(&base->state))) /* acquire, future.h [F1] */
             return CF_OK;
         if (cf__slot_generation(word) != future->generation)
-            return cf__future_await_slow(base,
-                                         deadline); /* collected by another thread, which settles the record (P2) */
+            return cf__future_await_slow(base, deadline); /* another thread has collected it, and settles it (P2) */
         if (cf__slot_settled(word)) {
             cf__slots_collect(future);
             continue;
@@ -548,8 +547,7 @@ cf__process_map(cf__process_pool *pool, uint32_t workers, uint32_t slots, size_t
     return false;
 }
 
-/* Starts the template and waits until it has a worker.  Returns 0 or an errno; after an error no process is left.
- * */
+/* Starts the template and waits until it has a worker.  Returns 0 or an errno; after an error no process is left. */
 CF_API int
 cf__process_start_template(cf__process_pool *pool, size_t stack_size)
 {

@@ -5,8 +5,8 @@
  * Python's queue.Queue: put, get, task_done, join; and close, which is its shutdown().
  *
  * HOW IT WORKS  A ring of items, copied in and out by size, under one mutex.  Capacity is exact, any number from 1;
- *   0 means no bound: the ring then grows.  Who must wait joins one of three lines
- *   (detail/event.h): getters of an empty queue, putters of a full one, joiners of unfinished work.
+ *   0 means no bound: the ring then grows.  Who must wait joins one of three lines (detail/event.h): getters of an
+ *   empty queue, putters of a full one, joiners of unfinished work.
  *
  *       put: lock; full? sleep in not_full;   copy in;  take a sleeping getter; unlock; wake it
  *       get: lock; empty? sleep in not_empty; copy out; take a sleeping putter; unlock; wake it
@@ -14,9 +14,8 @@
  * INVARIANTS
  *   Q1  head < allocated, count <= capacity (where capacity isn't 0); items are at (head + i) % allocated.
  *   Q2  Each item put wakes one getter, each item got wakes one putter, if one sleeps.  A woken getter may find
- *       that
- *       another was quicker: then that one took the item, and our getter sleeps again; no wake was lost.
- *       One that leaves at its deadline has looked once more under the mutex (event.h, E3).
+ *       that another was quicker: then that one took the item, and our getter sleeps again; no wake was lost. One
+ *       that leaves at its deadline has looked once more under the mutex (event.h, E3).
  *   Q3  unfinished counts items put and not yet reported by task_done.
  * ORDERING  All fields are under the mutex: what precedes a put happens before the matching get returns, what
  *   precedes a task_done happens before the join that it ends returns, what precedes a close before its

@@ -353,8 +353,7 @@ cf_fail(int code, const char *format, ...)
 CF_API bool
 cf_cancelled(void)
 {
-    /* A task that was asked to stop while it waits for this one is still waiting, so this one is to stop as well.
-     * */
+    /* A task that was asked to stop while it waits for this one is still waiting, so this one is to stop as well. */
     for (cf__task_context *context = cf__task_current(); context != NULL; context = context->outer) {
         /* relaxed: a request; nothing is published with it. */
         if (context->cancel_word != NULL && (cf__load_relaxed(context->cancel_word) & context->cancel_bit) != 0)

@@ -17,11 +17,9 @@
  * INVARIANTS (all under the set's mutex)
  *   W1  outstanding = entries on callback lists + entries on the ready list.
  *   W2  Each entry holds a reference of the set, until it is taken from the ready list, or settles after the set
- *       was freed.  So a
- *       set may be freed while futures in it are pending: their entries find it closed.
+ *       was freed.  So a set may be freed while futures in it are pending: their entries find it closed.
  * WHO OWES THE WAKE  the thread that settles a future: one sleeper, for its one entry; the one that takes the last
- *   outstanding
- *   entry: all, for they would wait for nothing.
+ *   outstanding entry: all, for they would wait for nothing.
  * THE FUTURES are borrowed: the caller keeps its references until the set has returned them, or is freed.
  * REJECTED  Setting a bit in every future and scanning them at each wake: n looks for each of n completions. */
 #ifndef CFUTURES_WAIT_H

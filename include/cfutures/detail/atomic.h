@@ -2,16 +2,15 @@
  * SPDX-License-Identifier: MIT
  * LAYER 0.  Includes: config.h.  Included by: everything that shares a word.
  *
- * HOW IT WORKS  Macros over the compiler's __atomic builtins; they work alike in C and C++, on plain
- *   integers and pointers.  The name carries the order, so that a reader sees it at the call and a
- *   grep finds every seq_cst.  A compare-and-swap is strong; on failure it leaves what it
- *   found in *expected, read with the same order less its release half.
- * THE SEAM  Together with detail/os.h this is the only way to shared state.  The tests in tests/model/
- *   define both include guards and bring macros and functions of the same names, which
- *   hand every access to a deterministic scheduler.  So an atomic builtin anywhere else is a hole in the
- *   proof; tests/lint/seam.sh rejects it.
- * NO FENCES  ThreadSanitizer doesn't see them.  Where a store must come before a load of another
- *   word (Dekker), the store is a seq_cst read-modify-write and the load is seq_cst.
+ * HOW IT WORKS  Macros over the compiler's __atomic builtins; they work alike in C and C++, on plain integers and
+ *   pointers.  The name carries the order, so that a reader sees it at the call and a grep finds every seq_cst.  A
+ *   compare-and-swap is strong; on failure it leaves what it found in *expected, read with the same order less its
+ *   release half.
+ * THE SEAM  Together with detail/os.h this is the only way to shared state.  The tests in tests/model/ define both
+ *   include guards and bring macros and functions of the same names, which hand every access to a deterministic
+ *   scheduler.  So an atomic builtin anywhere else is a hole in the proof; tests/lint/seam.sh rejects it.
+ * NO FENCES  ThreadSanitizer doesn't see them.  Where a store must come before a load of another word (Dekker), the
+ *   store is a seq_cst read-modify-write and the load is seq_cst.
  * PLAIN DATA  that an atomic publishes is marked where it is written and read: cf__data_write(p, n),
  *   cf__data_read(p, n).  Empty here; the model checks that each pair is ordered. */
 #ifndef CFUTURES_DETAIL_ATOMIC_H

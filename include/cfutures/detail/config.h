@@ -2,11 +2,11 @@
  * SPDX-License-Identifier: MIT
  * LAYER 0.  Includes: nothing of ours.  Included by: everything.
  *
- * LINKAGE  Every function is CF_API: by default `static inline`, so that including a header is all
- *   a program does.  A macro, and not the words themselves, so that the choice stands in one line.
- * LANGUAGE  C11 and later, and C++11 and later, by gcc or clang.  Where the two languages differ (casts,
- *   zero initializers), the CF__ macros below hide it; shared words are plain integers reached
- *   through detail/atomic.h, because C11's _Atomic isn't C++.
+ * LINKAGE  Every function is CF_API: by default `static inline`, so that including a header is all a program does.
+ *   A macro, and not the words themselves, so that the choice stands in one line.
+ * LANGUAGE  C11 and later, and C++11 and later, by gcc or clang.  Where the two languages differ (casts, zero
+ *   initializers), the CF__ macros below hide it; shared words are plain integers reached through detail/atomic.h,
+ *   because C11's _Atomic isn't C++.
  * FEATURE MACROS are the program's: a header that defines _GNU_SOURCE comes too late as soon as a
  *   system header stands before it.  We ask for what plain `cc` shows and stop with a sentence where
  *   -std=c11 hides it. */

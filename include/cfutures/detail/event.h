@@ -3,9 +3,9 @@
  * LAYER 1.  Includes: park.h.  Included by: queue.h, the pools.
  *
  * HOW IT WORKS  What is waited for is data under the owner's mutex.  A sleeper finds, under the mutex, that it must
- *   wait, joins the line with a record on its own stack, lets go of the mutex and parks on the record's word.
- *   A waker changes the data under the mutex, takes the first record off the line there and then,
- *   and wakes it after it has let go of the mutex.
+ *   wait, joins the line with a record on its own stack, lets go of the mutex and parks on the record's word. A
+ *   waker changes the data under the mutex, takes the first record off the line there and then, and wakes it after
+ *   it has let go of the mutex.
  *
  *       sleeper: lock; [must wait; join the line; unlock; park; lock] ...; unlock
  *       waker:   lock; change; take first; unlock; wake what was taken
@@ -109,8 +109,7 @@ cf__sleeper_wake(cf__sleeper *sleeper)
         (void)cf__unpark_one(&sleeper->woken, CF__SCOPE_PRIVATE);
 }
 
-/* Takes every sleeper off the line and wakes it, with `mutex` of the owner held.  For rare events: close, shutdown.
- * */
+/* Takes every sleeper off the line and wakes it, with `mutex` of the owner held.  For rare events: close, shutdown. */
 CF_API void
 cf__event_wake_all(cf__event *event)
 {

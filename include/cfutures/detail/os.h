@@ -10,8 +10,8 @@
  *   - Deadlines are absolute nanoseconds of CLOCK_MONOTONIC; INT64_MAX means never.
  *   - tests/model/ replaces this file as a whole; see detail/atomic.h.
  *
- * WHY FUTEXES  glibc's condition variable can lose a wake-up (bug 25847, glibc 2.27 to 2.40), and a
- *   word in memory that processes share needs a futex anyway. */
+ * WHY FUTEXES  glibc's condition variable can lose a wake-up (bug 25847, glibc 2.27 to 2.40), and a word in memory
+ *   that processes share needs a futex anyway. */
 #ifndef CFUTURES_DETAIL_OS_H
 #define CFUTURES_DETAIL_OS_H
 

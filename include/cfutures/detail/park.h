@@ -2,17 +2,16 @@
  * SPDX-License-Identifier: MIT
  * LAYER 1.  Includes: atomic.h, os.h, deadline.h.  Included by: event.h, future.h, the pools.
  *
- * HOW IT WORKS  The sleeper has seen `value` in the word and found that it must wait.  The waker first changes
- *   the word, then calls unpark.  The kernel compares the word with `value` under its own lock
- *   before it puts the sleeper to bed, so a change before that isn't slept through and a change after
- *   it is followed by the wake.
+ * HOW IT WORKS  The sleeper has seen `value` in the word and found that it must wait.  The waker first changes the
+ *   word, then calls unpark.  The kernel compares the word with `value` under its own lock before it puts the
+ *   sleeper to bed, so a change before that isn't slept through and a change after it is followed by the wake.
  *
  *       sleeper   load w; must wait?   -> park(w, value): kernel compares, sleeps
  *       waker     store w = new        -> unpark(w): kernel wakes who sleeps on w
  *
  * WHO OWES THE WAKE  whoever changes the word, after each change that a sleeper may wait for.  It may skip the
- *   system call if it knows that nobody sleeps: the words of this library keep a bit for "somebody may
- *   sleep here", set by the sleeper in the same word, in one atomic step with the look at the rest.
+ *   system call if it knows that nobody sleeps: the words of this library keep a bit for "somebody may sleep here",
+ *   set by the sleeper in the same word, in one atomic step with the look at the rest.
  * A RETURN PROMISES NOTHING  signals and stray wakes end a park; callers loop, and look at the word.
  * SPINNING before a park is the business of who parks: it pays where the other side is at work on another CPU, for a wake
  *   across CPUs costs 20 to 60 us, and costs dearly where it needs ours (worker.h, process_pool.h). */

@@ -4,8 +4,8 @@
  *
  * HOW IT WORKS  CF_TASK (task.h) writes a static cf_task_type for a function: its name, sizes, and two thunks that
  *   know its types.  From there on a task is bytes: a pool copies the arguments, calls run() in whatever thread or
- *   process, and hands the result's bytes back.
- *   While a task runs, cf__current points to its context, so that cf_fail() and cf_cancelled() find it.
+ *   process, and hands the result's bytes back. While a task runs, cf__current points to its context, so that
+ *   cf_fail() and cf_cancelled() find it.
  * THE ONE GLOBAL  cf__current is thread-local, weak, of default visibility: every file of a program sees the same
  *   one. A `static` one per file would make a worker a stranger to the other files.  The thunk sets and restores
  *   it, because the thunk is compiled into the module whose code then asks for it.  Where a plugin has a copy of
