@@ -1634,6 +1634,58 @@ test_pool_kill_stopped_template_without_futex_waitv(void **state)
     assert_int_equal(error, CF_OK);
 }
 
+/* Goes down `kib` frames of 1 KiB. */
+static int
+deep(int kib)
+{
+    volatile char frame[1024];
+    frame[0] = (char)kib;
+    return (kib > 1 ? deep(kib - 1) : 0) + (frame[0] == (char)kib);
+}
+CF_TASK(int, deep, int);
+
+/* A task has as much stack as the system gives a program, or as stack_size says; one that needs more is lost, and nothing else. */
+static void
+test_pool_stack_of_tasks(void **state)
+{
+    (void)state;
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_STACK, &limit), 0);
+    for (int i = 0; i < 2; i++) {
+        /* Frames are a bit larger than 1 KiB, and a sanitizer's a good deal. */
+        int fits = i == 0 ? 2000 : 60, beyond = i == 0 ? 1 << 20 : 4096;
+        cf_executor *pool = cf_process_pool(.max_workers = 1, .stack_size = i == 0 ? 0 : 1 << 20);
+        cf_future *good = cf_submit(pool, deep, fits), *bad = cf_submit(pool, deep, beyond);
+        int frames = 0;
+        assert_int_equal(cf_result(good, deep, &frames, CF_FOREVER), CF_OK);
+        assert_int_equal(frames, fits);
+        if (i == 1 || limit.rlim_cur < ((rlim_t)1 << 29)) {
+            assert_int_equal(cf_future_wait(bad, CF_FOREVER), CF_ERR_WORKER_LOST);
+            assert_int_equal(cf_future_signal(bad), SIGSEGV);
+        }
+        cf_future_release(good);
+        cf_future_release(bad);
+        cf_executor_close(pool);
+    }
+}
+
+/* Alignment that the shared memory can't give is refused at submit. */
+static void
+test_pool_refuses_huge_alignment(void **state)
+{
+    (void)state;
+    cf_executor *pool = cf_process_pool(.max_workers = 1);
+    for (int i = 0; i < 2; i++) {
+        cf_task_type type = *twice_CF_TASK_type();
+        int two = 2;
+        *(i == 0 ? &type.args_align : &type.result_align) = 8192;
+        cf_future *future = cf_submit_bytes(pool, &type, &two, NULL);
+        assert_int_equal(cf_future_error(future), CF_ERR_UNSUPPORTED);
+        cf_future_release(future);
+    }
+    cf_executor_close(pool);
+}
+
 int
 main(void)
 {
@@ -1679,6 +1731,8 @@ main(void)
         pool_test(test_pool_kill_stopped_template_without_futex_waitv),
         pool_test(test_pool_killed_is_not_broken),
         pool_test(test_pool_submit_after_shutdown),
+        pool_test(test_pool_stack_of_tasks),
+        pool_test(test_pool_refuses_huge_alignment),
     };
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED)
