@@ -73,8 +73,6 @@ thread_pool.h | s/^    cf__event_wake_all(&pool->room);/    ;/ | pool | submitte
 thread_pool.h | s/bool own_worker = .*;/bool own_worker = false;/ | pool | a worker waits for room
 thread_pool.h | s/^    if (pool->closed) {/    if (0) {/ | pool | accepts tasks after a shutdown
 thread_pool.h | s/^            (void)cf_future_retain(future);\|^        (void)cf_future_retain(future);/        ;/ | pool | cancels a future it doesn't hold
-detail/slot.h | s/cf__store_release(&slot->word, cf__slot_word(generation, 0, CF__SLOT_PENDING))/cf__store_relaxed(\&slot->word, cf__slot_word(generation, 0, CF__SLOT_PENDING))/ | arena arena_hint_twice | a task published without release
-detail/slot.h | s/cf__cas_acq_rel(&slot->word, &word, mine)/cf__cas_release(\&slot->word, \&word, mine)/ | arena arena_hint_twice | a task claimed without acquire
 detail/slot.h | s/cf__cas_seq_cst(&slot->word, &word, cf__slot_with_state(word, to))/cf__cas_relaxed(\&slot->word, \&word, cf__slot_with_state(word, to))/ | arena | an outcome without release
 detail/slot.h | s/cf__cas_seq_cst(&slot->word, &word, cf__slot_with_state(word, to))/cf__cas_acq_rel(\&slot->word, \&word, cf__slot_with_state(word, to))/ | arena arena_pressure | half of Dekker's for the pressure word
 detail/slot.h | s/if (word & CF__SLOT_WAIT)$/if (0)/ | arena | settles without a wake

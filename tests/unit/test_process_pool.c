@@ -500,6 +500,14 @@ note_call(cf_future *future, void *context)
     count_one(&c->count);
 }
 
+/* For callbacks that may run in two threads at once: the collector's, and the adder's own when it comes late. */
+static void
+count_call(cf_future *future, void *context)
+{
+    (void)future;
+    count_one(&((called *)context)->count);
+}
+
 /* Submits, cancels another one, and lets go of a reference. */
 static void
 call_everything(cf_future *future, void *context)
@@ -536,7 +544,7 @@ test_pool_callbacks(void **state)
 
     for (int i = 0; i < many; i++) {
         futures[i] = cf_submit(pool, twice, i);
-        assert_int_equal(cf_future_add_done_callback(futures[i], note_call, &all), CF_OK);
+        assert_int_equal(cf_future_add_done_callback(futures[i], count_call, &all), CF_OK);
         cf_future_release(futures[i]);
     }
     wait_until(counted(&all.count) == many);
@@ -797,6 +805,8 @@ static void
 test_pool_output_appears_once(void **state)
 {
     (void)state;
+    if (CF__THREAD_SANITIZER)
+        skip(); /* its run-time library writes the streams of processes that it ends */
     assert_int_equal(run_in_child(print_around_a_pool), 0);
 }
 
@@ -1659,7 +1669,8 @@ test_pool_stack_of_tasks(void **state)
         int frames = 0;
         assert_int_equal(cf_result(good, deep, &frames, CF_FOREVER), CF_OK);
         assert_int_equal(frames, fits);
-        if (i == 1 || limit.rlim_cur < ((rlim_t)1 << 29)) {
+        /* Under ThreadSanitizer it's the caller's stack, see os_process.h. */
+        if (i == 1 ? !CF__THREAD_SANITIZER : limit.rlim_cur < ((rlim_t)1 << 29)) {
             assert_int_equal(cf_future_wait(bad, CF_FOREVER), CF_ERR_WORKER_LOST);
             assert_int_equal(cf_future_signal(bad), SIGSEGV);
         }

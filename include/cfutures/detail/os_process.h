@@ -309,6 +309,23 @@ cf__os_exit_at_once(void)
 #endif
 }
 
+CF_API void
+cf__os_on_thread_end(void *unused)
+{
+    (void)unused;
+    cf__os_flush_streams();
+    _exit(0);
+}
+
+/* From now on the process ends with this thread, by pthread_exit() too: threads that a task has left would else keep it alive. */
+CF_API void
+cf__os_end_with_thread(void)
+{
+    pthread_key_t key;
+    if (pthread_key_create(&key, cf__os_on_thread_end) == 0)
+        (void)pthread_setspecific(key, CF__POINTER_CAST(void *, CF__STATIC_CAST(uintptr_t, 1)));
+}
+
 /* Has this process killed when `parent`, which forked it, dies; ends it if that has happened already. */
 CF_API void
 cf__os_die_with(int32_t parent)

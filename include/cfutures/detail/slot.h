@@ -28,7 +28,8 @@
  *   S3  A worker that published has succeeded, dead or not: the reaper looks at the word before it declares
  *       anything lost.
  * ORDERING
- *   [S1] task -> worker          fill's store-release of PENDING / claim's CAS (acquire half)
+ *   [S1] task -> worker          fill's store-release of PENDING / claim's CAS (acquire half).  The hint that leads
+ *        to a claim comes through a ring, which orders the two as well; the slot doesn't rely on it.
  *   [S2] outcome -> parent       publish's and lose's CAS (release half) / load-acquire of the word
  *   A slot goes from one task to the next under the parent's mutex; its generation keeps old readers off. */
 #ifndef CFUTURES_DETAIL_SLOT_H
