@@ -576,6 +576,46 @@ test_kill_poison_tasks_among_good_ones(void **state)
     print_message("  %u of %u tasks killed their workers\n", lost, (unsigned)tasks);
 }
 
+/* Nor does it hold up a shutdown, in which nobody waits for a single task: all others are done beside it. */
+static void
+test_stop_points_hold_up_no_shutdown(void **state)
+{
+    enum { tasks = 8 };
+    (void)state;
+    unsigned stops = 0, held = 0;
+    for (uint32_t n = 1; n <= 120; n += 9) {
+        cf_future *futures[tasks];
+        tally sum = {0, 0, 0};
+        cf_shutdown_report report = {0, 0, 0, 0};
+        memset(points, 0, sizeof *points);
+        points->how = STOPPED;
+        parent_slice = usual_slice;
+        points->target[0] = n;
+        cf_executor *pool = cf_process_pool(.max_workers = 2, .on_start = take_ticket);
+        for (uint32_t i = 0; i < tasks; i++)
+            futures[i] = cf_submit(pool, work, i, 0);
+        /* Until only the one is left that the stopped worker runs. */
+        while (cf_executor_shutdown(pool, CF_DRAIN, cf_after_ms(30), &report) == CF_ERR_TIMEOUT) {
+            if (report.left == 1 && points->fired != 0 && inside(pool)->oldest != CF__NO_SLOT &&
+                cf__slot_state(__atomic_load_n(&inside(pool)->setup.view.slots[inside(pool)->oldest].word,
+                                               __ATOMIC_ACQUIRE)) == CF__SLOT_RUNNING)
+                break;
+        }
+        held += report.left != 0;
+        stops += points->fired;
+        if (points->fired != 0)
+            (void)kill(points->process[0], SIGCONT);
+        for (uint32_t i = 0; i < tasks; i++)
+            count_outcome(&sum, futures[i], i);
+        assert_int_equal(sum.bad + sum.lost, 0);
+        cf_executor_close(pool);
+        (void)alarm(watchdog_seconds());
+    }
+    wait_until(living_processes() == 0);
+    print_message("  %u stops before a shutdown, %u of them with a task\n", stops, held);
+    assert_true(stops > 8);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -586,6 +626,7 @@ main(int argc, char **argv)
         cmocka_unit_test(test_kill_points_one_of_two_exits),
         cmocka_unit_test(test_kill_points_two_of_three),
         cmocka_unit_test(test_stop_points_hold_up_nobody_else),
+        cmocka_unit_test(test_stop_points_hold_up_no_shutdown),
         cmocka_unit_test(test_stop_idle_worker_is_passed_over),
         cmocka_unit_test(test_kill_random_without_audits),
         cmocka_unit_test(test_kill_random_with_audits),
