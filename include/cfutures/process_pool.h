@@ -12,7 +12,7 @@
  *   afterwards they don't see, nor it what they change.  Pointers among the arguments must point into memory from
  *   cf_executor_alloc(), or to something that was there before, and is only read.
  * FUTURES outlive the pool.  A result larger than about 190 bytes stays in the shared memory until its future is
- * released.
+ *   released.
  * ORDER  Tasks start in the order of their submits, except that one whose worker died before it started goes to the
  *   front.
  * WHEN THINGS DIE

@@ -94,7 +94,7 @@ reap(void *arg)
     (void)arg;
     while (model_wait_death(&death)) {
         uint32_t number = number_of[death.process];
-        (void)cf__arena_reap(&view, number, death.killed ? 9 : 0, 0);
+        cf__arena_reap(&view, number, death.killed ? 9 : 0, 0);
         if (death.killed && heirs-- > 0)
             number_of[model_process_start("heir", work, &numbers[number - 1])] = number;
     }

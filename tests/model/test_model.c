@@ -531,7 +531,7 @@ stack_waker(void *arg)
         found = record;
         cf__mutex_unlock(&mutex_a);
         if (found == NULL)
-            cf__os_yield();
+            model_yield();
     }
     cf__store_release(found, 1u);
     if (looks_after_wake)

@@ -278,7 +278,7 @@ adds_up(void *argument)
         t->n++;
         cf__mutex_unlock(&t->mutex);
         if (i % 1000 == 0)
-            cf__os_yield();
+            (void)sched_yield();
     }
     return NULL;
 }

@@ -391,15 +391,13 @@ cf__arena_park(const cf__arena_view *view, uint32_t number)
 
 /* ---- after a death ---- */
 
-/* Template: worker `number` is dead, by `signal`, or with exit status `status`.  Settles what it left.  Returns
- * whether it lost a task. */
-CF_API bool
+/* Template: worker `number` is dead, by `signal`, or with exit status `status`.  Settles what it left. */
+CF_API void
 cf__arena_reap(const cf__arena_view *view, uint32_t number, int32_t signal, int32_t status)
 {
     cf__arena *arena = view->arena;
     cf__worker_record *dead = &view->workers[number - 1];
     uint32_t intent = cf__load_acquire(&dead->intent);
-    bool lost = false;
 
     if (intent != 0 && intent <= view->slot_count) {
         uint32_t index = intent - 1;
@@ -410,10 +408,8 @@ cf__arena_reap(const cf__arena_view *view, uint32_t number, int32_t signal, int3
             slot->status = status;
             cf__data_write(slot->payload, sizeof slot->payload);
             uint64_t before = cf__slot_move(slot, CF__SLOT_RUNNING, number, CF__SLOT_LOST);
-            if (before != 0) { /* else the parent has withdrawn it */
+            if (before != 0) /* else the parent has withdrawn it */
                 cf__arena_tell(view, index, before);
-                lost = true;
-            }
         } else if (cf__slot_settled(word) && cf__slot_owner(word) == number) {
             cf__arena_tell(view, index, word); /* it may have died before it did */
         } else if (cf__slot_state(word) == CF__SLOT_PENDING) {
@@ -428,7 +424,6 @@ cf__arena_reap(const cf__arena_view *view, uint32_t number, int32_t signal, int3
     cf__store_seq_cst(&arena->pressure, 0u);
     (void)cf__unpark_all(&arena->pressure, CF__SCOPE_SHARED);
     cf__arena_wake_all(view);
-    return lost;
 }
 
 #endif

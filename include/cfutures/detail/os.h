@@ -20,7 +20,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -211,12 +210,6 @@ cf__os_futex_wake(const uint32_t *word, int count, cf__scope scope)
     long r = syscall(SYS_futex, word, 1 /* FUTEX_WAKE */ | scope, count, NULL, NULL, 0);
     errno = keep;
     return r > 0 ? CF__STATIC_CAST(int, r) : 0;
-}
-
-CF_API void
-cf__os_yield(void)
-{
-    (void)sched_yield();
 }
 
 /* The CPU that we run on just now, + 1; 0 if the system won't say.  Not sched_getcpu(): that reads what the kernel

@@ -18,7 +18,8 @@
  *       has been collected, and the record is settled, or about to be by the thread that detached it.
  *   P3  The pool holds one reference of each future from submit to settle_list, each future one of the pool for
  *       life.
- *   P4  Once the pool is broken, no slot is used again: a worker that is about to die may still write into one.
+ *   P4  Once the pool is broken, or being killed, no slot is used again: a worker that is about to die may still
+ *       write into one.
  * WHAT IS READ FROM THE ARENA is the word, and after it is settled the outcome and the payload: copied once,
  *   bounded, never followed.
  * WHO OWES THE WAKE of a waiter asleep on a slot: the worker, or the template after it; and if another thread has
@@ -157,7 +158,8 @@ cf__slots_free(cf__process_pool *pool, uint32_t index)
     pool->in_use--;
 }
 
-/* A slot or a block has come free, or the pool is closed: whoever sleeps for that looks again.  The mutex is held. */
+/* A slot or a block has come free, or the pool is closed: whoever sleeps for that looks again.  The mutex is held.
+ * */
 CF_API void
 cf__slots_made_room(cf__process_pool *pool)
 {
@@ -233,7 +235,8 @@ cf__slots_detach(cf__process_pool *pool, uint32_t index, cf_future *list)
         }
     }
     cf__slots_free(pool, index);
-    /* seq_cst: the word, then the look at the sleepers; a sleeper counts itself, then the kernel compares the word. */
+    /* seq_cst: the word, then the look at the sleepers; a sleeper counts itself, then the kernel compares the word.
+     * */
     (void)cf__exchange_seq_cst(&slot->word, cf__slot_word(future->generation + 1, 0, CF__SLOT_FREE));
     if (cf__load_seq_cst(&future->sleepers) != 0)
         (void)cf__unpark_all(cf__slot_futex(slot), CF__SCOPE_SHARED);
@@ -270,7 +273,8 @@ cf__slots_collect(cf__process_future *future)
     cf__slots_settle_list(list);
 }
 
-/* Collects slots that are settled, oldest first, until it has passed by `patience` that aren't.  The mutex is held. */
+/* Collects slots that are settled, oldest first, until it has passed by `patience` that aren't.  The mutex is held.
+ * */
 CF_API cf_future *
 cf__slots_harvest(cf__process_pool *pool, uint32_t patience)
 {

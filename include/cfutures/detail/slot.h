@@ -52,9 +52,9 @@
 #define CF__SLOT_PAYLOAD 192 /* bytes for small arguments and result, or for a failure's message */
 CF__STATIC_ASSERT(CF__SLOT_PAYLOAD >= CF__MESSAGE_SIZE, "a message fits where the arguments were");
 
-typedef struct
-    cf__slot {     /* fields: A atomic; P written by the parent before PENDING, O by the owner while RUNNING (S1) */
-    uint64_t word; /* A */
+/* Fields: A atomic; P written by the parent before PENDING, O by the owner while RUNNING (S1) */
+typedef struct cf__slot {
+    uint64_t word;                             /* A */
     void (*run)(const void *, void *, void *); /* P: the task's thunk; valid in every process, they are forks of one */
     void *args, *result;                       /* P: in the payload, or in a block of the arena */
     uint32_t stop;                             /* A: cf_cancelled() in the task */

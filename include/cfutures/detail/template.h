@@ -114,7 +114,7 @@ cf__template_bury(cf__template *template_, uint32_t index, int status)
 
     template_->processes[index] = 0;
     template_->living--;
-    (void)cf__arena_reap(view, index + 1, signal_number, exit_status);
+    cf__arena_reap(view, index + 1, signal_number, exit_status);
     if (cf__load_acquire(&record->started) != 0 || cf__load_acquire(&view->arena->stop) != CF__ARENA_RUNS) {
         template_->failures = 0;
         template_->next_start = 0;
