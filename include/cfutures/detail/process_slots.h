@@ -158,8 +158,7 @@ cf__slots_free(cf__process_pool *pool, uint32_t index)
     pool->in_use--;
 }
 
-/* A slot or a block has come free, or the pool is closed: whoever sleeps for that looks again.  The mutex is held.
- * */
+/* A slot or a block has come free, or the pool is closed: whoever sleeps for that looks again.  The mutex is held. */
 CF_API void
 cf__slots_made_room(cf__process_pool *pool)
 {
@@ -235,8 +234,7 @@ cf__slots_detach(cf__process_pool *pool, uint32_t index, cf_future *list)
         }
     }
     cf__slots_free(pool, index);
-    /* seq_cst: the word, then the look at the sleepers; a sleeper counts itself, then the kernel compares the word.
-     * */
+    /* seq_cst: the word, then the look at the sleepers; a sleeper counts itself, then the kernel compares the word. */
     (void)cf__exchange_seq_cst(&slot->word, cf__slot_word(future->generation + 1, 0, CF__SLOT_FREE));
     if (cf__load_seq_cst(&future->sleepers) != 0)
         (void)cf__unpark_all(cf__slot_futex(slot), CF__SCOPE_SHARED);
@@ -273,8 +271,7 @@ cf__slots_collect(cf__process_future *future)
     cf__slots_settle_list(list);
 }
 
-/* Collects slots that are settled, oldest first, until it has passed by `patience` that aren't.  The mutex is held.
- * */
+/* Collects slots that are settled, oldest first, until it has passed by `patience` that aren't.  The mutex is held. */
 CF_API cf_future *
 cf__slots_harvest(cf__process_pool *pool, uint32_t patience)
 {
