@@ -7,7 +7,8 @@
  *
  *   5  thread_pool.h  process_pool.h  inline_executor.h   what runs the tasks
  *   4  task.h  executor.h                                 typed tasks; submit, map, shutdown over any executor
- *   3  future.h  wait.h                                   one result that arrives once; waiting for many
+ *   4  child.h                                            fork and join inside a task
+ *   3  future.h  promise.h  wait.h                        one result that arrives once; waiting for many
  *   2  queue.h                                            queues that block
  *   1  detail/park.h  detail/event.h                      the only code that sleeps
  *   0  errors.h  deadline.h  detail/{config,atomic,os}    compiler, atomics, system: the seam that tests swap */
@@ -23,6 +24,7 @@
 #include "cfutures/future.h"
 #include "cfutures/inline_executor.h"
 #include "cfutures/process_pool.h"
+#include "cfutures/promise.h"
 #include "cfutures/queue.h"
 #include "cfutures/task.h"
 #include "cfutures/thread_pool.h"

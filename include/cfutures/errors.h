@@ -26,11 +26,13 @@
     X(CF_ERR_SYSTEM, "the operating system refused a thread, a process or a resource")                                 \
     X(CF_ERR_TYPE, "the result has another type")                                                                      \
     X(CF_ERR_TOO_BIG, "arguments and result are larger than the pool's shared memory")                                 \
+    X(CF_ERR_DEADLOCK, "tasks wait for each other in a circle")                                                        \
     X(CF_ERR_INVALID, "an argument is out of range, or the call makes no sense in this state")                         \
     X(CF_ERR_UNSUPPORTED, "not supported on this system, or by this executor")                                         \
     /* of the task */                                                                                                  \
     X(CF_ERR_CANCELLED, "the task was cancelled before it ran")                                                        \
     X(CF_ERR_FAILED, "the task failed")                                                                                \
+    X(CF_ERR_TASK_EXITED, "the task ended its thread")                                                                 \
     X(CF_ERR_WORKER_LOST, "the worker process died while it ran the task")
 
 typedef enum cf_err {

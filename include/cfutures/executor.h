@@ -1,6 +1,6 @@
 /* cfutures/executor.h - submit, map and shutdown, over whatever runs the tasks.
  * SPDX-License-Identifier: MIT
- * LAYER 4.  Includes: future.h.  Included by: task.h, the executors.
+ * LAYER 4.  Includes: promise.h.  Included by: task.h, the executors.
  *
  * HOW IT WORKS  An executor starts with a cf_executor: a table of operations, and the error it has died of.  The
  *   functions here check what every executor has to check (it never started, it is broken, this is a forked child),
@@ -22,7 +22,7 @@
 #ifndef CFUTURES_EXECUTOR_H
 #define CFUTURES_EXECUTOR_H
 
-#include "future.h"
+#include "promise.h"
 
 typedef struct cf_executor cf_executor;
 
@@ -31,6 +31,8 @@ typedef struct cf_submit_opts {
     size_t struct_size CF__DEFAULT(sizeof(cf_submit_opts)); /* set by cf_options() */
     /* Until when to wait for room in an executor that has max_pending tasks; 0: as long as it takes. */
     cf_time deadline CF__DEFAULT(0);
+    /* -8 to 7: pending tasks of a higher one start first; those of one priority in the order of their submits. */
+    int priority CF__DEFAULT(0);
 } cf_submit_opts;
 
 /** Options of one map.  Zero in any field means its default. */
@@ -42,6 +44,13 @@ typedef struct cf_map_opts {
     cf_time deadline CF__DEFAULT(0);
 } cf_map_opts;
 
+/** What a submit does while max_pending tasks are pending. */
+typedef enum cf_full_policy {
+    CF_FULL_WAIT, /* waits for room until its deadline; a task's submit to the pool that runs it doesn't */
+    CF_FULL_FAIL, /* returns a future that has failed with CF_ERR_FULL */
+    CF_FULL_RUN   /* runs the task in the caller */
+} cf_full_policy;
+
 /** Options of a thread pool or a process pool; both take all, and ignore what means nothing to them.  Zero in any
  *  field means its default.  Copied; the caller may discard it on return. */
 typedef struct cf_pool_opts {
@@ -51,13 +60,15 @@ typedef struct cf_pool_opts {
     /* Name of the workers in ps and debuggers, cut to 10 bytes and followed by a number; NULL: "cf-thread",
      * "cf-process". */
     const char *name CF__DEFAULT(NULL);
-    /* A submit waits while so many tasks are pending or run; 0: no limit for threads, 4096 for processes.  A
-     * worker's own submits never wait. */
+    /* How many tasks may be pending or running; 0: no limit for threads, 4096 for processes. */
     size_t max_pending CF__DEFAULT(0);
+    cf_full_policy when_full CF__DEFAULT(CF_FULL_WAIT); /* what a submit does then */
     /* Called once in each worker before its first task; NULL: nothing.  It may cf_fail(): that worker then ends,
      * and a pool that can get no worker is broken, with that message. */
     void (*on_start)(void *context) CF__DEFAULT(NULL);
-    void *on_start_context CF__DEFAULT(NULL); /* given to it; borrowed as long as the pool lives */
+    /* Called in each worker that on_start went well in, when it ends; NULL: nothing.  Not when it dies or is killed. */
+    void (*on_stop)(void *context) CF__DEFAULT(NULL);
+    void *on_start_context CF__DEFAULT(NULL); /* given to both; borrowed as long as the pool lives */
     size_t stack_size CF__DEFAULT(0);         /* bytes of a worker's stack; 0: the system's default */
     /* Processes: bytes of shared memory at most; 0: 1 GiB.  Unused memory costs nothing. */
     size_t memory CF__DEFAULT(0);
@@ -98,6 +109,7 @@ struct cf_executor {                /* fields: I immutable, A atomic */
     const cf_executor_ops *ops;     /* I */
     uint32_t *fork_guard;           /* I: reads 0 in a forked child; NULL where the kernel can't do that */
     int32_t process;                /* I: who made it */
+    cf_full_policy when_full;       /* I: what cf_submit_bytes() makes of CF_ERR_TIMEOUT */
     uint32_t error;                 /* A: cf_err: CF_OK, or what it has died of; set once */
     char message[CF__MESSAGE_SIZE]; /* written before error is */
 };
@@ -112,7 +124,8 @@ struct cf_executor {                /* fields: I immutable, A atomic */
  * Returns:  owned, never NULL; end it by cf_future_release().  A submit that fails returns a future that has failed
  *           with CF_ERR_SHUTDOWN, CF_ERR_BROKEN, CF_ERR_FORKED, CF_ERR_NOMEM, CF_ERR_SYSTEM, CF_ERR_TOO_BIG,
  *           CF_ERR_UNSUPPORTED (aligned beyond 4096 bytes, on processes), CF_ERR_TIMEOUT (no room until the
- *           deadline), CF_ERR_INVALID (no executor), or what the executor's constructor failed with. */
+ *           deadline), CF_ERR_FULL (no room, by policy), CF_ERR_INVALID (no executor, or no such priority), or what the
+ *           executor's constructor failed with. */
 CF_API CF_NODISCARD cf_future *cf_submit_bytes(cf_executor *executor, const cf_task_type *type, const void *args,
                                                const cf_submit_opts *options);
 
@@ -143,8 +156,9 @@ CF_API const char *cf_executor_message(const cf_executor *executor);
  * Blocks:   until none is left, or `deadline`.
  * `report`: gets what was done, also after a timeout; NULL: not wanted.
  * Returns:  CF_OK: all tasks are settled, all workers gone; CF_ERR_TIMEOUT: report->left are left, call it again;
- *           CF_ERR_FORKED; CF_ERR_INVALID: no executor, or called by a task or callback that the executor's own
- *           thread runs (it would wait for itself).  An executor that failed has nothing to shut down: CF_OK. */
+ *           CF_ERR_DEADLOCK: called with a deadline other than CF_NOW by a task or callback that the executor's own
+ *           thread runs, which can't wait for itself; the rest has been done; CF_ERR_FORKED; CF_ERR_INVALID: no
+ *           executor.  An executor that failed has nothing to shut down: CF_OK. */
 CF_API CF_NODISCARD cf_err cf_executor_shutdown(cf_executor *executor, cf_shutdown_mode mode, cf_time deadline,
                                                 cf_shutdown_report *report);
 
@@ -313,7 +327,7 @@ cf__failed_executor_static(void)
                                         cf__failed_executor_free,
                                         NULL,
                                         NULL};
-    static const cf_executor executor = {&ops, NULL, 0, CF_ERR_NOMEM, "out of memory"};
+    static const cf_executor executor = {&ops, NULL, 0, CF_FULL_WAIT, CF_ERR_NOMEM, "out of memory"};
     return &executor;
 }
 
@@ -346,7 +360,21 @@ cf_submit_bytes(cf_executor *executor, const cf_task_type *type, const void *arg
     cf__options_copy(&ours, sizeof ours, options);
     if (ours.deadline == 0)
         ours.deadline = CF_FOREVER;
-    return executor->ops->submit(executor, type, args, &ours);
+    if (ours.priority < -8 || ours.priority > 7)
+        return cf_future_new_failed(CF_ERR_INVALID, "priority %d: from -8 to 7", ours.priority);
+    if (executor->when_full != CF_FULL_WAIT)
+        ours.deadline = CF_NOW;
+    cf_future *future = executor->ops->submit(executor, type, args, &ours);
+    /* A future without a task is one that submit has failed with. */
+    if (executor->when_full == CF_FULL_WAIT || future->type != NULL || future->error != CF_ERR_TIMEOUT)
+        return future;
+    if (executor->when_full == CF_FULL_FAIL)
+        return cf__future_static(CF_ERR_FULL);
+    future = cf__future_new_task(type, args, executor, executor->process);
+    if (future == NULL)
+        return cf__future_static(CF_ERR_NOMEM);
+    (void)cf_future_run(future);
+    return future;
 }
 
 CF_API cf_err

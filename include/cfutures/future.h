@@ -1,6 +1,6 @@
 /* cfutures/future.h - one result that arrives once.
  * SPDX-License-Identifier: MIT
- * LAYER 3.  Includes: errors.h, deadline.h, detail/park.h, detail/task_type.h.  Included by: executor.h, the pools.
+ * LAYER 3.  Includes: detail/{local_worker,park,task_type}.h.  Included by: promise.h, wait.h, executor.h.
  *
  * Python's concurrent.futures.Future: result, done, cancel, add_done_callback; set_result and its kin make it a
  * promise.
@@ -42,12 +42,9 @@
 #define CFUTURES_FUTURE_H
 
 #include "deadline.h"
+#include "detail/local_worker.h"
 #include "detail/park.h"
 #include "detail/task_type.h"
-#include "errors.h"
-
-#include <stdarg.h>
-#include <stdio.h>
 
 typedef struct cf_future cf_future;
 
@@ -71,7 +68,7 @@ typedef struct cf__future_origin {
 
 /* Private.  Fields: I immutable once shared, A atomic, S written by the settler before it settles (F2). */
 struct cf_future {
-    uint32_t state;                  /* A: state and flags, see above */
+    uint32_t state;                  /* A: state and flags, see above; from bit 8 on: who runs it, if a pool cares */
     uint32_t references;             /* A: 0 marks a static one, never counted nor freed */
     const cf_task_type *type;        /* I: NULL for a promise */
     const cf__future_origin *origin; /* I: NULL: this record is the truth */
@@ -86,6 +83,9 @@ struct cf_future {
     int code;                        /* S: the code given to cf_fail(), else 0 */
     int signal, status;              /* S: how a lost worker ended: signal, or exit status; else 0 */
     int32_t process;                 /* I: who made it */
+    bool spins;                      /* I: it pays to spin before sleeping: workers run on other CPUs */
+    cf__slab *slab;                  /* I: whose cell this is; NULL: allocated */
+    cf_future *within;               /* belongs to who runs it: the task whose wait it is run in, or NULL */
 };
 
 /* ---- reading a future ---- */
@@ -93,13 +93,14 @@ struct cf_future {
 /** Wait until the task is done, and say how it went.
  *
  * Threads:  any number at once.
- * Blocks:   until the task is done or `deadline`; CF_NOW looks without blocking.  In a worker of the executor that
- *           has the task still queued, the call runs the task itself rather than wait for a worker.
+ * Blocks:   until the task is done or `deadline`; CF_NOW looks without blocking.  In a task on a thread pool, a
+ *           task of the same pool that hasn't started is run by the call itself; while it blocks for another, the
+ *           pool may start one more thread.
  * Ordering: what the task did happens before this returns.
  * Returns:  CF_OK (done), or what became of the task: CF_ERR_FAILED (see cf_future_code, cf_future_message),
  *           CF_ERR_CANCELLED, CF_ERR_WORKER_LOST (see cf_future_signal), CF_ERR_BROKEN, or what submit failed with;
- *           or what became of the wait: CF_ERR_TIMEOUT (the task goes on and can be awaited again), CF_ERR_FORKED.
- *           */
+ *           or what became of the wait: CF_ERR_TIMEOUT (the task goes on and can be awaited again), CF_ERR_FORKED,
+ *           CF_ERR_DEADLOCK (tasks of one thread pool wait for each other in a circle, and no deadline ends it). */
 CF_API cf_err cf_future_wait(cf_future *future, cf_time deadline);
 
 /** As cf_future_wait(), and copy the result to `*result`, which has `size` bytes; it is written only on CF_OK.
@@ -161,35 +162,6 @@ CF_API cf_future *cf_future_retain(cf_future *future);
 /** Give one reference back; the last one frees it.  The task goes on.  NULL: nothing. */
 CF_API void cf_future_release(cf_future *future);
 
-/* ---- promises, and executors that others write ---- */
-
-/** A future that no task belongs to: somebody settles it by cf_future_set_result() or cf_future_set_error().
- *
- * result_size: bytes.  Returns owned; never NULL: without memory, one that has failed with CF_ERR_NOMEM. */
-CF_API cf_future *cf_future_new(size_t result_size);
-
-/** A future that has failed with `error`, and says `format`; without memory one that says what `error` means. */
-CF_API cf_future *cf_future_new_failed(cf_err error, const char *format, ...) CF_PRINTF(2, 3);
-
-/** Claim a pending task, to run it.  Returns false when it was cancelled, or somebody else has claimed it. */
-CF_API bool cf_future_start(cf_future *future);
-
-/** Run a future's task in this thread and settle it, unless it was cancelled or claimed before.  For executors; the
- *  caller keeps its reference.  Returns whether it ran. */
-CF_API bool cf_future_run(cf_future *future);
-
-/** Settle with success.  Copies `size` bytes of `result`.
- *
- * Returns: CF_OK; CF_ERR_TYPE (the result has another size); CF_ERR_INVALID (settled already, or cancelled, or
- *          cf_future_run() runs its task right now). */
-CF_API CF_NODISCARD cf_err cf_future_set_result(cf_future *future, const void *result, size_t size);
-
-/** Settle with failure: `error` (not CF_OK), the caller's own `code`, and a message.
- *
- * Returns: CF_OK; CF_ERR_INVALID (as cf_future_set_result(), or `error` is CF_OK). */
-CF_API CF_NODISCARD cf_err cf_future_set_error(cf_future *future, cf_err error, int code, const char *format, ...)
-    CF_PRINTF(4, 5);
-
 /* ---- implementation ---- */
 
 #define CF__PENDING 0u
@@ -201,6 +173,7 @@ CF_API CF_NODISCARD cf_err cf_future_set_error(cf_future *future, cf_err error, 
 #define CF__SETTLING 8u
 #define CF__WAITED 16u
 #define CF__STOP 32u
+#define CF__OWNER_SHIFT 8
 
 /* One entry of a future's list of callbacks.  Whoever takes it off the list calls run(), once, and doesn't touch it
  * again: with the future when it has settled, with NULL when its last reference went without that. */
@@ -236,7 +209,7 @@ CF_API cf_future *
 cf__future_static(cf_err error)
 {
 #define CF__X(name, text)                                                                                              \
-    {CF__FAILED, 0, NULL, NULL, NULL, NULL, NULL, CF__ANY_SIZE, NULL, NULL, NULL, name, 0, 0, 0, 0},
+    {CF__FAILED, 0, NULL, NULL, NULL, NULL, NULL, CF__ANY_SIZE, NULL, NULL, NULL, name, 0, 0, 0, 0, false, NULL, NULL},
     static const cf_future failed[] = {CF__ERRORS(CF__X)};
 #undef CF__X
     return CF__STATIC_CAST(cf_future *, cf__opaque(&failed[error]));
@@ -249,29 +222,38 @@ cf__future_is_static(const cf_future *future)
     return cf__load_relaxed(&future->references) == 0;
 }
 
-/* The record of `process`, with room for `args_size` and `result_size` bytes behind it, aligned as said. */
-CF_API cf_future *
-cf__future_alloc(size_t record_size, size_t args_size, size_t args_align, size_t result_size, size_t result_align,
-                 int32_t process)
+/* Makes the record of `process` at `memory`, with the places for arguments and result behind it, aligned as said.
+ * Returns how many bytes that takes; memory NULL: only that, for memory that starts at a cache line. */
+CF_API size_t
+cf__future_init(void *memory, size_t record_size, size_t args_size, size_t args_align, size_t result_size,
+                size_t result_align, int32_t process)
 {
-    size_t slack = args_align + result_align;
-    if (args_size > SIZE_MAX / 4 || result_size > SIZE_MAX / 4)
-        return NULL;
-    unsigned char *memory =
-        CF__STATIC_CAST(unsigned char *, cf__os_alloc(record_size + args_size + result_size + slack));
-    if (memory == NULL)
-        return NULL;
-    cf_future *future = CF__POINTER_CAST(cf_future *, memory);
-    uintptr_t end = CF__POINTER_CAST(uintptr_t, memory) + record_size;
-    uintptr_t args = CF__ROUND_UP(end, args_align);
+    uintptr_t start = CF__POINTER_CAST(uintptr_t, memory);
+    uintptr_t args = CF__ROUND_UP(start + record_size, args_align);
     uintptr_t result = CF__ROUND_UP(args + args_size, result_align);
+    if (memory == NULL)
+        return result + result_size;
+    cf_future *future = CF__STATIC_CAST(cf_future *, memory);
     memset(future, 0, sizeof *future);
     future->references = 1;
     future->args = args_size != 0 ? CF__POINTER_CAST(void *, args) : NULL;
     future->result = CF__POINTER_CAST(void *, result);
     future->result_size = result_size;
     future->process = process;
-    return future;
+    return result + result_size - start;
+}
+
+/* The same in memory of its own; NULL when there is none. */
+CF_API cf_future *
+cf__future_alloc(size_t record_size, size_t args_size, size_t args_align, size_t result_size, size_t result_align,
+                 int32_t process)
+{
+    if (args_size > SIZE_MAX / 4 || result_size > SIZE_MAX / 4)
+        return NULL;
+    void *memory = cf__os_alloc(record_size + args_size + args_align + result_size + result_align);
+    if (memory != NULL)
+        (void)cf__future_init(memory, record_size, args_size, args_align, result_size, result_align, process);
+    return CF__STATIC_CAST(cf_future *, memory);
 }
 
 /* ---- settling ---- */
@@ -350,68 +332,6 @@ cf__future_settle_failed(cf_future *future, cf_err error, int code, const char *
     cf__future_settle(future, CF__FAILED);
 }
 
-CF_API cf_err
-cf_future_set_result(cf_future *future, const void *result, size_t size)
-{
-    if (size != future->result_size && future->result_size != CF__ANY_SIZE)
-        return CF_ERR_TYPE;
-    if (!cf__future_claim_outcome(future))
-        return CF_ERR_INVALID;
-    if (size != 0)
-        memcpy(future->result, result, size);
-    cf__future_settle(future, CF__DONE);
-    return CF_OK;
-}
-
-CF_API cf_err
-cf_future_set_error(cf_future *future, cf_err error, int code, const char *format, ...)
-{
-    char message[CF__MESSAGE_SIZE];
-    va_list arguments;
-    if (error == CF_OK || !cf__future_claim_outcome(future))
-        return CF_ERR_INVALID;
-    va_start(arguments, format);
-    (void)vsnprintf(message, sizeof message, format, arguments);
-    va_end(arguments);
-    cf__future_settle_failed(future, error, code, message);
-    return CF_OK;
-}
-
-/* Moves a pending future to `running`, which is RUNNING, with SETTLING or without. */
-CF_API bool
-cf__future_start_as(cf_future *future, uint32_t running)
-{
-    uint32_t state = cf__load_relaxed(&future->state);
-    while ((state & CF__STATE_MASK) == CF__PENDING && !(state & CF__SETTLING)) {
-        /* relaxed: only claims.  The arguments came with the future, by whatever handed it to us. */
-        if (cf__cas_relaxed(&future->state, &state, (state & ~CF__STATE_MASK) | running))
-            return true;
-    }
-    return false;
-}
-
-CF_API bool
-cf_future_start(cf_future *future)
-{
-    return cf__future_start_as(future, CF__RUNNING);
-}
-
-CF_API bool
-cf_future_run(cf_future *future)
-{
-    cf__task_context context;
-    /* The outcome is ours from the start: the task writes its result while it runs, and nobody else may (F1). */
-    if (!cf__future_start_as(future, CF__RUNNING | CF__SETTLING))
-        return false;
-    cf__task_context_init(&context, future->executor, &future->state, CF__STOP);
-    future->type->run(future->args, future->result, &context);
-    if (context.failed)
-        cf__future_settle_failed(future, CF_ERR_FAILED, context.code, context.message);
-    else
-        cf__future_settle(future, CF__DONE);
-    return true;
-}
-
 /* Cancels a pending future, or raises the flag of one that runs.  True when this call has cancelled it: then the
  * caller owes cf__future_run_callbacks(), as after cf__future_publish(). */
 CF_API bool
@@ -446,25 +366,52 @@ cf_future_cancel(cf_future *future)
     return true;
 }
 
+/* ---- running ---- */
+
+/* Moves a pending future to `running`, which is RUNNING, with SETTLING or without. */
+CF_API bool
+cf__future_start_as(cf_future *future, uint32_t running)
+{
+    uint32_t state = cf__load_relaxed(&future->state);
+    while ((state & CF__STATE_MASK) == CF__PENDING && !(state & CF__SETTLING)) {
+        /* relaxed: only claims.  The arguments came with the future, by whatever handed it to us. */
+        if (cf__cas_relaxed(&future->state, &state, (state & ~CF__STATE_MASK) | running))
+            return true;
+    }
+    return false;
+}
+
+/* Runs the task of a future that the caller has started with SETTLING, and settles it. */
+CF_API void
+cf__future_execute(cf_future *future)
+{
+    cf__task_context context;
+    cf__task_context_init(&context, &future->state, CF__STOP);
+    context.executor = future->executor;
+    future->type->run(future->args, future->result, &context);
+    if (context.failed)
+        cf__future_settle_failed(future, CF_ERR_FAILED, context.code, context.message);
+    else
+        cf__future_settle(future, CF__DONE);
+}
+
 /* ---- waiting ---- */
+
+#define CF__FUTURE_SPIN INT64_C(4000) /* nanoseconds: what a sleep and a wake cost at least */
 
 /* Waits for the word itself; the record is the truth. */
 CF__SLOW cf_err
 cf__future_await_slow(cf_future *future, cf_time deadline)
 {
-    cf__task_context *current = cf__task_current();
-    uint32_t state = cf__load_acquire(&future->state);
-
+    uint32_t state = cf__load_acquire(&future->state); /* acquire [F1] */
     if (deadline == CF_NOW)
         return cf__settled(state) ? CF_OK : CF_ERR_TIMEOUT;
     if (future->process != cf__os_pid())
         return CF_ERR_FORKED;
-    /* In a worker of the same executor: every other worker may be waiting just as we are, so run the task here if
-     * it is still queued.  The executor drops it when it comes across it. */
-    if (current != NULL && future->executor != NULL && current->executor == future->executor && !cf_passed(deadline))
-        (void)cf_future_run(future);
-
-    state = cf__load_acquire(&future->state); /* acquire [F1] */
+    for (int64_t end = future->spins ? cf__os_now() + CF__FUTURE_SPIN : 0; !cf__settled(state) && cf__os_now() < end;) {
+        cf__cpu_relax();
+        state = cf__load_acquire(&future->state); /* acquire [F1] */
+    }
     while (!cf__settled(state)) {
         /* The settler owes the wake from here on.  acquire [F1] on failure: it may find the future settled. */
         if (!(state & CF__WAITED) && !cf__cas_acq_rel(&future->state, &state, state | CF__WAITED))
@@ -485,9 +432,23 @@ cf__future_await(cf_future *future, cf_time deadline)
         cf__data_read(&future->error, sizeof future->error);
         return CF_OK;
     }
-    if (future->origin != NULL)
-        return future->origin->await(future, deadline);
-    return cf__future_await_slow(future, deadline);
+    cf__task_context *current = cf__task_current();
+    cf__local_worker *worker = current != NULL && !cf_passed(deadline) ? current->worker : NULL;
+    bool blocks = true;
+    /* In a worker the pool has a say: every other worker may be waiting just as we are. */
+    cf_err error = worker != NULL ? worker->ops->begin_wait(worker, future, deadline, &blocks) : CF_OK;
+    if (error != CF_OK || !blocks)
+        return error;
+    /* A task on an executor that others wrote, which may have this one thread only: runs what is queued there. */
+    if (worker == NULL && current != NULL && current->executor != NULL && current->executor == future->executor &&
+        future->origin == NULL && !cf_passed(deadline) && cf__future_start_as(future, CF__RUNNING | CF__SETTLING)) {
+        cf__future_execute(future);
+        return CF_OK;
+    }
+    error = future->origin != NULL ? future->origin->await(future, deadline) : cf__future_await_slow(future, deadline);
+    if (worker != NULL)
+        worker->ops->end_wait(worker);
+    return error;
 }
 
 CF_API cf_err
@@ -654,46 +615,17 @@ cf_future_release(cf_future *future)
         node = next;
     }
     cf__os_free(future->message);
-    cf__os_free(future);
-}
-
-CF_API cf_future *
-cf_future_new(size_t result_size)
-{
-    cf_future *future = cf__future_alloc(sizeof(cf_future), 0, 1, result_size, 16, cf__os_pid());
-    return future != NULL ? future : cf__future_static(CF_ERR_NOMEM);
-}
-
-/* A future for a task of `type` with a copy of the arguments, to be run by `executor`; NULL without memory. */
-CF_API cf_future *
-cf__future_new_task(const cf_task_type *type, const void *args, const void *executor, int32_t process)
-{
-    cf_future *future = cf__future_alloc(sizeof(cf_future), type->args_size, type->args_align, type->result_size,
-                                         type->result_align, process);
-    if (future == NULL)
-        return NULL;
-    future->type = type;
-    future->executor = executor;
-    if (type->args_size != 0)
-        memcpy(future->args, args, type->args_size);
-    return future;
-}
-
-CF_API cf_future *
-cf_future_new_failed(cf_err error, const char *format, ...)
-{
-    char message[CF__MESSAGE_SIZE];
-    va_list arguments;
-    CF_ASSERT(error != CF_OK);
-    cf_future *future = cf__future_alloc(sizeof(cf_future), 0, 1, 0, 1, cf__os_pid());
-    if (future == NULL)
-        return cf__future_static(error);
-    future->result_size = CF__ANY_SIZE;
-    va_start(arguments, format);
-    (void)vsnprintf(message, sizeof message, format, arguments);
-    va_end(arguments);
-    cf__future_settle_failed(future, error, 0, message);
-    return future;
+    cf__slab *slab = future->slab;
+    if (slab == NULL) {
+        cf__os_free(future);
+        return;
+    }
+    cf__task_context *current = cf__task_current();
+    cf__local_worker *worker = current != NULL ? current->worker : NULL;
+    if (worker != NULL && worker->slab == slab)
+        cf__slab_cache_give(&worker->cache, slab, future);
+    else
+        cf__slab_give(slab, future);
 }
 
 #endif

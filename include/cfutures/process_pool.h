@@ -477,10 +477,7 @@ cf__process_shutdown(cf_executor *base, cf_shutdown_mode mode, cf_time deadline,
     cf_future *cancelled = NULL;
 
     cf__mutex_lock(&pool->mutex);
-    if (pool->collects && cf__os_thread_is_self(&pool->collector)) {
-        cf__mutex_unlock(&pool->mutex);
-        return CF_ERR_INVALID; /* a callback: the collector would wait for itself */
-    }
+    bool inside = pool->collects && cf__os_thread_is_self(&pool->collector); /* a callback */
     size_t finished = pool->finished, killed = pool->killed;
     pool->closed = true;
     cf__slots_made_room(pool); /* submitters that wait for it look again */
@@ -498,11 +495,13 @@ cf__process_shutdown(cf_executor *base, cf_shutdown_mode mode, cf_time deadline,
     cf__slots_settle_list(cancelled);
 
     cf__mutex_lock(&pool->mutex);
-    cf__process_drain(pool, deadline);
+    cf__process_drain(pool, inside ? CF_NOW : deadline);
     report->finished = pool->finished - finished;
     report->killed = pool->killed - killed;
     report->left = pool->in_use;
     cf_err error = pool->in_use != 0 ? CF_ERR_TIMEOUT : CF_OK;
+    if (inside)
+        error = deadline == CF_NOW ? CF_ERR_TIMEOUT : CF_ERR_DEADLOCK; /* the collector would wait for itself */
     if (error == CF_OK && !pool->stopping) {
         pool->stopping = true;
         cf__mutex_unlock(&pool->mutex);
@@ -619,14 +618,15 @@ cf_process_pool_with(const cf_pool_opts *options)
     pool->audits = pool->waits_for_two = true;
     pool->template_pidfd = -1;
     pool->setup.dead_man[0] = pool->setup.dead_man[1] = -1;
-    pool->setup.executor = &pool->base;
     pool->setup.on_start = ours.on_start;
+    pool->setup.on_stop = ours.on_stop;
     pool->setup.on_start_context = ours.on_start_context;
     pool->setup.spin = cpus > 1;
     (void)snprintf(pool->setup.name, sizeof pool->setup.name, "%s", ours.name != NULL ? ours.name : "cf-process");
     cf__mutex_init(&pool->mutex);
     cf__event_init(&pool->quiet);
     cf_executor_init(&pool->base, &ops);
+    pool->base.when_full = ours.when_full;
 
     int error = cf__process_start_template(pool, ours.stack_size);
     errno = keep;

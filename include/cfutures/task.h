@@ -1,6 +1,6 @@
 /* cfutures/task.h - typed tasks: CF_TASK makes a function one that can be submitted, with its types checked.
  * SPDX-License-Identifier: MIT
- * LAYER 4.  Includes: executor.h.  Included by: cfutures.h.
+ * LAYER 4.  Includes: executor.h, child.h.  Included by: cfutures.h.
  *
  *     static long fib(int n) { ... }
  *     CF_TASK(long, fib, int);                  at file scope: result, function, types of up to 8 arguments
@@ -24,6 +24,7 @@
 #ifndef CFUTURES_TASK_H
 #define CFUTURES_TASK_H
 
+#include "child.h"
 #include "executor.h"
 
 /* ---- inside a task ---- */
@@ -39,6 +40,10 @@ CF_API bool cf_fail(int code, const char *format, ...) CF_PRINTF(2, 3);
 /** Whether somebody has asked the current task to stop, or one that waits for it and runs it meanwhile, by
  *  cf_future_cancel() or a shutdown.  False outside a task. */
 CF_API bool cf_cancelled(void);
+
+/** The address of a pointer of this worker's own, for what on_start prepares, tasks use and on_stop ends: NULL at first,
+ *  the same for all that runs on one worker.  NULL outside of a worker. */
+CF_API void **cf_worker_local(void);
 
 /* ---- calls.  pool: cf_executor *; fn: a function with a CF_TASK; options: cf_options(...), cf_map_options(...)
  * ---- */
@@ -59,6 +64,8 @@ CF_API bool cf_cancelled(void);
 /** The same with options: cf_map_with(pool, cf_map_options(.status = status), fn, count, results, arrays...). */
 #define cf_map_with(pool, options, ...) CF__MAP(pool, __VA_ARGS__, options)
 
+#define CF__END 0 /* after the last argument, where others have their options */
+
 /* Options by name: an address in C, a value in C++. */
 #ifdef __cplusplus
 #define cf_options(...) (cf_submit_opts{__VA_ARGS__})
@@ -77,6 +84,8 @@ CF_API bool cf_cancelled(void);
 /* The void conversion makes a missing CF_TASK an error that names it. */
 #define CF__SUBMIT(pool, fn, ...) (CF__COUNT(fn, __VA_ARGS__), fn##_CF_TASK_submit(pool, __VA_ARGS__))
 #define CF__SPAWN(pool, fn, ...) (CF__COUNT(fn, __VA_ARGS__), fn##_CF_TASK_spawn(pool, __VA_ARGS__))
+#define CF__CHILD_START(child, fn, ...) (CF__COUNT(fn, __VA_ARGS__), fn##_CF_TASK_child_start(child, __VA_ARGS__))
+#define CF__CHILD_JOIN(child, fn) (CF__STATIC_CAST(void, fn##_CF_TASK), fn##_CF_TASK_child_join(child))
 #define CF__MAP(pool, fn, ...) (CF__STATIC_CAST(void, fn##_CF_TASK), fn##_CF_TASK_map(pool, __VA_ARGS__))
 #ifdef __cplusplus
 #define CF__COUNT(fn, ...) static_cast<void>(fn##_CF_TASK)
@@ -302,6 +311,31 @@ CF_API bool cf_cancelled(void);
         return cf_spawn_bytes(cf_e, fn##_CF_TASK_type(), &cf_args, CF__OPTIONS_ADDRESS(cf_o));                         \
     }
 
+/* Its children: the record, and the calls; `member` is the result's, with its semicolon, `offset` where it is. */
+#define CF__TASK_CHILD(n, R, fn, L, member, offset, keep, give)                                                        \
+    CF__LOCAL(struct fn##_CF_TASK_child {                                                                              \
+        cf__child cf_record;                                                                                           \
+        struct fn##_CF_TASK_args cf_args;                                                                              \
+        member                                                                                                         \
+    };)                                                                                                                \
+    CF__UNUSED static inline void fn##_CF_TASK_child_start(struct fn##_CF_TASK_child *cf_c,                            \
+                                                           CF__APPLY(CF__PARAMETERS_##n, L) int cf_end)                \
+    {                                                                                                                  \
+        static const cf__child_type cf_t = {fn##_CF_TASK_run, offsetof(struct fn##_CF_TASK_child, cf_args), offset};   \
+        const struct fn##_CF_TASK_args cf_args = {CF__VALUES_##n};                                                     \
+        (void)cf_end;                                                                                                  \
+        memcpy(CF__STATIC_CAST(void *, &cf_c->cf_args), &cf_args, sizeof cf_args);                                     \
+        cf__child_start(&cf_c->cf_record, &cf_t);                                                                      \
+    }                                                                                                                  \
+    CF__UNUSED static inline R fn##_CF_TASK_child_join(struct fn##_CF_TASK_child *cf_c)                                \
+    {                                                                                                                  \
+        const struct fn##_CF_TASK_args *cf_p = &cf_c->cf_args;                                                         \
+        (void)cf_p;                                                                                                    \
+        if (cf__child_take(&cf_c->cf_record))                                                                          \
+            keep CF__FUNCTION(R, fn, CF__APPLY(CF__TYPES_##n, L))(CF__PASS_##n);                                       \
+        give                                                                                                           \
+    }
+
 #define CF__TASK_3(n, R, fn, L)                                                                                        \
     CF__TASK_HEAD(n, R, fn, L)                                                                                         \
     CF__CHECK_COPY(__typeof__(R), fn);                                                                                 \
@@ -310,6 +344,8 @@ CF_API bool cf_cancelled(void);
                      CF__FUNCTION(R, fn, CF__APPLY(CF__TYPES_##n, L))(CF__PASS_##n))                                   \
     typedef __typeof__(R) fn##_CF_TASK_result_type CF__UNUSED;                                                         \
     CF__TASK_TAIL(n, fn, L, #R, sizeof(__typeof__(R)), CF__ALIGNOF(__typeof__(R)), CF__IS_POINTER(R))                  \
+    CF__TASK_CHILD(n, __typeof__(R), fn, L, __typeof__(R) cf_result;                                                   \
+                   , offsetof(struct fn##_CF_TASK_child, cf_result), cf_c->cf_result =, return cf_c->cf_result;)       \
     CF__UNUSED CF_NODISCARD static inline cf_err fn##_CF_TASK_result(cf_future *cf_f, __typeof__(R) *cf_out,           \
                                                                      cf_time cf_deadline)                              \
     {                                                                                                                  \
@@ -327,6 +363,7 @@ CF_API bool cf_cancelled(void);
     CF__TASK_HEAD(n, void, fn, L)                                                                                      \
     CF__TASK_RUN(n, fn, CF__FUNCTION(void, fn, CF__APPLY(CF__TYPES_##n, L))(CF__PASS_##n))                             \
     CF__TASK_TAIL(n, fn, L, "void", 0, 1, 0u)                                                                          \
+    CF__TASK_CHILD(n, void, fn, L, , 0, , )                                                                            \
     CF__UNUSED static inline cf_err fn##_CF_TASK_map(cf_executor *cf_e, size_t cf_count,                               \
                                                      CF__APPLY(CF__ARRAYS_##n, L) CF__OPTIONS(cf_map_opts) cf_o)       \
     {                                                                                                                  \
@@ -348,6 +385,13 @@ cf_fail(int code, const char *format, ...)
     (void)vsnprintf(context->message, sizeof context->message, format, arguments);
     va_end(arguments);
     return true;
+}
+
+CF_API void **
+cf_worker_local(void)
+{
+    cf__task_context *context = cf__task_current();
+    return context != NULL ? context->local : NULL;
 }
 
 CF_API bool

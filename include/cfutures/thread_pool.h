@@ -1,33 +1,31 @@
 /* cfutures/thread_pool.h - tasks on threads of this process: for work that waits, and for work that shares memory.
  * SPDX-License-Identifier: MIT
- * LAYER 5.  Includes: executor.h, detail/event.h, detail/os_cpus.h.  Included by: cfutures.h.
+ * LAYER 5.  Includes: executor.h, detail/scheduler.h, detail/os_cpus.h.  Included by: cfutures.h.
  *
  * Python's ThreadPoolExecutor.
  *
- * HOW IT WORKS  Futures queue in one list under one mutex, first come, first served.  Idle workers sleep in a line
- *   (detail/event.h); a submit takes one of them off and wakes it, or starts one more thread while there are fewer
- *   than max_workers.
+ * HOW IT WORKS  What is submitted from outside goes into lists under one mutex, first come, first served within a
+ *   priority; what a task submits goes on its worker's own deque, newest first, and idle workers steal it.  Threads
+ *   start as tasks come, while there are fewer than max_workers.  detail/scheduler.h has the search for work, sleep
+ *   and wake, and waits inside tasks; this file has the pool's life: submit, the workers' main loop, shutdown.
  *
- *       submit: lock; append; take an idle worker (or start one); unlock; wake it
- *       worker: lock; take the first future (none: sleep in `work`); unlock; run it; lock; ...
- *
- * INVARIANTS (M: all under the mutex)
- *   T1  pending = futures in the list + futures that a worker runs.
- *   T2  While a future is in the list, a worker is awake or has been woken and not yet looked: each append wakes
- *       one, if any sleeps, and a worker sleeps only when it has seen an empty list.
- *   T3  Nothing is appended once `closed` is set; workers end when `quit` is set, and that is when pending is 0.
- * WHO OWES THE WAKE  submit: a worker (work); a worker that ends a task: one submitter (room), and at pending == 0
- *   those that shut down (quiet); shutdown: all submitters, then all workers.
- * A cancelled future stays in the list until a worker comes by, and counts as pending until then.
- * A task that waits for a queued task of its own pool runs it (cf_future_wait), so that pools can't fill up with
- *   waiters for tasks that nobody is left to run.
+ * INVARIANTS (M: under the mutex)
+ *   T1  A future that was submitted is in the injection, on a deque, or run by a worker, with one reference of the
+ *       pool's; injected + all pushed - all taken is how many.
+ *   T2  With max_pending everything goes through the injection, and pending is that number.
+ *   T3  Nothing is injected once `closed` is set; workers end when `quit` is set, and that is when nothing is left.
+ * WHO OWES THE WAKE  scheduler.h for workers; a worker that ends a task: one submitter that waits for room; one that
+ *   goes to sleep or ends as the last: those that shut down (quiet); shutdown: all submitters, then all workers.
+ * A cancelled future stays where it is until a worker comes by, and counts as pending until then.
+ * A TASK THAT ENDS ITS THREAD (pthread_exit, pthread_cancel) fails with CF_ERR_TASK_EXITED, and so do the tasks in
+ *   whose waits it ran; another thread takes the worker's place.  It must have joined its children.
  * REJECTED  pthread condition variables: see detail/event.h.  Starting all threads at creation: a pool of 32 that
- *   runs two tasks would pay for 32. */
+ *   runs two tasks would pay for 32.  malloc for each future: freed on another thread it costs 200 ns (slab.h). */
 #ifndef CFUTURES_THREAD_POOL_H
 #define CFUTURES_THREAD_POOL_H
 
-#include "detail/event.h"
 #include "detail/os_cpus.h"
+#include "detail/scheduler.h"
 #include "executor.h"
 
 /** Make a thread pool; threads start as tasks come.
@@ -50,55 +48,6 @@ cf_thread_pool(const cf_pool_opts &options = cf_pool_opts())
 
 /* ---- implementation ---- */
 
-struct cf__thread_pool;
-
-typedef struct cf__thread_worker { /* one a thread; in the pool's array */
-    cf__thread thread;
-    struct cf__thread_pool *pool;
-    cf_future *runs; /* M: the future it runs, with the pool's reference; or NULL */
-    unsigned number;
-} cf__thread_worker;
-
-typedef struct cf__thread_pool { /* fields: I immutable, M under mutex */
-    cf_executor base;
-    cf_pool_opts options; /* I: resolved */
-    char name[11];        /* I: prefix of the threads' names */
-    cf__mutex mutex;
-    cf__event work;             /* M: idle workers */
-    cf__event room;             /* M: submitters, while pending == max_pending */
-    cf__event quiet;            /* M: those that shut down */
-    cf_future *first, *last;    /* M: the list; each entry holds one reference */
-    size_t queued, pending;     /* M: (T1) */
-    size_t finished;            /* M: tasks run, ever */
-    cf__thread_worker *workers; /* I: max_workers of them; `started` are in use */
-    unsigned started, living;   /* M: threads started ever, and not yet at their end */
-    bool closed, quit;          /* M: (T3) */
-    bool joining, joined;       /* M: somebody joins the threads; has joined them */
-} cf__thread_pool;
-
-/* Takes the whole list, *count futures; the mutex is held.  They stay pending until cf__thread_pool_settled() is
- * told. */
-CF_API cf_future *
-cf__thread_pool_take_all(cf__thread_pool *pool, size_t *count)
-{
-    cf_future *list = pool->first;
-    *count = pool->queued;
-    pool->first = pool->last = NULL;
-    pool->queued = 0;
-    return list;
-}
-
-/* `count` pending futures are settled; the mutex is held. */
-CF_API void
-cf__thread_pool_settled(cf__thread_pool *pool, size_t count)
-{
-    pool->pending -= count;
-    for (size_t i = 0; i < count && pool->room.first != NULL; i++)
-        cf__sleeper_wake(cf__event_take(&pool->room));
-    if (pool->pending == 0)
-        cf__event_wake_all(&pool->quiet);
-}
-
 /* Runs the callbacks of a list of futures that have been settled, all of them before the first callback, and
  * releases them. */
 CF_API void
@@ -112,16 +61,55 @@ cf__thread_pool_call_back(cf_future *list)
     }
 }
 
-/* A worker's on_start has failed, and it was the last: nothing will ever run.  The mutex is held, and let go for
- * the callbacks. */
-CF_API void
+/* Takes every future that is queued anywhere; the mutex is held.  They count as taken. */
+CF_API cf_future *
+cf__thread_pool_take_all(cf__thread_pool *pool)
+{
+    cf_future *list = NULL, *future;
+    uint32_t high = cf__load_relaxed(&pool->high); /* relaxed: written under the mutex */
+    size_t count = 0;
+    for (uint32_t i = 0; i < high; i++) {
+        while ((future = CF__STATIC_CAST(cf_future *, cf__deque_steal(&pool->workers[i]->futures))) != NULL) {
+            future->next = list;
+            list = future;
+            count++;
+        }
+    }
+    while ((future = cf__thread_pool_uninject(pool)) != NULL) {
+        future->next = list;
+        list = future;
+        count++;
+    }
+    pool->injected -= count; /* modulo, as the sum of T1 */
+    pool->pending -= pool->bounded ? count : 0;
+    return list;
+}
+
+/* How many futures are queued or run (T1); exact when no worker is awake.  The mutex is held. */
+CF_API size_t
+cf__thread_pool_left(const cf__thread_pool *pool, size_t *ran)
+{
+    size_t left = pool->injected;
+    uint32_t high = cf__load_relaxed(&pool->high);
+    *ran = 0;
+    for (uint32_t i = 0; i < high; i++) {
+        const cf__thread_worker *worker = pool->workers[i];
+        /* relaxed, all: see cf__thread_worker_run_queued(). */
+        left += cf__load_relaxed(&worker->pushed) - cf__load_relaxed(&worker->taken);
+        *ran += cf__load_relaxed(&worker->ran);
+    }
+    return left;
+}
+
+/* No thread will ever run what is queued: fails all of it, and the pool.  The mutex is held, and let go for the
+ * callbacks. */
+CF__SLOW void
 cf__thread_pool_break(cf__thread_pool *pool, const char *message)
 {
-    size_t count;
     cf__executor_break(&pool->base, CF_ERR_BROKEN, message);
-    pool->closed = true;
+    cf__store_relaxed(&pool->closed, 1u);
     cf__event_wake_all(&pool->room);
-    cf_future *list = cf__thread_pool_take_all(pool, &count), *settled = NULL;
+    cf_future *list = cf__thread_pool_take_all(pool), *settled = NULL;
     cf__mutex_unlock(&pool->mutex);
     while (list != NULL) {
         cf_future *future = list;
@@ -138,84 +126,169 @@ cf__thread_pool_break(cf__thread_pool *pool, const char *message)
     }
     cf__thread_pool_call_back(settled);
     cf__mutex_lock(&pool->mutex);
-    cf__thread_pool_settled(pool, count);
+    cf__event_wake_all(&pool->quiet);
+}
+
+/* ---- workers ---- */
+
+/* A thread ends, its last act; the mutex is held, and let go. */
+CF_API void
+cf__thread_worker_leave(cf__thread_worker *self)
+{
+    cf__thread_pool *pool = self->pool;
+    cf__sleeper *sleeper = NULL;
+    int error = 0;
+    cf__slab_cache_empty(&self->local.cache, pool->slab);
+    pool->living--;
+    self->ended = true;
+    (void)cf__thread_pool_account(pool, self->searching ? CF__SEARCHING : 0);
+    self->searching = false;
+    if (!pool->quit && (pool->levels != 0 || pool->strays != NULL || cf__thread_pool_has_pushed(pool)))
+        sleeper = cf__thread_pool_call_one(pool, &error);
+    if (pool->living == 0 && error != 0)
+        cf__thread_pool_break(pool, "the last worker thread has ended, and no other could be started");
+    if (pool->idle == pool->living)
+        cf__event_wake_all(&pool->quiet);
+    cf__mutex_unlock(&pool->mutex);
+    cf__sleeper_wake(sleeper);
+}
+
+/* A task has ended the thread that ran it. */
+CF__SLOW void
+cf__thread_worker_exited(void *argument)
+{
+    cf__thread_worker *self = CF__STATIC_CAST(cf__thread_worker *, argument);
+    cf__thread_pool *pool = self->pool;
+    cf_future *future;
+    bool outermost = self->running != NULL;
+    cf__current = &self->context;
+    while (cf__deque_pop(&self->local.children) != NULL) {
+    }
+    cf__child_abandon(&self->local);
+    while ((future = self->running) != NULL) {
+        self->running = future->within;
+        bool last = future->within == NULL;
+        cf__future_settle_failed(future, CF_ERR_TASK_EXITED, 0, "");
+        if (last)
+            cf_future_release(future); /* the queue's reference, cf__thread_worker_run_queued() */
+    }
+    self->nested = 0;
+    cf__mutex_lock(&pool->mutex);
+    if (outermost) {
+        cf__store_relaxed(&self->ran, self->ran + 1);
+        cf__store_relaxed(&self->taken, self->taken + 1);
+        if (pool->bounded) {
+            pool->pending--;
+            cf__sleeper_wake(cf__event_take(&pool->room));
+        }
+    }
+    cf__thread_worker_leave(self);
+}
+
+CF_API void
+cf__thread_worker_loop(void *argument)
+{
+    cf__thread_worker *self = CF__STATIC_CAST(cf__thread_worker *, argument);
+    cf__thread_pool *pool = self->pool;
+    const cf_pool_opts *options = &pool->options;
+    cf__work work;
+    cf__task_context_init(&self->context, &pool->kill, 1);
+    self->context.worker = &self->local;
+    self->context.local = &self->user;
+    cf__current = &self->context;
+    if (options->on_start != NULL)
+        options->on_start(options->on_start_context);
+    /* From here on callbacks run with it, between the tasks: they belong to this pool's worker, too. */
+    self->context.can_fail = false;
+    if (self->context.failed) {
+        cf__mutex_lock(&pool->mutex);
+        pool->failed_starts++;
+        pool->limit -= pool->limit != 0;
+        if (pool->living == 1)
+            cf__thread_pool_break(pool, self->context.message);
+        cf__thread_worker_leave(self);
+        return;
+    }
+    cf__thread_worker_search(self); /* it was started because there is work; there may be more (K1) */
+    while (cf__thread_worker_next(self, &work)) {
+        if (work.child != NULL) {
+            cf__child_run_stolen(work.child, &self->local, self->number);
+            continue;
+        }
+        cf__thread_worker_run_queued(self, work.future);
+        if (pool->bounded) {
+            cf__mutex_lock(&pool->mutex);
+            pool->pending--;
+            cf__sleeper *submitter = cf__event_take(&pool->room);
+            cf__mutex_unlock(&pool->mutex);
+            cf__sleeper_wake(submitter);
+        }
+    }
+    cf__mutex_unlock(&pool->mutex);
+    if (options->on_stop != NULL)
+        options->on_stop(options->on_start_context);
+    cf__mutex_lock(&pool->mutex);
+    cf__thread_worker_leave(self);
 }
 
 CF_API void *
 cf__thread_worker_main(void *argument)
 {
+    static const cf__local_worker_ops ops = {cf__thread_pool_wake, cf__thread_pool_begin_wait, cf__thread_pool_end_wait,
+                                             cf__thread_pool_join};
     cf__thread_worker *self = CF__STATIC_CAST(cf__thread_worker *, argument);
-    cf__thread_pool *pool = self->pool;
-    cf_future *ran = NULL; /* its reference is given back once the mutex is let go anyway */
-    cf__task_context context;
     char name[32];
-
-    (void)snprintf(name, sizeof name, "%s-%u", pool->name, self->number);
+    self->local.ops = &ops;
+    (void)snprintf(name, sizeof name, "%s-%u", self->pool->name, self->number - 1);
     cf__os_thread_name(name);
-    cf__task_context_init(&context, &pool->base, NULL, 0);
-    if (pool->options.on_start != NULL) {
-        cf__current = &context;
-        pool->options.on_start(pool->options.on_start_context);
-    }
-    /* From here on callbacks run with it, between the tasks: they belong to this pool's worker, too. */
-    cf__current = &context;
-    context.can_fail = false;
-
-    cf__mutex_lock(&pool->mutex);
-    while (!context.failed) {
-        cf_future *future = pool->first;
-        if (future != NULL) {
-            pool->first = future->next;
-            if (pool->first == NULL)
-                pool->last = NULL;
-            pool->queued--;
-            self->runs = future;
-            cf__mutex_unlock(&pool->mutex);
-
-            if (ran != NULL)
-                cf_future_release(ran);
-            (void)cf_future_run(future); /* unless it was cancelled, or a waiting task has run it */
-            ran = future;
-
-            cf__mutex_lock(&pool->mutex);
-            self->runs = NULL;
-            pool->finished += !cf_future_cancelled(future);
-            cf__thread_pool_settled(pool, 1);
-        } else if (ran != NULL) {
-            cf__mutex_unlock(&pool->mutex);
-            cf_future_release(ran);
-            ran = NULL;
-            cf__mutex_lock(&pool->mutex);
-        } else if (pool->quit) {
-            break;
-        } else {
-            (void)cf__event_wait(&pool->work, &pool->mutex, CF_FOREVER);
-        }
-    }
-    if (--pool->living == 0 && context.failed)
-        cf__thread_pool_break(pool, context.message);
-    if (pool->pending == 0)
-        cf__event_wake_all(&pool->quiet);
-    cf__mutex_unlock(&pool->mutex);
+    cf__os_run_guarded(cf__thread_worker_loop, self, cf__thread_worker_exited);
     return NULL;
 }
 
-/* Starts one more worker if there may be one more; the mutex is held.  Returns 0 or an errno. */
-CF_API int
-cf__thread_pool_start_worker(cf__thread_pool *pool)
+/* ---- submit ---- */
+
+CF_API cf_future *
+cf__thread_pool_place(cf__thread_pool *pool, void *memory, const cf_task_type *type, const void *args)
 {
-    if (pool->started == pool->options.max_workers)
-        return 0;
-    cf__thread_worker *worker = &pool->workers[pool->started];
-    worker->pool = pool;
-    worker->runs = NULL;
-    worker->number = pool->started;
-    int error = cf__os_thread_start(&worker->thread, cf__thread_worker_main, worker, pool->options.stack_size);
-    if (error == 0) {
-        pool->started++;
-        pool->living++;
+    (void)cf__future_init(memory, sizeof(cf_future), type->args_size, type->args_align, type->result_size,
+                          type->result_align, pool->base.process);
+    cf_future *future = CF__STATIC_CAST(cf_future *, memory);
+    future->references = 2; /* the caller's and the pool's */
+    future->type = type;
+    future->executor = &pool->base;
+    future->spins = pool->spin;
+    if (type->args_size != 0)
+        memcpy(future->args, args, type->args_size);
+    return future;
+}
+
+/* A task submits to the pool that runs it: on its worker's deque, without a lock.  NULL: the long way. */
+CF_API cf_future *
+cf__thread_pool_push(cf__thread_pool *pool, cf__thread_worker *self, const cf_task_type *type, const void *args)
+{
+    if (cf__load_relaxed(&pool->closed) != 0) /* relaxed: a shutdown at the same time comes before or after */
+        return NULL;
+    void *cell = cf__slab_cache_take(&self->local.cache);
+    if (cell == NULL) {
+        cf__mutex_lock(&pool->mutex);
+        for (int i = 0; i < CF__BATCH && (cell = cf__slab_take(pool->slab)) != NULL; i++)
+            cf__slab_cache_give(&self->local.cache, pool->slab, cell);
+        cf__mutex_unlock(&pool->mutex);
+        cell = cf__slab_cache_take(&self->local.cache);
     }
-    return error;
+    if (cell == NULL)
+        return NULL;
+    cf_future *future = cf__thread_pool_place(pool, cell, type, args);
+    future->slab = pool->slab;
+    /* relaxed: shutdown looks once this worker sleeps.  Before the push, after which a thief counts it as taken. */
+    cf__store_relaxed(&self->pushed, self->pushed + 1);
+    if (!cf__deque_push(&self->futures, future)) {
+        cf__store_relaxed(&self->pushed, self->pushed - 1);
+        cf__slab_cache_give(&self->local.cache, pool->slab, cell);
+        return NULL;
+    }
+    cf__local_worker_pushed(&self->local);
+    return future;
 }
 
 CF_API cf_future *
@@ -223,37 +296,62 @@ cf__thread_pool_submit(cf_executor *base, const cf_task_type *type, const void *
 {
     cf__thread_pool *pool = CF__POINTER_CAST(cf__thread_pool *, base);
     cf__task_context *current = cf__task_current();
-    bool own_worker = current != NULL && current->executor == base;
+    cf__thread_worker *self = NULL;
+    if (current != NULL && current->worker != NULL && current->worker->slab == pool->slab)
+        self = CF__POINTER_CAST(cf__thread_worker *, current->worker);
+    size_t size = cf__future_init(NULL, sizeof(cf_future), type->args_size, type->args_align, type->result_size,
+                                  type->result_align, 0);
+    bool fits = size <= CF__SLAB_CELL && type->args_align <= CF__CACHE_LINE && type->result_align <= CF__CACHE_LINE;
+    cf_future *future = NULL;
+    if (self != NULL && fits && options->priority == 0 && !pool->bounded)
+        future = cf__thread_pool_push(pool, self, type, args);
+    if (future != NULL)
+        return future;
+    if (!fits) {
+        future = cf_executor_new_task(base, type, args);
+        if (future == NULL)
+            return cf__future_static(CF_ERR_NOMEM);
+        future->spins = pool->spin;
+    }
+
     cf__sleeper *worker = NULL;
     cf_err refused = CF_OK;
     int start_error = 0;
-    bool in_time = true;
-    cf_future *future = cf_executor_new_task(base, type, args);
-    if (future == NULL)
-        return cf__future_static(CF_ERR_NOMEM);
-
+    bool in_time = true, waits = self == NULL || base->when_full != CF_FULL_WAIT; /* or it would wait for itself */
     cf__mutex_lock(&pool->mutex);
-    /* A worker never waits for room: it would wait for itself. */
-    while (!pool->closed && !own_worker && pool->pending >= pool->options.max_pending && in_time)
+    while (!pool->closed && waits && pool->pending >= pool->options.max_pending && in_time)
         in_time = cf__event_wait(&pool->room, &pool->mutex, options->deadline);
     if (pool->closed) {
         refused = cf__load_relaxed(&base->error) != CF_OK ? CF_ERR_BROKEN : CF_ERR_SHUTDOWN;
-    } else if (!own_worker && pool->pending >= pool->options.max_pending) {
+    } else if (waits && pool->pending >= pool->options.max_pending) {
         refused = CF_ERR_TIMEOUT;
     } else {
-        worker = cf__event_take(&pool->work);
-        if (worker == NULL)
+        if (pool->living == 0 || pool->limit < pool->options.max_workers - pool->failed_starts) {
+            pool->limit = pool->options.max_workers - pool->failed_starts; /* a start has failed: try again */
+            (void)cf__thread_pool_account(pool, 0);
+        }
+        bool first = pool->living == 0;
+        if (first)
             start_error = cf__thread_pool_start_worker(pool);
+        void *cell = NULL;
         if (pool->living == 0) {
-            refused = CF_ERR_SYSTEM; /* not one thread to run it; the next submit tries again */
+            /* Not one thread to run it; the next submit tries again. */
+            refused = start_error == ENOMEM ? CF_ERR_NOMEM : CF_ERR_SYSTEM;
+        } else if (fits && (cell = cf__slab_take(pool->slab)) == NULL) {
+            refused = CF_ERR_NOMEM;
         } else {
-            if (pool->last != NULL)
-                pool->last->next = future;
-            else
-                pool->first = future;
-            pool->last = future;
-            pool->queued++;
-            pool->pending++;
+            if (fits) {
+                future = cf__thread_pool_place(pool, cell, type, args);
+                future->slab = pool->slab;
+            }
+            unsigned level = CF__STATIC_CAST(unsigned, options->priority + CF__PRIORITIES / 2);
+            cf__future_list_append(&pool->injection[level], future);
+            /* seq_cst [K1]: a searcher that has just let go of the search looks here. */
+            (void)cf__exchange_seq_cst(&pool->levels, pool->levels | 1u << level);
+            pool->injected++;
+            pool->pending += pool->bounded;
+            if (!first)
+                worker = cf__thread_pool_call_one(pool, &start_error);
         }
     }
     cf__mutex_unlock(&pool->mutex);
@@ -261,11 +359,36 @@ cf__thread_pool_submit(cf_executor *base, const cf_task_type *type, const void *
 
     if (refused == CF_OK)
         return future;
-    cf_future_release(future);
-    cf_future_release(future);
+    if (!fits) {
+        cf_future_release(future);
+        cf_future_release(future);
+    }
     if (refused == CF_ERR_SYSTEM)
         return cf_future_new_failed(refused, "can't start a worker thread: errno %d", start_error);
     return cf__failed_submit(base, refused);
+}
+
+/* ---- shutdown ---- */
+
+/* Cancels all that is queued.  The mutex is held, and let go meanwhile. */
+CF_API void
+cf__thread_pool_cancel_all(cf__thread_pool *pool, cf_shutdown_report *report)
+{
+    cf_future *list = cf__thread_pool_take_all(pool), *cancelled = NULL;
+    cf__mutex_unlock(&pool->mutex); /* callbacks run without it */
+    while (list != NULL) {
+        cf_future *future = list;
+        list = future->next;
+        future->next = cancelled;
+        if (cf__future_withdraw(future)) {
+            cancelled = future;
+            report->cancelled++;
+        } else {
+            cf_future_release(future); /* the program has cancelled it, or a waiting task runs it */
+        }
+    }
+    cf__thread_pool_call_back(cancelled);
+    cf__mutex_lock(&pool->mutex);
 }
 
 CF_API cf_err
@@ -273,61 +396,37 @@ cf__thread_pool_shutdown(cf_executor *base, cf_shutdown_mode mode, cf_time deadl
 {
     cf__thread_pool *pool = CF__POINTER_CAST(cf__thread_pool *, base);
     cf__task_context *current = cf__task_current();
-    if (current != NULL && current->executor == base)
-        return CF_ERR_INVALID; /* a worker would wait for itself */
+    bool inside = current != NULL && current->worker != NULL && current->worker->slab == pool->slab;
+    size_t before, ran;
 
     cf__mutex_lock(&pool->mutex);
-    size_t finished_before = pool->finished;
-    pool->closed = true;
+    (void)cf__thread_pool_left(pool, &before);
+    cf__store_relaxed(&pool->closed, 1u); /* relaxed: read under the mutex, or by workers, as a hint */
     cf__event_wake_all(&pool->room);
-    if (mode != CF_DRAIN) {
-        size_t count;
-        cf_future *list = cf__thread_pool_take_all(pool, &count);
-        cf__mutex_unlock(&pool->mutex); /* callbacks run without it */
-        cf_future *cancelled = NULL;
-        while (list != NULL) {
-            cf_future *future = list;
-            list = future->next;
-            future->next = cancelled;
-            if (cf__future_withdraw(future)) {
-                cancelled = future;
-                report->cancelled++;
-            } else {
-                cf_future_release(future); /* the program has cancelled it, or a waiting task runs it */
-            }
-        }
-        cf__thread_pool_call_back(cancelled);
-        cf__mutex_lock(&pool->mutex);
-        cf__thread_pool_settled(pool, count);
-    }
-    for (unsigned i = 0; mode == CF_KILL && i < pool->started; i++) {
-        cf_future *future = pool->workers[i].runs;
-        if (future == NULL)
-            continue;
-        (void)cf_future_retain(future);
-        cf__mutex_unlock(&pool->mutex);
-        /* Mostly it runs, and this raises its flag; one that its worker hasn't started yet is cancelled. */
-        if (cf__future_withdraw(future)) {
-            report->cancelled++;
-            cf__future_run_callbacks(future);
-        }
-        cf_future_release(future);
-        cf__mutex_lock(&pool->mutex);
-    }
+    if (mode != CF_DRAIN)
+        cf__thread_pool_cancel_all(pool, report);
+    if (mode == CF_KILL)
+        cf__store_relaxed(&pool->kill, 1u); /* relaxed: a request */
 
-    bool in_time = true;
-    while (pool->pending != 0 && in_time)
+    /* A worker that sleeps has passed through the mutex, so its counts are true. */
+    bool in_time = !inside;
+    while ((report->left = cf__thread_pool_left(pool, &ran)) != 0 && in_time)
         in_time = cf__event_wait(&pool->quiet, &pool->mutex, deadline);
-    report->finished = pool->finished - finished_before;
-    report->left = pool->pending;
-    cf_err error = pool->pending != 0 ? CF_ERR_TIMEOUT : CF_OK;
+    report->finished = ran - before;
+    cf_err error = report->left != 0 ? CF_ERR_TIMEOUT : CF_OK;
+    if (inside)
+        error = deadline == CF_NOW ? CF_ERR_TIMEOUT : CF_ERR_DEADLOCK; /* it would wait for itself */
     if (error == CF_OK && !pool->joining) {
         pool->joining = pool->quit = true;
+        pool->idle = 0;
+        (void)cf__thread_pool_account(pool, 0);
         cf__event_wake_all(&pool->work);
+        uint32_t high = cf__load_relaxed(&pool->high);
         cf__mutex_unlock(&pool->mutex);
         /* Nobody starts threads any more, and those there are have nothing to do but end. */
-        for (unsigned i = 0; i < pool->started; i++)
-            cf__os_thread_join(&pool->workers[i].thread);
+        for (uint32_t i = 0; i < high; i++)
+            if (pool->workers[i]->used)
+                cf__os_thread_join(&pool->workers[i]->thread);
         cf__mutex_lock(&pool->mutex);
         pool->joined = true;
         cf__event_wake_all(&pool->quiet);
@@ -342,11 +441,15 @@ CF_API void
 cf__thread_pool_free(cf_executor *base, bool forked)
 {
     cf__thread_pool *pool = CF__POINTER_CAST(cf__thread_pool *, base);
-    /* In a forked child the mutex may be locked by a thread that isn't there, and the list half-written: leave
-     * both. */
-    if (!forked)
+    uint32_t high = cf__load_relaxed(&pool->high);
+    /* In a forked child the mutex may be locked by a thread that isn't there, and lists half-written: leave them. */
+    if (!forked) {
         cf__mutex_destroy(&pool->mutex);
+        cf__slab_close(pool->slab);
+    }
     cf_executor_destroy(base);
+    for (uint32_t i = 0; i < high; i++)
+        cf__os_free(pool->workers[i]);
     cf__os_free(pool->workers);
     cf__os_free(pool);
 }
@@ -374,23 +477,35 @@ cf_thread_pool_with(const cf_pool_opts *options)
                                         cf__thread_pool_free,
                                         NULL,
                                         NULL};
+    cf_pool_opts ours;
+    cf__thread_pool_resolve(&ours, options);
+    unsigned capacity = CF__MAX(ours.max_workers, CF__WORKERS_MOST);
     cf__thread_pool *pool = CF__STATIC_CAST(cf__thread_pool *, cf__os_alloc(sizeof *pool));
-    if (pool == NULL)
-        return cf_executor_new_failed(CF_ERR_NOMEM, "thread pool: out of memory");
-    memset(CF__STATIC_CAST(void *, pool), 0, sizeof *pool);
-    cf__thread_pool_resolve(&pool->options, options);
-    pool->workers =
-        CF__STATIC_CAST(cf__thread_worker *, cf__os_alloc(pool->options.max_workers * sizeof *pool->workers));
-    if (pool->workers == NULL) {
+    cf__slab *slab = cf__slab_new();
+    cf__thread_worker **workers =
+        CF__STATIC_CAST(cf__thread_worker **, cf__os_alloc(capacity * sizeof(cf__thread_worker *)));
+    if (pool == NULL || slab == NULL || workers == NULL) {
         cf__os_free(pool);
+        cf__os_free(slab);
+        cf__os_free(CF__STATIC_CAST(void *, workers));
         return cf_executor_new_failed(CF_ERR_NOMEM, "thread pool: out of memory");
     }
+    memset(CF__STATIC_CAST(void *, pool), 0, sizeof *pool);
+    pool->options = ours;
+    pool->slab = slab;
+    pool->workers = workers;
+    pool->capacity = capacity;
+    pool->limit = ours.max_workers;
+    pool->bounded = ours.max_pending != SIZE_MAX;
+    pool->spin = cf_usable_cpus() > 1;
     cf_executor_init(&pool->base, &ops);
-    (void)snprintf(pool->name, sizeof pool->name, "%s", pool->options.name);
+    pool->base.when_full = ours.when_full;
+    (void)snprintf(pool->name, sizeof pool->name, "%s", ours.name);
     cf__mutex_init(&pool->mutex);
     cf__event_init(&pool->work);
     cf__event_init(&pool->room);
     cf__event_init(&pool->quiet);
+    (void)cf__thread_pool_account(pool, 0);
     return &pool->base;
 }
 

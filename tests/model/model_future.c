@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "model.h"
 
-#include "cfutures/future.h"
+#include "cfutures/promise.h"
 
 static cf_future *future;  /* the setup's reference; each thread that takes one gives it back */
 static uint32_t called[2]; /* callbacks: how often each */

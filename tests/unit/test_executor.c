@@ -564,7 +564,7 @@ test_map_deadline_stops_submitting(void **state)
     fault_clear(); /* counts from here */
     assert_int_equal(cf_map_with(pool, cf_map_options(.status = status, .deadline = 1), counts_up, n, in),
                      CF_ERR_TIMEOUT);
-    assert_int_equal(fault_count("alloc"), 1 + CF__MAP_WINDOW); /* what was submitted before the first gave up */
+    assert_true(fault_count("alloc") <= 1 + CF__MAP_WINDOW); /* what was submitted before the first gave up */
     for (size_t i = 0; i < n; i++)
         assert_int_equal(status[i], CF_ERR_TIMEOUT);
     gate_open(&closed);

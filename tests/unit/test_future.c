@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "unit.h"
 
-#include <cfutures/future.h>
+#include <cfutures/promise.h>
 
 /* ---- helpers ---- */
 

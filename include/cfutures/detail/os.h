@@ -296,6 +296,15 @@ cf__os_thread_start(cf__thread *thread, void *(*run)(void *), void *argument, si
     return error;
 }
 
+/* Calls run(argument); should the thread be ended in it, by pthread_exit or pthread_cancel, ended(argument). */
+CF_API void
+cf__os_run_guarded(void (*run)(void *), void *argument, void (*ended)(void *))
+{
+    pthread_cleanup_push(ended, argument);
+    run(argument);
+    pthread_cleanup_pop(0);
+}
+
 CF_API void
 cf__os_thread_join(cf__thread *thread)
 {

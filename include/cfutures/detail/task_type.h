@@ -17,11 +17,15 @@
 
 #define CF__MESSAGE_SIZE 160 /* bytes of a failure's message, with its final 0; longer ones are cut */
 
+struct cf__local_worker;
+
 /** A task's context while it runs; private. */
 typedef struct cf__task_context {
     struct cf__task_context
-        *outer;           /* I: of a task that waits for this one and runs it meanwhile; or its worker's; or NULL */
-    const void *executor; /* I: whose worker runs the task: identity only, never dereferenced; or NULL */
+        *outer; /* I: of a task that waits for this one and runs it meanwhile; or its worker's; or NULL */
+    struct cf__local_worker *worker; /* I: the thread pool's worker that we are on; NULL: none (local_worker.h) */
+    const void *executor;            /* I: who runs the task: identity only, never dereferenced; NULL: whoever */
+    void **local;                    /* W: the worker's own pointer, cf_worker_local(); NULL: no worker */
     const uint32_t *cancel_word;    /* A: where cf_cancelled() looks, NULL: nobody can ask; in the future or the slot */
     uint32_t cancel_bit;            /* I: the bit of it that says "please stop" */
     bool can_fail;                  /* W: a task or an on_start runs, not a callback between two tasks */
@@ -56,10 +60,12 @@ cf__task_current(void)
 }
 
 CF_API void
-cf__task_context_init(cf__task_context *context, const void *executor, const uint32_t *cancel_word, uint32_t cancel_bit)
+cf__task_context_init(cf__task_context *context, const uint32_t *cancel_word, uint32_t cancel_bit)
 {
     context->outer = cf__task_current();
-    context->executor = executor;
+    context->worker = context->outer != NULL ? context->outer->worker : NULL;
+    context->executor = NULL;
+    context->local = context->outer != NULL ? context->outer->local : NULL;
     context->cancel_word = cancel_word;
     context->cancel_bit = cancel_bit;
     context->can_fail = true;

@@ -25,8 +25,8 @@
 /* What the parent hands to the template, and the template to the workers: each has it in its copy of the memory. */
 typedef struct cf__process_setup {
     cf__arena_view view;
-    const void *executor; /* the pool's identity, for the tasks' contexts */
     void (*on_start)(void *);
+    void (*on_stop)(void *);
     void *on_start_context;
     char name[11];    /* prefix of the workers' names */
     bool spin;        /* more than one CPU */
@@ -38,6 +38,7 @@ CF_API void
 cf__worker_make_home(const cf__process_setup *setup, int32_t template_process, uint32_t number)
 {
     char name[32];
+    cf__current = NULL; /* a task on a thread may have made the pool */
     cf__os_die_with(template_process);
     cf__os_own_group(0);
     cf__os_reset_signals();
@@ -83,7 +84,7 @@ cf__worker_run(const cf__process_setup *setup, uint32_t number, uint32_t index, 
     cf__task_context context;
     uint32_t state = CF__SLOT_DONE;
 
-    cf__task_context_init(&context, setup->executor, &slot->stop, 1u);
+    cf__task_context_init(&context, &slot->stop, 1u);
     slot->run(slot->args, slot->result, &context);
     if (fork_guard != NULL && cf__load_relaxed(fork_guard) == 0) /* relaxed: only a fork changes it */
         cf__os_exit(0);
@@ -106,12 +107,14 @@ cf__worker_main(const cf__process_setup *setup, int32_t template_process, uint32
     uint32_t index;
 
     cf__worker_make_home(setup, template_process, number);
+    cf__task_context context;
+    void *user = NULL;
+    cf__task_context_init(&context, NULL, 0);
+    context.local = &user;
+    cf__current = &context;
     if (setup->on_start != NULL) {
-        cf__task_context context;
-        cf__task_context_init(&context, setup->executor, NULL, 0);
-        cf__current = &context;
         setup->on_start(setup->on_start_context);
-        cf__current = NULL;
+        context.can_fail = false;
         cf__os_flush_streams();
         if (context.failed) {
             memcpy(self->message, context.message, sizeof self->message);
@@ -135,6 +138,10 @@ cf__worker_main(const cf__process_setup *setup, int32_t template_process, uint32
         /* Work that came so soon would have been found by a longer spin; if it took long, spinning was a waste. */
         bool soon = cf__os_now() - asleep < 2 * CF__SPIN_MOST;
         spin = soon ? CF__MIN(2 * spin, CF__SPIN_MOST) : CF__MAX(spin / 2, CF__SPIN_LEAST);
+    }
+    if (setup->on_stop != NULL) {
+        setup->on_stop(setup->on_start_context);
+        cf__os_flush_streams();
     }
     cf__os_exit(0);
 }

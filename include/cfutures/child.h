@@ -1,0 +1,174 @@
+/* cfutures/child.h - fork and join inside a task: the record is on the caller's stack.
+ * SPDX-License-Identifier: MIT
+ * LAYER 4.  Includes: future.h.  Included by: task.h, detail/scheduler.h.
+ *
+ *     cf_child(fib) child;
+ *     cf_child_start(&child, fib, n - 1);         may be stolen by an idle worker from now on
+ *     long b = fib(n - 2);
+ *     return cf_child_join(&child, fib) + b;      runs it here, if nobody has
+ *
+ * HOW IT WORKS  Starting writes the arguments into the record and pushes its address on the worker's deque (deque.h).
+ *   Joining pops it again and calls the function, as if nothing had been: no allocation, no queue, no lock.  Only if
+ *   another worker was idle it finds the deque empty: then it helps the thief until the child is done.  Outside a
+ *   thread pool's task, and where the deque is full, the child just runs at its join.
+ * RULES  A child is joined by the function that started it, before it returns.  In any order, best the newest first:
+ *   an older one's join runs the newer ones on the way.
+ * FAILURE  cf_fail() in a child fails the task that started it; cf_cancelled() asks that task.
+ * INVARIANTS
+ *   C1  Whoever takes the record off a deque, owner or thief, runs it; once (deque.h D2).
+ *   C2  A thief doesn't touch the record after it has set CF__CHILD_DONE: the joiner may return.
+ * ORDERING
+ *   [C1] result -> joiner    the thief's exchange of state (release) / the joiner's load-acquire
+ *   Arguments go with the deque's edge.
+ * WHO OWES THE WAKE  the thief, if the word it replaced had CF__CHILD_WAITED. */
+#ifndef CFUTURES_CHILD_H
+#define CFUTURES_CHILD_H
+
+#include "future.h"
+
+/** A child of `fn`, to be declared in the function that starts and joins it. */
+#define cf_child(fn) struct fn##_CF_TASK_child
+
+/** Let fn(arguments...) run beside the caller, on a worker of the same thread pool that is idle, until it is joined:
+ *  cf_child_start(&child, fn, arguments...).  Copies the arguments.  Never fails, never blocks. */
+#define cf_child_start(child, ...) CF__CHILD_START(child, __VA_ARGS__, CF__END)
+
+/** Wait for the child and return what fn returned: cf_child_join(&child, fn).
+ *
+ * Runs it in the caller if nobody has begun to.  What the child did happens before this returns. */
+#define cf_child_join(child, fn) CF__CHILD_JOIN(child, fn)
+
+/* ---- implementation ---- */
+
+#define CF__CHILD_DONE 1u
+#define CF__CHILD_WAITED 2u
+#define CF__CHILD_FAILED 4u
+#define CF__CHILD_THIEF_SHIFT 8
+
+typedef struct cf__child_type { /* of one task; static */
+    void (*run)(const void *args, void *result, void *context);
+    size_t args_offset, result_offset; /* in the record */
+} cf__child_type;
+
+typedef struct cf__child {      /* fields: W by the starter, A atomic, T by the thief before DONE */
+    const cf__child_type *type; /* W */
+    cf__task_context *starter;  /* W: the task it belongs to; NULL: it was never pushed */
+    struct cf__child *next;     /* belongs to who took it off its deque */
+    uint32_t state;             /* A: DONE, WAITED, FAILED; from bit 8 on: the thief */
+    int code;                   /* T: as given to cf_fail() */
+    char *message;              /* T: as given to cf_fail(), owned; or NULL */
+} cf__child;
+
+CF_API void
+cf__child_start(cf__child *child, const cf__child_type *type)
+{
+    cf__task_context *current = cf__task_current();
+    cf__local_worker *worker = current != NULL ? current->worker : NULL;
+    child->type = type;
+    child->starter = current;
+    child->state = 0;
+    if (worker == NULL || !cf__deque_push(&worker->children, child))
+        child->starter = NULL;
+    else
+        cf__local_worker_pushed(worker);
+}
+
+/* The child is done; message: of its failure, NULL: none. */
+CF_API void
+cf__child_finish(cf__child *child, const char *message, int code)
+{
+    if (message != NULL) {
+        size_t size = strlen(message) + 1;
+        child->code = code;
+        child->message = CF__STATIC_CAST(char *, cf__os_alloc(size));
+        if (child->message != NULL)
+            memcpy(child->message, message, size);
+    }
+    /* release [C1] (C2) */
+    if (cf__exchange_acq_rel(&child->state, CF__CHILD_DONE | (message != NULL ? CF__CHILD_FAILED : 0u)) &
+        CF__CHILD_WAITED)
+        (void)cf__unpark_all(&child->state, CF__SCOPE_PRIVATE);
+}
+
+/* Runs a child that was taken off a deque, with its outcome in the record; the caller says who it is. */
+CF_API void
+cf__child_run_stolen(cf__child *child, cf__local_worker *worker, uint32_t number)
+{
+    unsigned char *record = CF__POINTER_CAST(unsigned char *, child);
+    const cf__child_type *type = child->type;
+    cf__task_context context;
+    /* relaxed: a helper that reads it looks at our deque, nothing else.  A joiner may have set WAITED. */
+    (void)cf__fetch_or_seq_cst(&child->state, number << CF__CHILD_THIEF_SHIFT);
+    child->next = worker->stolen;
+    worker->stolen = child;
+    cf__task_context_init(&context, NULL, 0);
+    context.outer = child->starter; /* cf_cancelled() asks the task that waits for it */
+    context.worker = worker;
+    context.local = cf__task_current()->local;
+    type->run(record + type->args_offset, record + type->result_offset, &context);
+    worker->stolen = child->next;
+    cf__child_finish(child, context.failed ? context.message : NULL, context.code);
+}
+
+/* The worker's thread was ended by one of the stolen children that it ran: none of them will be done. */
+CF__SLOW void
+cf__child_abandon(cf__local_worker *worker)
+{
+    cf__child *child;
+    while ((child = worker->stolen) != NULL) {
+        worker->stolen = child->next;
+        cf__child_finish(child, "a child ended its thread", 0);
+    }
+}
+
+/* Sleeps until the child is done. */
+CF_API void
+cf__child_sleep(cf__child *child)
+{
+    uint32_t state = cf__load_acquire(&child->state); /* acquire [C1] */
+    while (!(state & CF__CHILD_DONE)) {
+        /* The thief owes the wake from here on. */
+        if (!(state & CF__CHILD_WAITED) && !cf__cas_acq_rel(&child->state, &state, state | CF__CHILD_WAITED))
+            continue;
+        (void)cf__park(&child->state, state | CF__CHILD_WAITED, CF_FOREVER, CF__SCOPE_PRIVATE);
+        state = cf__load_acquire(&child->state); /* acquire [C1] */
+    }
+}
+
+/* It was run by another worker, or on the way to an older one: takes its failure over. */
+CF__SLOW void
+cf__child_take_failure(cf__child *child)
+{
+    cf__task_context *current = cf__task_current();
+    if (current != NULL && current->can_fail) {
+        current->failed = true;
+        current->code = child->code;
+        (void)snprintf(current->message, sizeof current->message, "%s", child->message != NULL ? child->message : "");
+    }
+    cf__os_free(child->message);
+}
+
+/* True: the child is to be run by the caller.  False: it's done, its result is in the record. */
+CF_API bool
+cf__child_take(cf__child *child)
+{
+    if (child->starter == NULL)
+        return true;
+    cf__local_worker *worker = cf__task_current()->worker;
+    uint32_t state = cf__load_acquire(&child->state); /* acquire [C1] */
+    while (!(state & CF__CHILD_DONE)) {
+        cf__child *newest = CF__STATIC_CAST(cf__child *, cf__deque_pop(&worker->children));
+        if (newest == child)
+            return true;
+        if (newest != NULL)
+            cf__child_run_stolen(newest, worker, 0); /* a newer one, whose join comes later */
+        else
+            worker->ops->join(worker, child);
+        state = cf__load_acquire(&child->state); /* acquire [C1] */
+    }
+    if (state & CF__CHILD_FAILED)
+        cf__child_take_failure(child);
+    return false;
+}
+
+#endif

@@ -1,0 +1,541 @@
+/* cfutures/detail/scheduler.h - how a thread pool's workers find work, sleep, and wait for each other.
+ * SPDX-License-Identifier: MIT
+ * LAYER 5.  Includes: event.h, ../child.h, ../executor.h.  Included by: thread_pool.h.
+ *
+ * WHERE WORK IS
+ *   injection   lists of futures under the pool's mutex, one for each priority: what comes from outside
+ *   futures     each worker's deque (deque.h): what its tasks submit, and what it took from the injection in one go
+ *   children    each worker's other deque: cf_child records on the stacks of the tasks that it runs
+ *   strays      children that a helper stole too late (see below); a list under the mutex
+ *   A worker looks at its own futures (newest first), the injection, then at the others' children and futures, oldest
+ *   first.  Futures of a higher priority than the default, and every 61st time, the injection comes first, so that
+ *   tasks that submit for ever starve nobody.
+ *
+ * WHO WAKES WHOM  `demand` tells a pusher in one load: its low half counts the idle workers, and those that may still
+ *   be started; CF__SEARCHING says that a worker is looking for work, or has been woken to look.  While it is set
+ *   nobody wakes another: the searcher, when it has found something, clears it, looks round once more, and calls the
+ *   next if there is more.  So a burst of submits costs one wake (20 us each, across CPUs), and yet all workers come.
+ *
+ * INVARIANTS (M: under the pool's mutex)
+ *   K1  While there is work that nobody runs, a worker searches, or none is idle and none may be started.
+ *   K2  CF__SEARCHING is owned by one worker (`searching`), or by a waker on the way to it.
+ *   K3  living - blocked <= limit, but for those that find so when they look for sleep, and end.
+ *   K4  A task's children are on its worker's deque above all that is older; while a worker runs a child that it
+ *       stole, all entries of its `children` are descendants of it, for it stole with an empty deque.
+ * ORDERING
+ *   [K1] new work -> idle worker, Dekker; all seq_cst.
+ *          push:  deque's bottom, or `queued`,    then load demand
+ *          sleep: demand + 1 idle, - SEARCHING,   then look at every deque (and, under M, at the injection)
+ *          found: demand - SEARCHING,             then the same look
+ *        With less, the work lies beside a sleeper.
+ *   Work itself is published by the deque, or the mutex.
+ *
+ * WAITING IN A TASK  (begin_wait)  for a future of the same pool that hasn't started: run it here and now.  For
+ *   anything else: the worker counts as blocked, and the pool may run one thread more while it is, up to
+ *   CF__WORKERS_MOST.  It never takes other work meanwhile: the user's code may hold a lock.  Who waits without a
+ *   deadline leaves `blocked_on`; the one whose wait would close a circle gets CF_ERR_DEADLOCK.
+ * A CHILD THAT WAS STOLEN  (join)  the joiner helps its thief, by stealing from it: that is the joiner's own work (K4).
+ *   Should the child be done by the time the steal has succeeded, what was stolen may be a stranger's: a stray, which
+ *   goes to the next idle worker.  (Leapfrogging: Wagner and Calder, 1993.)
+ * REJECTED  Waking one worker per push: ten times slower.  Tokens of fetch_add: can't be given back. */
+#ifndef CFUTURES_DETAIL_SCHEDULER_H
+#define CFUTURES_DETAIL_SCHEDULER_H
+
+#include "../child.h"
+#include "../executor.h"
+#include "event.h"
+
+#define CF__WORKERS_MOST 256u         /* threads of a pool at most, those that stand in for blocked ones included */
+#define CF__PRIORITIES 16             /* -8 to 7 */
+#define CF__BATCH 32                  /* futures that a worker takes from the injection at most */
+#define CF__NESTED_MOST 128           /* tasks that run inside each other's waits at most: they share one stack */
+#define CF__SEARCH_SPIN INT64_C(5000) /* nanoseconds that a worker looks for work before it sleeps */
+
+struct cf__thread_pool;
+
+typedef struct cf__thread_worker { /* fields: I immutable, W the worker's own, A atomic, M under the pool's mutex */
+    cf__local_worker local;
+    struct cf__thread_pool *pool; /* I */
+    uint32_t number;              /* I: index + 1 */
+    uint32_t random;              /* W: where to start stealing */
+    uint32_t turn;                /* W: counts the tasks */
+    uint32_t nested;              /* W: tasks that it runs inside waits */
+    bool searching;               /* W: owns CF__SEARCHING */
+    cf_future *running;           /* W: the innermost task, linked by `within` to those whose waits it runs in */
+    size_t pushed, taken, ran;    /* A: futures pushed on `futures`; taken from anywhere; of these, not cancelled */
+    const cf_future *blocked_on;  /* M: what it waits for, without a deadline; or NULL */
+    cf__thread thread;            /* M */
+    bool used, ended;             /* M: the thread was started; has ended and is to be joined */
+    cf__task_context context;     /* W: of what runs between tasks: callbacks, on_start */
+    void *user;                   /* W: cf_worker_local() */
+    cf__deque futures;
+} cf__thread_worker;
+
+typedef struct cf__future_list { /* M */
+    cf_future *first, *last;
+} cf__future_list;
+
+typedef struct cf__thread_pool { /* fields: I immutable, M under mutex, A atomic */
+    cf_executor base;
+    cf_pool_opts options; /* I: resolved */
+    char name[11];        /* I: prefix of the threads' names */
+    bool spin;            /* I: more than one CPU */
+    cf__slab *slab;       /* I: of futures; its cells are taken under the mutex */
+    cf__mutex mutex;
+    cf__event work;                            /* M: idle workers */
+    cf__event room;                            /* M: submitters, while pending == max_pending */
+    cf__event quiet;                           /* M: those that shut down */
+    cf__future_list injection[CF__PRIORITIES]; /* M: each entry holds one reference */
+    uint32_t levels;                           /* M, A: bit i: injection[i] isn't empty; read outside as a hint */
+    size_t injected, pending;                  /* M: ever put into the injection; not done (only with max_pending) */
+    cf__child *strays;                         /* M */
+    unsigned idle, spare;                      /* M: workers in `work`; the low half of demand */
+    unsigned limit;                            /* M: workers that may be active */
+    unsigned failed_starts;   /* M: workers whose on_start has failed: max_workers is less by so many */
+    unsigned living, blocked; /* M: threads; of these in a wait */
+    bool bounded;             /* I: there is a max_pending */
+    uint32_t closed, kill;    /* A: no more submits; tasks are asked to stop */
+    bool quit;                /* M: workers end */
+    bool joining, joined;     /* M: somebody joins the threads; has joined them */
+    unsigned char pad[CF__CACHE_LINE];
+    uint32_t demand; /* A: [K1] */
+    uint32_t high;   /* A: workers that ever were */
+    unsigned char pad2[CF__CACHE_LINE];
+    unsigned capacity;           /* I: of `workers` */
+    cf__thread_worker **workers; /* published by `high`; each lives as long as the pool */
+} cf__thread_pool;
+
+CF_API void *cf__thread_worker_main(void *argument); /* thread_pool.h */
+
+/* ---- demand ---- */
+
+/* How many threads may be started; the mutex is held. */
+CF_API unsigned
+cf__thread_pool_growth(const cf__thread_pool *pool)
+{
+    unsigned active = pool->living - pool->blocked;
+    return active < pool->limit ? CF__MIN(pool->limit - active, pool->capacity - pool->living) : 0;
+}
+
+/* After a change of idle, limit, living or blocked: the low half of demand follows.  The mutex is held.  Returns
+ * demand as it was. */
+CF_API uint32_t
+cf__thread_pool_account(cf__thread_pool *pool, uint32_t searching_less)
+{
+    unsigned spare = pool->idle + (pool->quit ? 0 : cf__thread_pool_growth(pool));
+    uint32_t change = spare - pool->spare - searching_less; /* modulo 2^32 */
+    pool->spare = spare;
+    return cf__fetch_add_seq_cst(&pool->demand, change); /* [K1] */
+}
+
+/* Whether any deque has something in it. */
+CF_API bool
+cf__thread_pool_has_pushed(const cf__thread_pool *pool)
+{
+    uint32_t high = cf__load_acquire(&pool->high); /* acquire: the workers' records */
+    for (uint32_t i = 0; i < high; i++) {
+        const cf__thread_worker *worker = pool->workers[i];
+        if (cf__deque_has_entries(&worker->futures) || cf__deque_has_entries(&worker->local.children)) /* [K1] */
+            return true;
+    }
+    return false;
+}
+
+/* Starts one more worker; the mutex is held.  Returns 0 or an errno. */
+CF_API int
+cf__thread_pool_start_worker(cf__thread_pool *pool)
+{
+    uint32_t high = cf__load_relaxed(&pool->high), index = 0;
+    while (index < high && !pool->workers[index]->ended && pool->workers[index]->used)
+        index++;
+    cf__thread_worker *worker;
+    if (index < high) {
+        worker = pool->workers[index];
+        if (worker->ended)
+            cf__os_thread_join(&worker->thread); /* it has let go of the mutex for the last time */
+        worker->used = worker->ended = false;
+    } else {
+        worker = CF__STATIC_CAST(cf__thread_worker *, cf__os_alloc(sizeof *worker));
+        if (worker == NULL)
+            return ENOMEM;
+        memset(CF__STATIC_CAST(void *, worker), 0, sizeof *worker);
+        cf__deque_init(&worker->futures);
+        cf__deque_init(&worker->local.children);
+        worker->local.demand = &pool->demand;
+        worker->local.slab = pool->slab;
+        worker->pool = pool;
+        worker->number = index + 1;
+        worker->random = 2654435769u * (index + 1);
+        pool->workers[index] = worker;
+        cf__store_release(&pool->high, index + 1); /* release: thieves read the record */
+    }
+    int error = cf__os_thread_start(&worker->thread, cf__thread_worker_main, worker, pool->options.stack_size);
+    if (error == 0) {
+        worker->used = true;
+        pool->living++;
+        (void)cf__thread_pool_account(pool, 0);
+    }
+    return error;
+}
+
+/* There is work: takes an idle worker to look for it, or starts one; NULL where none is needed or to be had.  The
+ * mutex is held; the caller wakes the sleeper once it isn't.  *error: 0, or why no thread could be started. */
+CF_API cf__sleeper *
+cf__thread_pool_call_one(cf__thread_pool *pool, int *error)
+{
+    *error = 0;
+    if (pool->spare == 0)
+        return NULL;
+    /* seq_cst [K1]: the work was pushed before.  Whoever searches sees it. */
+    if (cf__fetch_or_seq_cst(&pool->demand, CF__SEARCHING) & CF__SEARCHING)
+        return NULL;
+    cf__sleeper *sleeper = cf__event_take(&pool->work);
+    if (sleeper != NULL) {
+        pool->idle--; /* it owns CF__SEARCHING now (K2) */
+        (void)cf__thread_pool_account(pool, 0);
+        return sleeper;
+    }
+    (void)cf__fetch_and_seq_cst(&pool->demand, ~CF__SEARCHING); /* a new thread looks before it searches */
+    if (cf__thread_pool_growth(pool) != 0) {
+        *error = cf__thread_pool_start_worker(pool);
+        if (*error != 0) { /* until the next submit from outside, be content with those there are */
+            pool->limit = pool->living - pool->blocked;
+            (void)cf__thread_pool_account(pool, 0);
+        }
+    }
+    return NULL;
+}
+
+CF__SLOW void
+cf__thread_pool_wake(cf__local_worker *local)
+{
+    cf__thread_pool *pool = CF__POINTER_CAST(cf__thread_worker *, local)->pool;
+    int error;
+    cf__mutex_lock(&pool->mutex);
+    cf__sleeper *sleeper = cf__thread_pool_call_one(pool, &error);
+    cf__mutex_unlock(&pool->mutex);
+    cf__sleeper_wake(sleeper);
+}
+
+/* ---- looking for work ---- */
+
+/* One piece of work: a future, with the reference of whoever queued it, or a child. */
+typedef struct cf__work {
+    cf_future *future;
+    cf__child *child;
+} cf__work;
+
+CF_API void
+cf__future_list_append(cf__future_list *list, cf_future *future)
+{
+    future->next = NULL;
+    if (list->last != NULL)
+        list->last->next = future;
+    else
+        list->first = future;
+    list->last = future;
+}
+
+/* The first future of the injection's highest priority; NULL when it is empty.  The mutex is held. */
+CF_API cf_future *
+cf__thread_pool_uninject(cf__thread_pool *pool)
+{
+    if (pool->levels == 0)
+        return NULL;
+    unsigned level = 31u - CF__STATIC_CAST(unsigned, __builtin_clz(pool->levels));
+    cf_future *future = pool->injection[level].first;
+    pool->injection[level].first = future->next;
+    if (future->next == NULL) {
+        pool->injection[level].last = NULL;
+        cf__store_relaxed(&pool->levels, pool->levels & ~(1u << level)); /* relaxed: a hint to those outside */
+    }
+    return future;
+}
+
+/* Takes work that is under the mutex: a stray, or futures; more than one if there are many, which go on the worker's
+ * deque, if that is empty. */
+CF_API bool
+cf__thread_worker_take(cf__thread_worker *self, cf__work *work)
+{
+    cf__thread_pool *pool = self->pool;
+    cf_future *batch[CF__BATCH];
+    unsigned count = 0, most = 1;
+    cf__mutex_lock(&pool->mutex);
+    work->child = pool->strays;
+    if (work->child != NULL)
+        pool->strays = work->child->next;
+    else if (!pool->bounded && !cf__deque_has_entries(&self->futures))
+        most = CF__BATCH;
+    while (work->child == NULL && count < most && (batch[count] = cf__thread_pool_uninject(pool)) != NULL)
+        count++;
+    cf__mutex_unlock(&pool->mutex);
+    if (count == 0)
+        return work->child != NULL;
+    work->future = batch[0];
+    if (count == 1)
+        return true;
+    while (--count > 0) /* so that the oldest is the next to be popped */
+        (void)cf__deque_push(&self->futures, batch[count]);
+    cf__local_worker_pushed(&self->local);
+    return true;
+}
+
+/* Steals from one of the others. */
+CF_API bool
+cf__thread_worker_steal(cf__thread_worker *self, cf__work *work)
+{
+    cf__thread_pool *pool = self->pool;
+    uint32_t high = cf__load_acquire(&pool->high); /* acquire: the workers' records */
+    self->random = self->random * 1664525u + 1013904223u;
+    uint32_t start = (self->random >> 8) % high;
+    for (uint32_t i = 0; i < high; i++) {
+        cf__thread_worker *victim = pool->workers[(start + i) % high];
+        if (victim == self)
+            continue;
+        work->child = CF__STATIC_CAST(cf__child *, cf__deque_steal(&victim->local.children));
+        if (work->child == NULL)
+            work->future = CF__STATIC_CAST(cf_future *, cf__deque_steal(&victim->futures));
+        if (work->child != NULL || work->future != NULL)
+            return true;
+    }
+    return false;
+}
+
+/* Finds work without sleeping. */
+CF_API bool
+cf__thread_worker_find(cf__thread_worker *self, cf__work *work)
+{
+    cf__thread_pool *pool = self->pool;
+    work->future = NULL;
+    work->child = NULL;
+    /* relaxed, both: hints; before it sleeps the worker looks under the mutex. */
+    bool first = (cf__load_relaxed(&pool->levels) >> (CF__PRIORITIES / 2 + 1)) != 0 || ++self->turn % 61 == 0;
+    if (first && cf__load_relaxed(&pool->levels) != 0 && cf__thread_worker_take(self, work))
+        return true;
+    work->future = CF__STATIC_CAST(cf_future *, cf__deque_pop(&self->futures));
+    return work->future != NULL || (cf__load_relaxed(&pool->levels) != 0 && cf__thread_worker_take(self, work)) ||
+           cf__thread_worker_steal(self, work);
+}
+
+/* Becomes the one who searches, unless another is. */
+CF_API void
+cf__thread_worker_search(cf__thread_worker *self)
+{
+    if (!self->searching) /* seq_cst: as all changes of demand [K1] */
+        self->searching = !(cf__fetch_or_seq_cst(&self->pool->demand, CF__SEARCHING) & CF__SEARCHING);
+}
+
+/* Spins for work, as the one who searches; false: none came. */
+CF_API bool
+cf__thread_worker_spin(cf__thread_worker *self, cf__work *work)
+{
+    cf__thread_pool *pool = self->pool;
+    int64_t end = cf__os_now() + CF__SEARCH_SPIN;
+    do {
+        for (int i = 0; i < 8; i++) {
+            if (cf__load_relaxed(&pool->levels) != 0 || cf__thread_pool_has_pushed(pool))
+                return cf__thread_worker_find(self, work);
+            cf__cpu_relax();
+        }
+    } while (cf__os_now() < end);
+    return false;
+}
+
+/* Sleeps until there may be work, or returns at once.  False: this thread is to end; then the mutex is held. */
+CF_API bool
+cf__thread_worker_park(cf__thread_worker *self)
+{
+    cf__thread_pool *pool = self->pool;
+    uint32_t searching = self->searching ? CF__SEARCHING : 0;
+    cf__mutex_lock(&pool->mutex);
+    if (pool->levels != 0 || pool->strays != NULL) {
+        cf__mutex_unlock(&pool->mutex);
+        return true;
+    }
+    bool end = pool->quit || pool->living - pool->blocked > pool->limit;
+    if (!end)
+        pool->idle++;
+    self->searching = false;
+    (void)cf__thread_pool_account(pool, searching);
+    if (cf__thread_pool_has_pushed(pool)) { /* [K1] */
+        if (!end)
+            pool->idle--;
+        (void)cf__thread_pool_account(pool, 0);
+        cf__mutex_unlock(&pool->mutex);
+        return true;
+    }
+    if (end)
+        return false;
+    if (pool->idle == pool->living)
+        cf__event_wake_all(&pool->quiet);
+    /* Who takes us off the line owes the wake: cf__thread_pool_call_one(), which gives us CF__SEARCHING, or the end. */
+    (void)cf__event_wait(&pool->work, &pool->mutex, CF_FOREVER);
+    self->searching = !pool->quit;
+    cf__mutex_unlock(&pool->mutex);
+    return true;
+}
+
+/* The next piece of work.  False: this thread is to end; then the mutex is held. */
+CF_API bool
+cf__thread_worker_next(cf__thread_worker *self, cf__work *work)
+{
+    cf__thread_pool *pool = self->pool;
+    while (!cf__thread_worker_find(self, work)) {
+        if (pool->spin)
+            cf__thread_worker_search(self);
+        if (self->searching && pool->spin && cf__thread_worker_spin(self, work))
+            break;
+        if (!cf__thread_worker_park(self))
+            return false;
+    }
+    if (self->searching) {
+        /* Those that pushed meanwhile relied on us: clear, then look [K1]. */
+        self->searching = false;
+        (void)cf__fetch_and_seq_cst(&pool->demand, ~CF__SEARCHING);
+        if (cf__load_seq_cst(&pool->levels) != 0 || cf__thread_pool_has_pushed(pool))
+            cf__local_worker_pushed(&self->local);
+    }
+    return true;
+}
+
+/* ---- running it ---- */
+
+CF_API void
+cf__thread_worker_run_future(cf__thread_worker *self, cf_future *future)
+{
+    if (!cf__future_start_as(future, CF__RUNNING | CF__SETTLING | self->number << CF__OWNER_SHIFT))
+        return; /* it was cancelled, or a waiting task has run it */
+    future->within = self->running;
+    self->running = future;
+    cf__future_execute(future);
+    self->running = future->within;
+}
+
+/* Runs a future that came from a queue, and counts it. */
+CF_API void
+cf__thread_worker_run_queued(cf__thread_worker *self, cf_future *future)
+{
+    cf__thread_worker_run_future(self, future);
+    bool cancelled = cf_future_cancelled(future);
+    cf_future_release(future);
+    /* relaxed, both: sums of them are compared under the mutex, after which this worker has passed through it. */
+    cf__store_relaxed(&self->ran, self->ran + !cancelled);
+    cf__store_relaxed(&self->taken, self->taken + 1);
+}
+
+/* ---- waits inside tasks ---- */
+
+/* Whether `self`, waiting for `future`, would close a circle of waits.  The mutex is held. */
+CF_API bool
+cf__thread_pool_circular(const cf__thread_pool *pool, const cf__thread_worker *self, const cf_future *future)
+{
+    for (uint32_t steps = 0; future != NULL && future->executor == &pool->base && steps <= pool->capacity; steps++) {
+        uint32_t state = cf__load_relaxed(&future->state); /* relaxed: an owner changes only by settling */
+        uint32_t owner = state >> CF__OWNER_SHIFT;
+        if ((state & CF__STATE_MASK) != CF__RUNNING || owner == 0)
+            return false;
+        if (owner == self->number)
+            return true;
+        future = pool->workers[owner - 1]->blocked_on;
+    }
+    return false;
+}
+
+CF_API cf_err
+cf__thread_pool_begin_wait(cf__local_worker *local, cf_future *future, cf_time deadline, bool *blocks)
+{
+    cf__thread_worker *self = CF__POINTER_CAST(cf__thread_worker *, local);
+    cf__thread_pool *pool = self->pool;
+    *blocks = false;
+    if (cf__executor_forked(&pool->base))
+        return CF_ERR_FORKED;
+    if (future != NULL && future->executor == &pool->base && self->nested < CF__NESTED_MOST) {
+        /* If it is the newest on our deque, which it mostly is, it needn't stay there. */
+        bool popped = cf__deque_peek(&self->futures) == future;
+        cf_future *newest = popped ? CF__STATIC_CAST(cf_future *, cf__deque_pop(&self->futures)) : NULL;
+        uint32_t before = cf__load_relaxed(&future->state); /* relaxed: a guess; running it is a CAS */
+        self->nested++;
+        if (newest != NULL) {
+            cf__thread_worker_run_queued(self, newest);
+        } else if ((before & CF__STATE_MASK) == CF__PENDING) {
+            (void)cf_future_retain(future);
+            cf__thread_worker_run_future(self, future);
+            cf_future_release(future);
+        }
+        self->nested--;
+        if (cf__settled(cf__load_acquire(&future->state))) /* acquire, future.h [F1] */
+            return CF_OK;
+    }
+    cf__sleeper *sleeper = NULL;
+    cf_err error = CF_OK;
+    cf__mutex_lock(&pool->mutex);
+    if (deadline == CF_FOREVER && cf__thread_pool_circular(pool, self, future)) {
+        error = CF_ERR_DEADLOCK;
+    } else {
+        int start_error;
+        pool->blocked++;
+        self->blocked_on = deadline == CF_FOREVER ? future : NULL;
+        (void)cf__thread_pool_account(pool, 0);
+        if (pool->levels != 0 || pool->strays != NULL || cf__thread_pool_has_pushed(pool))
+            sleeper = cf__thread_pool_call_one(pool, &start_error);
+        *blocks = true;
+    }
+    cf__mutex_unlock(&pool->mutex);
+    cf__sleeper_wake(sleeper);
+    return error;
+}
+
+CF_API void
+cf__thread_pool_end_wait(cf__local_worker *local)
+{
+    cf__thread_worker *self = CF__POINTER_CAST(cf__thread_worker *, local);
+    cf__thread_pool *pool = self->pool;
+    cf__mutex_lock(&pool->mutex);
+    pool->blocked--;
+    self->blocked_on = NULL;
+    (void)cf__thread_pool_account(pool, 0);
+    cf__mutex_unlock(&pool->mutex);
+}
+
+/* Waits for a child that was stolen; helps its thief meanwhile. */
+CF_API void
+cf__thread_pool_join(cf__local_worker *local, cf__child *child)
+{
+    cf__thread_worker *self = CF__POINTER_CAST(cf__thread_worker *, local);
+    cf__thread_pool *pool = self->pool;
+    int64_t end = 0;
+    for (;;) {
+        uint32_t state = cf__load_acquire(&child->state); /* acquire, child.h [C1] */
+        if (state & CF__CHILD_DONE)
+            return;
+        uint32_t thief = state >> CF__CHILD_THIEF_SHIFT; /* 0: it hasn't said who it is yet */
+        cf__child *stolen = NULL;
+        if (thief != 0)
+            stolen = CF__STATIC_CAST(cf__child *, cf__deque_steal(&pool->workers[thief - 1]->local.children));
+        if (stolen != NULL && (cf__load_acquire(&child->state) & CF__CHILD_DONE)) {
+            cf__mutex_lock(&pool->mutex);
+            stolen->next = pool->strays;
+            pool->strays = stolen;
+            int error;
+            cf__sleeper *sleeper = cf__thread_pool_call_one(pool, &error);
+            cf__mutex_unlock(&pool->mutex);
+            cf__sleeper_wake(sleeper);
+        } else if (stolen != NULL) {
+            cf__child_run_stolen(stolen, local, self->number);
+            end = 0;
+        } else if (pool->spin && (end == 0 || cf__os_now() < end)) {
+            if (end == 0)
+                end = cf__os_now() + CF__SEARCH_SPIN;
+            cf__cpu_relax();
+        } else {
+            bool blocks;
+            (void)cf__thread_pool_begin_wait(local, NULL, CF_FOREVER, &blocks);
+            cf__child_sleep(child);
+            if (blocks)
+                cf__thread_pool_end_wait(local);
+            end = 0;
+        }
+    }
+}
+
+#endif
