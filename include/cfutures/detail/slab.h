@@ -96,7 +96,8 @@ cf__slab_take(cf__slab *slab)
         return cell;
     }
     if (slab->fresh_count == 0) {
-        size_t size = CF__STATIC_CAST(size_t, slab->chunk_cells) * CF__SLAB_CELL + 2 * CF__CACHE_LINE;
+        size_t size =
+            CF__STATIC_CAST(size_t, slab->chunk_cells) * CF__SLAB_CELL + CF__STATIC_CAST(size_t, 2 * CF__CACHE_LINE);
         unsigned char *chunk = CF__STATIC_CAST(unsigned char *, cf__os_alloc(size));
         if (chunk == NULL)
             return NULL;
