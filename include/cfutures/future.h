@@ -98,8 +98,7 @@ struct cf_future {
  * Ordering: what the task did happens before this returns.
  * Returns:  CF_OK (done), or what became of the task: CF_ERR_FAILED (see cf_future_code, cf_future_message),
  *           CF_ERR_CANCELLED, CF_ERR_WORKER_LOST (see cf_future_signal), CF_ERR_BROKEN, or what submit failed with;
- *           or what became of the wait: CF_ERR_TIMEOUT (the task goes on and can be awaited again), CF_ERR_FORKED.
- *           */
+ *           or what became of the wait: CF_ERR_TIMEOUT (the task goes on and can be awaited again), CF_ERR_FORKED. */
 CF_API cf_err cf_future_wait(cf_future *future, cf_time deadline);
 
 /** As cf_future_wait(), and copy the result to `*result`, which has `size` bytes; it is written only on CF_OK.
@@ -191,6 +190,7 @@ CF_API CF_NODISCARD cf_err cf_future_set_error(cf_future *future, cf_err error, 
     CF_PRINTF(4, 5);
 
 /* ---- implementation ---- */
+#if CF__BODIES
 
 #define CF__PENDING 0u
 #define CF__RUNNING 1u
@@ -219,20 +219,20 @@ typedef struct cf__done_callback { /* what the program has added */
 #define CF__ANY_SIZE SIZE_MAX
 
 /* Stands for "no more callbacks": an address that no allocation has. */
-CF_API void *
+CF__PRIVATE void *
 cf__callbacks_closed(void)
 {
     return CF__POINTER_CAST(void *, CF__STATIC_CAST(uintptr_t, 1));
 }
 
-CF_API bool
+CF__PRIVATE bool
 cf__settled(uint32_t state)
 {
     return (state & CF__STATE_MASK) >= CF__DONE;
 }
 
 /* A failed future for each error, without memory.  Never written: it is settled, and its reference count is 0. */
-CF_API cf_future *
+CF__PRIVATE cf_future *
 cf__future_static(cf_err error)
 {
 #define CF__X(name, text)                                                                                              \
@@ -242,7 +242,7 @@ cf__future_static(cf_err error)
     return CF__STATIC_CAST(cf_future *, cf__opaque(&failed[error]));
 }
 
-CF_API bool
+CF__PRIVATE bool
 cf__future_is_static(const cf_future *future)
 {
     /* relaxed: 0 only in the static ones, which never change; a caller's reference keeps others above 0. */
@@ -250,7 +250,7 @@ cf__future_is_static(const cf_future *future)
 }
 
 /* The record of `process`, with room for `args_size` and `result_size` bytes behind it, aligned as said. */
-CF_API cf_future *
+CF__PRIVATE cf_future *
 cf__future_alloc(size_t record_size, size_t args_size, size_t args_align, size_t result_size, size_t result_align,
                  int32_t process)
 {
@@ -277,7 +277,7 @@ cf__future_alloc(size_t record_size, size_t args_size, size_t args_align, size_t
 /* ---- settling ---- */
 
 /* Sets SETTLING, if nobody has and the future isn't settled: the caller then owns the outcome (F1). */
-CF_API bool
+CF__PRIVATE bool
 cf__future_claim_outcome(cf_future *future)
 {
     uint32_t state = cf__load_relaxed(&future->state);
@@ -290,7 +290,7 @@ cf__future_claim_outcome(cf_future *future)
 }
 
 /* Closes the list of callbacks and runs what was on it, oldest first (F3). */
-CF_API void
+CF__PRIVATE void
 cf__future_run_callbacks(cf_future *future)
 {
     /* release [F2]: a late adder that finds it closed sees the outcome; acquire: we see the nodes. */
@@ -313,7 +313,7 @@ cf__future_run_callbacks(cf_future *future)
 /* Moves the word to `state` and wakes who waits.  The caller owns the outcome, has written it, and holds a
  * reference until cf__future_run_callbacks() has returned, which it owes (F4).  Whoever settles several publishes
  * them all first: a callback of one may wait for another. */
-CF_API void
+CF__PRIVATE void
 cf__future_publish(cf_future *future, uint32_t state)
 {
     cf__data_write(&future->error, sizeof future->error);
@@ -323,14 +323,14 @@ cf__future_publish(cf_future *future, uint32_t state)
         (void)cf__unpark_all(&future->state, CF__SCOPE_PRIVATE);
 }
 
-CF_API void
+CF__PRIVATE void
 cf__future_settle(cf_future *future, uint32_t state)
 {
     cf__future_publish(future, state);
     cf__future_run_callbacks(future);
 }
 
-CF_API void
+CF__PRIVATE void
 cf__future_set_message(cf_future *future, const char *text)
 {
     size_t size = strlen(text) + 1;
@@ -341,7 +341,7 @@ cf__future_set_message(cf_future *future, const char *text)
 }
 
 /* Settles as failed; as cf__future_settle(). */
-CF_API void
+CF__PRIVATE void
 cf__future_settle_failed(cf_future *future, cf_err error, int code, const char *message)
 {
     future->error = error;
@@ -378,7 +378,7 @@ cf_future_set_error(cf_future *future, cf_err error, int code, const char *forma
 }
 
 /* Moves a pending future to `running`, which is RUNNING, with SETTLING or without. */
-CF_API bool
+CF__PRIVATE bool
 cf__future_start_as(cf_future *future, uint32_t running)
 {
     uint32_t state = cf__load_relaxed(&future->state);
@@ -414,7 +414,7 @@ cf_future_run(cf_future *future)
 
 /* Cancels a pending future, or raises the flag of one that runs.  True when this call has cancelled it: then the
  * caller owes cf__future_run_callbacks(), as after cf__future_publish(). */
-CF_API bool
+CF__PRIVATE bool
 cf__future_withdraw(cf_future *future)
 {
     uint32_t state = cf__load_acquire(&future->state);
@@ -478,7 +478,7 @@ cf__future_await_slow(cf_future *future, cf_time deadline)
 }
 
 /* CF_OK when the future is settled. */
-CF_API cf_err
+CF__PRIVATE cf_err
 cf__future_await(cf_future *future, cf_time deadline)
 {
     if (cf__settled(cf__load_acquire(&future->state))) { /* acquire [F1] */
@@ -575,7 +575,7 @@ cf_future_cancelled(cf_future *future)
 
 /* Has `node` run when the future settles; at once, in the caller, if it has.  After an error the node is the
  * caller's again. */
-CF_API cf_err
+CF__PRIVATE cf_err
 cf__future_add_callback(cf_future *future, cf__callback *node)
 {
     if (cf__future_await(future, CF_NOW) != CF_OK) {
@@ -598,7 +598,7 @@ cf__future_add_callback(cf_future *future, cf__callback *node)
     return CF_OK;
 }
 
-CF_API void
+CF__PRIVATE void
 cf__done_callback_run(cf__callback *node, cf_future *future)
 {
     cf__done_callback *self = CF__POINTER_CAST(cf__done_callback *, node);
@@ -665,7 +665,7 @@ cf_future_new(size_t result_size)
 }
 
 /* A future for a task of `type` with a copy of the arguments, to be run by `executor`; NULL without memory. */
-CF_API cf_future *
+CF__PRIVATE cf_future *
 cf__future_new_task(const cf_task_type *type, const void *args, const void *executor, int32_t process)
 {
     cf_future *future = cf__future_alloc(sizeof(cf_future), type->args_size, type->args_align, type->result_size,
@@ -696,4 +696,5 @@ cf_future_new_failed(cf_err error, const char *format, ...)
     return future;
 }
 
+#endif /* CF__BODIES */
 #endif

@@ -335,6 +335,8 @@ CF_API bool cf_cancelled(void);
     }                                                                                                                  \
     struct cf__semicolon
 
+#if CF__BODIES
+
 CF_API bool
 cf_fail(int code, const char *format, ...)
 {
@@ -361,5 +363,7 @@ cf_cancelled(void)
     }
     return false;
 }
+
+#endif /* CF__BODIES */
 
 #endif

@@ -50,6 +50,8 @@ cf_thread_pool(const cf_pool_opts &options = cf_pool_opts())
 
 /* ---- implementation ---- */
 
+#if CF__BODIES
+
 struct cf__thread_pool;
 
 typedef struct cf__thread_worker { /* one a thread; in the pool's array */
@@ -78,7 +80,7 @@ typedef struct cf__thread_pool { /* fields: I immutable, M under mutex */
 
 /* Takes the whole list, *count futures; the mutex is held.  They stay pending until cf__thread_pool_settled() is
  * told. */
-CF_API cf_future *
+CF__PRIVATE cf_future *
 cf__thread_pool_take_all(cf__thread_pool *pool, size_t *count)
 {
     cf_future *list = pool->first;
@@ -89,7 +91,7 @@ cf__thread_pool_take_all(cf__thread_pool *pool, size_t *count)
 }
 
 /* `count` pending futures are settled; the mutex is held. */
-CF_API void
+CF__PRIVATE void
 cf__thread_pool_settled(cf__thread_pool *pool, size_t count)
 {
     pool->pending -= count;
@@ -101,7 +103,7 @@ cf__thread_pool_settled(cf__thread_pool *pool, size_t count)
 
 /* Runs the callbacks of a list of futures that have been settled, all of them before the first callback, and
  * releases them. */
-CF_API void
+CF__PRIVATE void
 cf__thread_pool_call_back(cf_future *list)
 {
     while (list != NULL) {
@@ -114,7 +116,7 @@ cf__thread_pool_call_back(cf_future *list)
 
 /* A worker's on_start has failed, and it was the last: nothing will ever run.  The mutex is held, and let go for
  * the callbacks. */
-CF_API void
+CF__PRIVATE void
 cf__thread_pool_break(cf__thread_pool *pool, const char *message)
 {
     size_t count;
@@ -141,7 +143,7 @@ cf__thread_pool_break(cf__thread_pool *pool, const char *message)
     cf__thread_pool_settled(pool, count);
 }
 
-CF_API void *
+CF__PRIVATE void *
 cf__thread_worker_main(void *argument)
 {
     cf__thread_worker *self = CF__STATIC_CAST(cf__thread_worker *, argument);
@@ -201,7 +203,7 @@ cf__thread_worker_main(void *argument)
 }
 
 /* Starts one more worker if there may be one more; the mutex is held.  Returns 0 or an errno. */
-CF_API int
+CF__PRIVATE int
 cf__thread_pool_start_worker(cf__thread_pool *pool)
 {
     if (pool->started == pool->options.max_workers)
@@ -218,7 +220,7 @@ cf__thread_pool_start_worker(cf__thread_pool *pool)
     return error;
 }
 
-CF_API cf_future *
+CF__PRIVATE cf_future *
 cf__thread_pool_submit(cf_executor *base, const cf_task_type *type, const void *args, const cf_submit_opts *options)
 {
     cf__thread_pool *pool = CF__POINTER_CAST(cf__thread_pool *, base);
@@ -268,7 +270,7 @@ cf__thread_pool_submit(cf_executor *base, const cf_task_type *type, const void *
     return cf__failed_submit(base, refused);
 }
 
-CF_API cf_err
+CF__PRIVATE cf_err
 cf__thread_pool_shutdown(cf_executor *base, cf_shutdown_mode mode, cf_time deadline, cf_shutdown_report *report)
 {
     cf__thread_pool *pool = CF__POINTER_CAST(cf__thread_pool *, base);
@@ -338,7 +340,7 @@ cf__thread_pool_shutdown(cf_executor *base, cf_shutdown_mode mode, cf_time deadl
     return error;
 }
 
-CF_API void
+CF__PRIVATE void
 cf__thread_pool_free(cf_executor *base, bool forked)
 {
     cf__thread_pool *pool = CF__POINTER_CAST(cf__thread_pool *, base);
@@ -352,7 +354,7 @@ cf__thread_pool_free(cf_executor *base, bool forked)
 }
 
 /* A copy of the options with the defaults filled in. */
-CF_API void
+CF__PRIVATE void
 cf__thread_pool_resolve(cf_pool_opts *ours, const cf_pool_opts *theirs)
 {
     cf__options_copy(ours, sizeof *ours, theirs);
@@ -393,5 +395,7 @@ cf_thread_pool_with(const cf_pool_opts *options)
     cf__event_init(&pool->quiet);
     return &pool->base;
 }
+
+#endif /* CF__BODIES */
 
 #endif

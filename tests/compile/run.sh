@@ -69,12 +69,16 @@ row() { # compiler, language, words: adds one line of the table
 }
 
 row gcc c "-std=gnu11"
+row gcc c "-std=gnu11 -DCF_DECLARE_ONLY"
 row gcc c "-std=c11 -D_DEFAULT_SOURCE"
 row clang c "-std=gnu11"
 row g++ c++ "-std=c++11"
 row g++ c++ "-std=c++17"
 row g++ c++ "-std=c++20"
 if [ $full = yes ]; then
+    row gcc c "-std=gnu11 -DCF_IMPLEMENTATION"
+    row g++ c++ "-std=c++11 -DCF_DECLARE_ONLY"
+    row g++ c++ "-std=c++11 -DCF_IMPLEMENTATION"
     row gcc c "-std=gnu17"
     row gcc c "-std=gnu2x"
     row gcc c "-std=gnu11 -O2"
@@ -173,17 +177,55 @@ END
     meson setup "$user/build" "$user" && meson test -C "$user/build"
 }
 
+# One program of three files; which of them get declarations only, and all of cfutures from the one compiled copy, is said
+# by letters: m (make), s (submit), a (await).  A file with declarations only must define nothing of ours.
+linkage() { # letters, words: compiler and flags
+    letters=$1; shift
+    has "$1" || { echo "not installed"; return 77; }
+    objects=
+    for file in make submit await copy; do
+        mode=
+        case $letters:$file in *m*:make|*s*:submit|*a*:await) mode=-DCF_DECLARE_ONLY ;; esac
+        [ $file = copy ] && [ -z "$letters" ] && continue
+        # shellcheck disable=SC2086
+        "$@" $mode -Iinclude -pthread -c "tests/compile/three_files_$file.c" -o "$work/three_$file.o" || return 1
+        [ -z "$mode" ] || declares_only "$work/three_$file.o" || return 1
+        objects="$objects $work/three_$file.o"
+    done
+    # shellcheck disable=SC2086
+    "$1" -pthread $objects -o "$work/three_files" && timeout 60 "$work/three_files"
+}
+
+declares_only() { # object: no function of ours in it, but C++'s cf_thread_pool() and cf_process_pool(), which are its macros
+    nm --defined-only "$1" | awk '$(NF - 1) ~ /[TtWw]/ && $NF ~ /^(_Z[0-9]+)?cf_/ && $NF !~ /^_Z[0-9]+cf_(thread|process)_pool/ { print "defined: " $NF; bad = 1 }
+        END { exit bad }'
+}
+
 single "gcc: plain -std=c11 stops with our sentence" refuses_plain_c11 gcc
 single "clang: plain -std=c11 stops with our sentence" refuses_plain_c11 clang
 # shellcheck disable=SC2086
 single "gcc: two files include cfutures.h, linked and run" two_tus gcc $c_flags
 # shellcheck disable=SC2086
 single "g++: the same as C++11" two_tus g++ -std=c++11 $cxx_flags -x c++
+# shellcheck disable=SC2086
+single "gcc: three files, functions in each" linkage '' gcc $c_flags
+# shellcheck disable=SC2086
+single "gcc: three files, declarations and one copy" linkage msa gcc $c_flags
+# shellcheck disable=SC2086
+single "gcc: three files, mixed" linkage s gcc $c_flags
+# shellcheck disable=SC2086
+single "g++: three files, declarations and one copy" linkage msa g++ -std=c++11 $cxx_flags -x c++
 if [ $full = yes ]; then
     # shellcheck disable=SC2086
     single "clang: two files, -O2" two_tus clang -O2 $c_flags
     # shellcheck disable=SC2086
     single "clang++: two files, as C++20" two_tus clang++ -std=c++20 $cxx_flags -x c++
+    for way in '' msa ma s; do
+        # shellcheck disable=SC2086
+        single "clang: three files, -O2, ${way:-none} with declarations only" linkage "$way" clang -O2 $c_flags
+        # shellcheck disable=SC2086
+        single "clang++: the same as C++17" linkage "$way" clang++ -O2 -std=c++17 $cxx_flags -x c++
+    done
     single "installed: all headers there, found by pkg-config" install_and_use
     single "as a meson subproject" as_subproject
 fi
