@@ -31,3 +31,7 @@
 #include "cfutures/wait.h"
 
 #endif
+
+#if defined(CF_IMPLEMENTATION) && !CF__BODIES
+#error "cfutures: define CF_IMPLEMENTATION before the first #include of a header of cfutures"
+#endif

@@ -2,7 +2,7 @@
 # tests/run.sh - install what is missing, build and test.
 #
 #   sh tests/run.sh                  quick: unit tests, headers in C and C++, lints, model; some minutes from nothing
-#   sh tests/run.sh --all            what CI runs: also clang, sanitizers, faults, stress, examples, mutants, README
+#   sh tests/run.sh --all            what CI runs: also clang, sanitizers, faults, stress, examples, delivery, mutants, README
 #   sh tests/run.sh --soak MINUTES   the stress and fault programs, for that long in all
 #   sh tests/run.sh --help           this text
 #
@@ -49,6 +49,7 @@ lacking() { # prints the packages that are missing: needed, nothing works withou
     elif [ $tier = all ] || [ "${CI:-}" = true ]; then
         if ! has clang || ! has clang++; then say clang; fi
         has clang-tidy || say clang-tidy
+        has cmake || say cmake
         # Each version breaks lines in its own way; .clang-format is for this one.
         has clang-format-14 || clang-format --version 2>/dev/null | grep -q 'version 14\.' || say clang-format-14
     fi
@@ -152,6 +153,7 @@ all() {
         tests tests 1 readme
     fi
     tests tests 1 compile-full lint
+    tests tests 1 delivery
     if ! has clang; then
         note "build/clang: not installed" 0 0 1
     elif build clang --native-file tests/support/clang.ini -Dbuildtype=release; then

@@ -59,6 +59,13 @@ typedef struct cf__child {      /* fields: W by the starter, A atomic, T by the 
     char *message;              /* T: as given to cf_fail(), owned; or NULL */
 } cf__child;
 
+/* What CF_TASK's functions call.  take: true: the child is to be run by the caller; false: it's done, its result is in
+ * the record. */
+CF_API void cf__child_start(cf__child *child, const cf__child_type *type);
+CF_API bool cf__child_take(cf__child *child);
+
+#if CF__BODIES
+
 CF_API void
 cf__child_start(cf__child *child, const cf__child_type *type)
 {
@@ -74,7 +81,7 @@ cf__child_start(cf__child *child, const cf__child_type *type)
 }
 
 /* The child is done; message: of its failure, NULL: none. */
-CF_API void
+CF__PRIVATE void
 cf__child_finish(cf__child *child, const char *message, int code)
 {
     if (message != NULL) {
@@ -91,7 +98,7 @@ cf__child_finish(cf__child *child, const char *message, int code)
 }
 
 /* Runs a child that was taken off a deque, with its outcome in the record; the caller says who it is. */
-CF_API void
+CF__PRIVATE void
 cf__child_run_stolen(cf__child *child, cf__local_worker *worker, uint32_t number)
 {
     unsigned char *record = CF__POINTER_CAST(unsigned char *, child);
@@ -122,7 +129,7 @@ cf__child_abandon(cf__local_worker *worker)
 }
 
 /* Sleeps until the child is done. */
-CF_API void
+CF__PRIVATE void
 cf__child_sleep(cf__child *child)
 {
     uint32_t state = cf__load_acquire(&child->state); /* acquire [C1] */
@@ -143,12 +150,13 @@ cf__child_take_failure(cf__child *child)
     if (current != NULL && current->can_fail) {
         current->failed = true;
         current->code = child->code;
-        (void)snprintf(current->message, sizeof current->message, "%s", child->message != NULL ? child->message : "");
+        current->message[0] = 0;
+        if (child->message != NULL)
+            memcpy(current->message, child->message, strlen(child->message) + 1); /* it was cut before */
     }
     cf__os_free(child->message);
 }
 
-/* True: the child is to be run by the caller.  False: it's done, its result is in the record. */
 CF_API bool
 cf__child_take(cf__child *child)
 {
@@ -171,4 +179,5 @@ cf__child_take(cf__child *child)
     return false;
 }
 
+#endif /* CF__BODIES */
 #endif

@@ -16,6 +16,16 @@ typedef int64_t cf_time;
 #define CF_NOW CF__STATIC_CAST(cf_time, 1) /* don't wait: look once.  In the past, yet not 0, an option's default */
 
 /** The deadline `nanoseconds` from now; in the past for a negative one, CF_FOREVER when it would overflow. */
+CF_API cf_time cf_after_ns(int64_t nanoseconds);
+
+/** The deadline `milliseconds` from now; in the past for a negative one, CF_FOREVER when it would overflow. */
+CF_API cf_time cf_after_ms(int64_t milliseconds);
+
+/** Whether `deadline` has passed. */
+CF_API bool cf_passed(cf_time deadline);
+
+#if CF__BODIES
+
 CF_API cf_time
 cf_after_ns(int64_t nanoseconds)
 {
@@ -25,7 +35,6 @@ cf_after_ns(int64_t nanoseconds)
     return CF__MAX(now + nanoseconds, CF_NOW);
 }
 
-/** The deadline `milliseconds` from now; in the past for a negative one, CF_FOREVER when it would overflow. */
 CF_API cf_time
 cf_after_ms(int64_t milliseconds)
 {
@@ -36,11 +45,12 @@ cf_after_ms(int64_t milliseconds)
     return cf_after_ns(milliseconds * 1000000);
 }
 
-/** Whether `deadline` has passed. */
 CF_API bool
 cf_passed(cf_time deadline)
 {
     return deadline != CF_FOREVER && (deadline <= CF_NOW || cf__os_now() >= deadline);
 }
+
+#endif /* CF__BODIES */
 
 #endif

@@ -43,6 +43,10 @@ typedef enum cf_err {
 } cf_err;
 
 /** What `error` says, in a sentence without a full stop.  Never NULL; the text lives for ever. */
+CF_API const char *cf_strerror(cf_err error);
+
+#if CF__BODIES
+
 CF_API const char *
 cf_strerror(cf_err error)
 {
@@ -54,5 +58,7 @@ cf_strerror(cf_err error)
     size_t index = CF__STATIC_CAST(size_t, error);
     return index < sizeof text / sizeof *text ? text[index] : "not a code of cfutures";
 }
+
+#endif /* CF__BODIES */
 
 #endif

@@ -194,9 +194,13 @@ CF_API cf_future *cf_executor_new_task(const cf_executor *executor, const cf_tas
 CF_API cf_executor *cf_executor_new_failed(cf_err error, const char *format, ...) CF_PRINTF(2, 3);
 
 /** Release at the end of the scope: cf_auto(cf_executor) pool = cf_thread_pool(); cf_auto(cf_future) f = ... */
+CF_API void cf__auto_cf_executor(cf_executor **executor);
+CF_API void cf__auto_cf_future(cf_future **future);
 #define cf_auto(T) __attribute__((cleanup(cf__auto_##T), unused)) T *
 
 /* ---- implementation ---- */
+
+#if CF__BODIES
 
 CF_API void
 cf__auto_cf_executor(cf_executor **executor)
@@ -212,7 +216,7 @@ cf__auto_cf_future(cf_future **future)
 
 /* An options struct as the library knows it, from one of a caller that may have been compiled against an older,
  * shorter one. */
-CF_API void
+CF__PRIVATE void
 cf__options_copy(void *ours, size_t our_size, const void *theirs)
 {
     size_t size = 0;
@@ -223,7 +227,7 @@ cf__options_copy(void *ours, size_t our_size, const void *theirs)
         memcpy(ours, theirs, size != 0 ? CF__MIN(size, our_size) : our_size); /* 0: filled by hand, without it */
 }
 
-CF_API bool
+CF__PRIVATE bool
 cf__executor_forked(const cf_executor *executor)
 {
     if (executor->fork_guard != NULL)
@@ -232,7 +236,7 @@ cf__executor_forked(const cf_executor *executor)
 }
 
 /* What stands in the way of using `executor`. */
-CF_API cf_err
+CF__PRIVATE cf_err
 cf__executor_check(const cf_executor *executor)
 {
     if (executor == NULL)
@@ -244,7 +248,7 @@ cf__executor_check(const cf_executor *executor)
 }
 
 /* Declares `executor` dead, unless it is.  The caller excludes a second call at the same time. */
-CF_API void
+CF__PRIVATE void
 cf__executor_break(cf_executor *executor, cf_err error, const char *message)
 {
     if (cf__load_relaxed(&executor->error) != CF_OK)
@@ -278,7 +282,7 @@ cf_executor_new_task(const cf_executor *executor, const cf_task_type *type, cons
     return future;
 }
 
-CF_API cf_future *
+CF__PRIVATE cf_future *
 cf__failed_submit(const cf_executor *executor, cf_err error)
 {
     if (executor != NULL && cf_executor_error(executor) == error)
@@ -288,7 +292,7 @@ cf__failed_submit(const cf_executor *executor, cf_err error)
 
 /* ---- an executor that has failed ---- */
 
-CF_API cf_future *
+CF__PRIVATE cf_future *
 cf__failed_executor_submit(cf_executor *executor, const cf_task_type *type, const void *args,
                            const cf_submit_opts *options)
 {
@@ -298,7 +302,7 @@ cf__failed_executor_submit(cf_executor *executor, const cf_task_type *type, cons
     return cf__failed_submit(executor, cf_executor_error(executor));
 }
 
-CF_API cf_err
+CF__PRIVATE cf_err
 cf__failed_executor_shutdown(cf_executor *executor, cf_shutdown_mode mode, cf_time deadline, cf_shutdown_report *report)
 {
     (void)executor;
@@ -308,7 +312,7 @@ cf__failed_executor_shutdown(cf_executor *executor, cf_shutdown_mode mode, cf_ti
     return CF_OK;
 }
 
-CF_API void
+CF__PRIVATE void
 cf__failed_executor_free(cf_executor *executor, bool forked)
 {
     (void)forked;
@@ -317,7 +321,7 @@ cf__failed_executor_free(cf_executor *executor, bool forked)
 }
 
 /* For when there is no memory for a real one; never written, as it has an error from the start. */
-CF_API const cf_executor *
+CF__PRIVATE const cf_executor *
 cf__failed_executor_static(void)
 {
     static const cf_executor_ops ops = {sizeof(cf_executor_ops),
@@ -516,5 +520,7 @@ cf_executor_free(cf_executor *executor, void *memory)
     else if (!cf__executor_forked(executor))
         executor->ops->dealloc(executor, memory);
 }
+
+#endif /* CF__BODIES */
 
 #endif

@@ -163,6 +163,7 @@ CF_API cf_future *cf_future_retain(cf_future *future);
 CF_API void cf_future_release(cf_future *future);
 
 /* ---- implementation ---- */
+#if CF__BODIES
 
 #define CF__PENDING 0u
 #define CF__RUNNING 1u
@@ -192,20 +193,20 @@ typedef struct cf__done_callback { /* what the program has added */
 #define CF__ANY_SIZE SIZE_MAX
 
 /* Stands for "no more callbacks": an address that no allocation has. */
-CF_API void *
+CF__PRIVATE void *
 cf__callbacks_closed(void)
 {
     return CF__POINTER_CAST(void *, CF__STATIC_CAST(uintptr_t, 1));
 }
 
-CF_API bool
+CF__PRIVATE bool
 cf__settled(uint32_t state)
 {
     return (state & CF__STATE_MASK) >= CF__DONE;
 }
 
 /* A failed future for each error, without memory.  Never written: it is settled, and its reference count is 0. */
-CF_API cf_future *
+CF__PRIVATE cf_future *
 cf__future_static(cf_err error)
 {
 #define CF__X(name, text)                                                                                              \
@@ -215,7 +216,7 @@ cf__future_static(cf_err error)
     return CF__STATIC_CAST(cf_future *, cf__opaque(&failed[error]));
 }
 
-CF_API bool
+CF__PRIVATE bool
 cf__future_is_static(const cf_future *future)
 {
     /* relaxed: 0 only in the static ones, which never change; a caller's reference keeps others above 0. */
@@ -224,7 +225,7 @@ cf__future_is_static(const cf_future *future)
 
 /* Makes the record of `process` at `memory`, with the places for arguments and result behind it, aligned as said.
  * Returns how many bytes that takes; memory NULL: only that, for memory that starts at a cache line. */
-CF_API size_t
+CF__PRIVATE size_t
 cf__future_init(void *memory, size_t record_size, size_t args_size, size_t args_align, size_t result_size,
                 size_t result_align, int32_t process)
 {
@@ -244,7 +245,7 @@ cf__future_init(void *memory, size_t record_size, size_t args_size, size_t args_
 }
 
 /* The same in memory of its own; NULL when there is none. */
-CF_API cf_future *
+CF__PRIVATE cf_future *
 cf__future_alloc(size_t record_size, size_t args_size, size_t args_align, size_t result_size, size_t result_align,
                  int32_t process)
 {
@@ -259,7 +260,7 @@ cf__future_alloc(size_t record_size, size_t args_size, size_t args_align, size_t
 /* ---- settling ---- */
 
 /* Sets SETTLING, if nobody has and the future isn't settled: the caller then owns the outcome (F1). */
-CF_API bool
+CF__PRIVATE bool
 cf__future_claim_outcome(cf_future *future)
 {
     uint32_t state = cf__load_relaxed(&future->state);
@@ -272,7 +273,7 @@ cf__future_claim_outcome(cf_future *future)
 }
 
 /* Closes the list of callbacks and runs what was on it, oldest first (F3). */
-CF_API void
+CF__PRIVATE void
 cf__future_run_callbacks(cf_future *future)
 {
     /* release [F2]: a late adder that finds it closed sees the outcome; acquire: we see the nodes. */
@@ -295,7 +296,7 @@ cf__future_run_callbacks(cf_future *future)
 /* Moves the word to `state` and wakes who waits.  The caller owns the outcome, has written it, and holds a
  * reference until cf__future_run_callbacks() has returned, which it owes (F4).  Whoever settles several publishes
  * them all first: a callback of one may wait for another. */
-CF_API void
+CF__PRIVATE void
 cf__future_publish(cf_future *future, uint32_t state)
 {
     cf__data_write(&future->error, sizeof future->error);
@@ -305,14 +306,14 @@ cf__future_publish(cf_future *future, uint32_t state)
         (void)cf__unpark_all(&future->state, CF__SCOPE_PRIVATE);
 }
 
-CF_API void
+CF__PRIVATE void
 cf__future_settle(cf_future *future, uint32_t state)
 {
     cf__future_publish(future, state);
     cf__future_run_callbacks(future);
 }
 
-CF_API void
+CF__PRIVATE void
 cf__future_set_message(cf_future *future, const char *text)
 {
     size_t size = strlen(text) + 1;
@@ -323,7 +324,7 @@ cf__future_set_message(cf_future *future, const char *text)
 }
 
 /* Settles as failed; as cf__future_settle(). */
-CF_API void
+CF__PRIVATE void
 cf__future_settle_failed(cf_future *future, cf_err error, int code, const char *message)
 {
     future->error = error;
@@ -334,7 +335,7 @@ cf__future_settle_failed(cf_future *future, cf_err error, int code, const char *
 
 /* Cancels a pending future, or raises the flag of one that runs.  True when this call has cancelled it: then the
  * caller owes cf__future_run_callbacks(), as after cf__future_publish(). */
-CF_API bool
+CF__PRIVATE bool
 cf__future_withdraw(cf_future *future)
 {
     uint32_t state = cf__load_acquire(&future->state);
@@ -369,7 +370,7 @@ cf_future_cancel(cf_future *future)
 /* ---- running ---- */
 
 /* Moves a pending future to `running`, which is RUNNING, with SETTLING or without. */
-CF_API bool
+CF__PRIVATE bool
 cf__future_start_as(cf_future *future, uint32_t running)
 {
     uint32_t state = cf__load_relaxed(&future->state);
@@ -382,7 +383,7 @@ cf__future_start_as(cf_future *future, uint32_t running)
 }
 
 /* Runs the task of a future that the caller has started with SETTLING, and settles it. */
-CF_API void
+CF__PRIVATE void
 cf__future_execute(cf_future *future)
 {
     cf__task_context context;
@@ -425,7 +426,7 @@ cf__future_await_slow(cf_future *future, cf_time deadline)
 }
 
 /* CF_OK when the future is settled. */
-CF_API cf_err
+CF__PRIVATE cf_err
 cf__future_await(cf_future *future, cf_time deadline)
 {
     if (cf__settled(cf__load_acquire(&future->state))) { /* acquire [F1] */
@@ -536,7 +537,7 @@ cf_future_cancelled(cf_future *future)
 
 /* Has `node` run when the future settles; at once, in the caller, if it has.  After an error the node is the
  * caller's again. */
-CF_API cf_err
+CF__PRIVATE cf_err
 cf__future_add_callback(cf_future *future, cf__callback *node)
 {
     if (cf__future_await(future, CF_NOW) != CF_OK) {
@@ -559,7 +560,7 @@ cf__future_add_callback(cf_future *future, cf__callback *node)
     return CF_OK;
 }
 
-CF_API void
+CF__PRIVATE void
 cf__done_callback_run(cf__callback *node, cf_future *future)
 {
     cf__done_callback *self = CF__POINTER_CAST(cf__done_callback *, node);
@@ -628,4 +629,5 @@ cf_future_release(cf_future *future)
         cf__slab_give(slab, future);
 }
 
+#endif /* CF__BODIES */
 #endif

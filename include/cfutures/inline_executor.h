@@ -15,12 +15,16 @@
  * Returns owned, never NULL (cf_executor_error() says what failed); end it by cf_executor_close(). */
 CF_API CF_NODISCARD cf_executor *cf_inline_executor(void);
 
+/* ---- implementation ---- */
+
+#if CF__BODIES
+
 typedef struct cf__inline_executor {
     cf_executor base;
     uint32_t shut_down; /* A: submits fail from then on */
 } cf__inline_executor;
 
-CF_API cf_future *
+CF__PRIVATE cf_future *
 cf__inline_submit(cf_executor *base, const cf_task_type *type, const void *args, const cf_submit_opts *options)
 {
     cf__inline_executor *executor = CF__POINTER_CAST(cf__inline_executor *, base);
@@ -36,7 +40,7 @@ cf__inline_submit(cf_executor *base, const cf_task_type *type, const void *args,
     return future;
 }
 
-CF_API cf_err
+CF__PRIVATE cf_err
 cf__inline_shutdown(cf_executor *base, cf_shutdown_mode mode, cf_time deadline, cf_shutdown_report *report)
 {
     (void)mode;
@@ -46,7 +50,7 @@ cf__inline_shutdown(cf_executor *base, cf_shutdown_mode mode, cf_time deadline, 
     return CF_OK;
 }
 
-CF_API void
+CF__PRIVATE void
 cf__inline_free(cf_executor *base, bool forked)
 {
     (void)forked;
@@ -71,5 +75,7 @@ cf_inline_executor(void)
     executor->shut_down = 0;
     return &executor->base;
 }
+
+#endif /* CF__BODIES */
 
 #endif

@@ -53,6 +53,8 @@ cf_process_pool(const cf_pool_opts &options = cf_pool_opts())
 
 /* ---- implementation ---- */
 
+#if CF__BODIES
+
 #define CF__PROCESS_SLOTS 4096u
 #define CF__PROCESS_MEMORY (CF__STATIC_CAST(size_t, 1) << 30)
 #define CF__PROCESS_GRACE INT64_C(2000000000) /* for the template to end by itself, before it is killed */
@@ -61,7 +63,7 @@ cf_process_pool(const cf_pool_opts &options = cf_pool_opts())
 
 /* Spins while the slot's word is `word`, for some microseconds: a wake-up costs more.  Not on the CPU that the
  * worker needs. */
-CF_API void
+CF__PRIVATE void
 cf__process_spin(const cf__arena_view *view, const cf__slot *slot, uint64_t word)
 {
     uint32_t cpu = cf__os_cpu(), worker = cf__slot_owner(word);
@@ -81,7 +83,7 @@ cf__process_spin(const cf__arena_view *view, const cf__slot *slot, uint64_t word
     } while (cf__os_now() < end);
 }
 
-CF_API cf_err
+CF__PRIVATE cf_err
 cf__process_await(cf_future *base, cf_time deadline)
 {
     cf__process_future *future = CF__POINTER_CAST(cf__process_future *, base);
@@ -122,7 +124,7 @@ cf__process_await(cf_future *base, cf_time deadline)
     }
 }
 
-CF_API bool
+CF__PRIVATE bool
 cf__process_cancel(cf_future *base)
 {
     cf__process_future *future = CF__POINTER_CAST(cf__process_future *, base);
@@ -151,7 +153,7 @@ cf__process_cancel(cf_future *base)
 }
 
 /* Looks for marked slots and collects them. */
-CF_API bool
+CF__PRIVATE bool
 cf__process_collect_marked(cf__process_pool *pool)
 {
     const cf__arena_view *view = &pool->setup.view;
@@ -177,7 +179,7 @@ cf__process_collect_marked(cf__process_pool *pool)
 }
 
 /* The thread that settles futures with callbacks; runs from the first of them to the end of the pool. */
-CF_API void *
+CF__PRIVATE void *
 cf__process_collector_main(void *argument)
 {
     cf__process_pool *pool = CF__STATIC_CAST(cf__process_pool *, argument);
@@ -203,7 +205,7 @@ cf__process_collector_main(void *argument)
     return NULL;
 }
 
-CF_API cf_err
+CF__PRIVATE cf_err
 cf__process_watch(cf_future *base)
 {
     cf__process_future *future = CF__POINTER_CAST(cf__process_future *, base);
@@ -233,7 +235,7 @@ cf__process_watch(cf_future *base)
     return error;
 }
 
-CF_API void
+CF__PRIVATE void
 cf__process_forget(cf_future *base)
 {
     cf__process_future *future = CF__POINTER_CAST(cf__process_future *, base);
@@ -250,7 +252,7 @@ cf__process_forget(cf_future *base)
 /* ---- submit ---- */
 
 /* A slot, and the blocks the task needs, for `future`; false if there is no room now.  The mutex is held. */
-CF_API bool
+CF__PRIVATE bool
 cf__process_take_room(cf__process_pool *pool, const cf_task_type *type, cf__placement place, cf__process_future *future)
 {
     void *args = NULL, *result = NULL;
@@ -274,7 +276,7 @@ cf__process_take_room(cf__process_pool *pool, const cf_task_type *type, cf__plac
 }
 
 /* Waits until cf__process_take_room() succeeds.  The mutex is held, and let go meanwhile. */
-CF_API cf_err
+CF__PRIVATE cf_err
 cf__process_await_room(cf__process_pool *pool, const cf_task_type *type, cf__placement place,
                        cf__process_future *future, cf_time deadline)
 {
@@ -311,7 +313,7 @@ cf__process_await_room(cf__process_pool *pool, const cf_task_type *type, cf__pla
     return pool->closed ? CF_ERR_SHUTDOWN : CF_OK;
 }
 
-CF_API const cf__future_origin *
+CF__PRIVATE const cf__future_origin *
 cf__process_origin(void)
 {
     static const cf__future_origin origin = {cf__process_await, cf__process_cancel, cf__process_watch,
@@ -319,7 +321,7 @@ cf__process_origin(void)
     return &origin;
 }
 
-CF_API cf_future *
+CF__PRIVATE cf_future *
 cf__process_submit(cf_executor *base, const cf_task_type *type, const void *args, const cf_submit_opts *options)
 {
     cf__process_pool *pool = CF__POINTER_CAST(cf__process_pool *, base);
@@ -382,7 +384,7 @@ cf__process_submit(cf_executor *base, const cf_task_type *type, const void *args
 
 /* ---- shared memory for the program ---- */
 
-CF_API void *
+CF__PRIVATE void *
 cf__process_alloc(cf_executor *base, size_t size)
 {
     cf__process_pool *pool = CF__POINTER_CAST(cf__process_pool *, base);
@@ -399,7 +401,7 @@ cf__process_alloc(cf_executor *base, size_t size)
     return memory;
 }
 
-CF_API void
+CF__PRIVATE void
 cf__process_dealloc(cf_executor *base, void *memory)
 {
     cf__process_pool *pool = CF__POINTER_CAST(cf__process_pool *, base);
@@ -412,7 +414,7 @@ cf__process_dealloc(cf_executor *base, void *memory)
 /* ---- shutdown ---- */
 
 /* Tells the template to stop, in mode CF__ARENA_DRAINS or CF__ARENA_KILLS. */
-CF_API void
+CF__PRIVATE void
 cf__process_stop(cf__process_pool *pool, uint32_t how)
 {
     cf__store_seq_cst(&pool->setup.view.arena->stop, how); /* seq_cst: before the wakes, see cf__arena_wake_all() */
@@ -421,7 +423,7 @@ cf__process_stop(cf__process_pool *pool, uint32_t how)
 }
 
 /* Ends the processes: nothing is in use any more.  Without the mutex, once. */
-CF_API void
+CF__PRIVATE void
 cf__process_end(cf__process_pool *pool)
 {
     int status;
@@ -442,7 +444,7 @@ cf__process_end(cf__process_pool *pool)
 }
 
 /* Waits until no slot is in use, or `deadline`.  The mutex is held, and let go meanwhile. */
-CF_API void
+CF__PRIVATE void
 cf__process_drain(cf__process_pool *pool, cf_time deadline)
 {
     cf__arena *arena = pool->setup.view.arena;
@@ -470,7 +472,7 @@ cf__process_drain(cf__process_pool *pool, cf_time deadline)
     }
 }
 
-CF_API cf_err
+CF__PRIVATE cf_err
 cf__process_shutdown(cf_executor *base, cf_shutdown_mode mode, cf_time deadline, cf_shutdown_report *report)
 {
     cf__process_pool *pool = CF__POINTER_CAST(cf__process_pool *, base);
@@ -516,7 +518,7 @@ cf__process_shutdown(cf_executor *base, cf_shutdown_mode mode, cf_time deadline,
     return error;
 }
 
-CF_API void
+CF__PRIVATE void
 cf__process_free(cf_executor *base, bool forked)
 {
     (void)forked; /* cf__process_pool_release() sees it */
@@ -526,7 +528,7 @@ cf__process_free(cf_executor *base, bool forked)
 /* ---- creation ---- */
 
 /* The shared memory: arena, then heap.  Less of it where the system won't give as much as asked for. */
-CF_API bool
+CF__PRIVATE bool
 cf__process_map(cf__process_pool *pool, uint32_t workers, uint32_t slots, size_t memory)
 {
     cf__arena_view view;
@@ -547,7 +549,7 @@ cf__process_map(cf__process_pool *pool, uint32_t workers, uint32_t slots, size_t
 }
 
 /* Starts the template and waits until it has a worker.  Returns 0 or an errno; after an error no process is left. */
-CF_API int
+CF__PRIVATE int
 cf__process_start_template(cf__process_pool *pool, size_t stack_size)
 {
     cf__arena *arena = pool->setup.view.arena;
@@ -639,5 +641,7 @@ cf_process_pool_with(const cf_pool_opts *options)
                                                     : CF_ERR_SYSTEM,
                                   "process pool: can't start a worker process: errno %d", error);
 }
+
+#endif /* CF__BODIES */
 
 #endif

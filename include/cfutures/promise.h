@@ -44,6 +44,8 @@ CF_API CF_NODISCARD cf_err cf_future_set_error(cf_future *future, cf_err error, 
 
 /* ---- implementation ---- */
 
+#if CF__BODIES
+
 CF_API cf_err
 cf_future_set_result(cf_future *future, const void *result, size_t size)
 {
@@ -95,7 +97,7 @@ cf_future_new(size_t result_size)
 }
 
 /* A future for a task of `type` with a copy of the arguments, to be run by `executor`; NULL without memory. */
-CF_API cf_future *
+CF__PRIVATE cf_future *
 cf__future_new_task(const cf_task_type *type, const void *args, const void *executor, int32_t process)
 {
     cf_future *future = cf__future_alloc(sizeof(cf_future), type->args_size, type->args_align, type->result_size,
@@ -126,4 +128,5 @@ cf_future_new_failed(cf_err error, const char *format, ...)
     return future;
 }
 
+#endif /* CF__BODIES */
 #endif

@@ -178,6 +178,8 @@ CF_API size_t cf_queue_size(cf_queue *queue);
 
 /* ---- implementation ---- */
 
+#if CF__BODIES
+
 #define CF__QUEUE_FIRST_RING 16 /* places that a queue without bound starts with */
 
 CF_API cf_err
@@ -211,7 +213,7 @@ cf_queue_destroy(cf_queue *queue)
 }
 
 /* Doubles the ring of a queue without bound; the mutex is held. */
-CF_API bool
+CF__PRIVATE bool
 cf__queue_grow(cf_queue *queue)
 {
     if (queue->allocated > SIZE_MAX / 2 / queue->item_size)
@@ -363,5 +365,7 @@ cf_queue_size(cf_queue *queue)
     cf__mutex_unlock(&queue->mutex);
     return size;
 }
+
+#endif /* CF__BODIES */
 
 #endif

@@ -372,6 +372,8 @@ CF_API void **cf_worker_local(void);
     }                                                                                                                  \
     struct cf__semicolon
 
+#if CF__BODIES
+
 CF_API bool
 cf_fail(int code, const char *format, ...)
 {
@@ -405,5 +407,7 @@ cf_cancelled(void)
     }
     return false;
 }
+
+#endif /* CF__BODIES */
 
 #endif

@@ -48,9 +48,11 @@ cf_thread_pool(const cf_pool_opts &options = cf_pool_opts())
 
 /* ---- implementation ---- */
 
+#if CF__BODIES
+
 /* Runs the callbacks of a list of futures that have been settled, all of them before the first callback, and
  * releases them. */
-CF_API void
+CF__PRIVATE void
 cf__thread_pool_call_back(cf_future *list)
 {
     while (list != NULL) {
@@ -62,7 +64,7 @@ cf__thread_pool_call_back(cf_future *list)
 }
 
 /* Takes every future that is queued anywhere; the mutex is held.  They count as taken. */
-CF_API cf_future *
+CF__PRIVATE cf_future *
 cf__thread_pool_take_all(cf__thread_pool *pool)
 {
     cf_future *list = NULL, *future;
@@ -86,7 +88,7 @@ cf__thread_pool_take_all(cf__thread_pool *pool)
 }
 
 /* How many futures are queued or run (T1); exact when no worker is awake.  The mutex is held. */
-CF_API size_t
+CF__PRIVATE size_t
 cf__thread_pool_left(const cf__thread_pool *pool, size_t *ran)
 {
     size_t left = pool->injected;
@@ -132,7 +134,7 @@ cf__thread_pool_break(cf__thread_pool *pool, const char *message)
 /* ---- workers ---- */
 
 /* A thread ends, its last act; the mutex is held, and let go. */
-CF_API void
+CF__PRIVATE void
 cf__thread_worker_leave(cf__thread_worker *self)
 {
     cf__thread_pool *pool = self->pool;
@@ -185,7 +187,7 @@ cf__thread_worker_exited(void *argument)
     cf__thread_worker_leave(self);
 }
 
-CF_API void
+CF__PRIVATE void
 cf__thread_worker_loop(void *argument)
 {
     cf__thread_worker *self = CF__STATIC_CAST(cf__thread_worker *, argument);
@@ -231,7 +233,7 @@ cf__thread_worker_loop(void *argument)
     cf__thread_worker_leave(self);
 }
 
-CF_API void *
+CF__PRIVATE void *
 cf__thread_worker_main(void *argument)
 {
     static const cf__local_worker_ops ops = {cf__thread_pool_wake, cf__thread_pool_begin_wait, cf__thread_pool_end_wait,
@@ -247,7 +249,7 @@ cf__thread_worker_main(void *argument)
 
 /* ---- submit ---- */
 
-CF_API cf_future *
+CF__PRIVATE cf_future *
 cf__thread_pool_place(cf__thread_pool *pool, void *memory, const cf_task_type *type, const void *args)
 {
     (void)cf__future_init(memory, sizeof(cf_future), type->args_size, type->args_align, type->result_size,
@@ -263,7 +265,7 @@ cf__thread_pool_place(cf__thread_pool *pool, void *memory, const cf_task_type *t
 }
 
 /* A task submits to the pool that runs it: on its worker's deque, without a lock.  NULL: the long way. */
-CF_API cf_future *
+CF__PRIVATE cf_future *
 cf__thread_pool_push(cf__thread_pool *pool, cf__thread_worker *self, const cf_task_type *type, const void *args)
 {
     if (cf__load_relaxed(&pool->closed) != 0) /* relaxed: a shutdown at the same time comes before or after */
@@ -291,7 +293,7 @@ cf__thread_pool_push(cf__thread_pool *pool, cf__thread_worker *self, const cf_ta
     return future;
 }
 
-CF_API cf_future *
+CF__PRIVATE cf_future *
 cf__thread_pool_submit(cf_executor *base, const cf_task_type *type, const void *args, const cf_submit_opts *options)
 {
     cf__thread_pool *pool = CF__POINTER_CAST(cf__thread_pool *, base);
@@ -371,7 +373,7 @@ cf__thread_pool_submit(cf_executor *base, const cf_task_type *type, const void *
 /* ---- shutdown ---- */
 
 /* Cancels all that is queued.  The mutex is held, and let go meanwhile. */
-CF_API void
+CF__PRIVATE void
 cf__thread_pool_cancel_all(cf__thread_pool *pool, cf_shutdown_report *report)
 {
     cf_future *list = cf__thread_pool_take_all(pool), *cancelled = NULL;
@@ -391,7 +393,7 @@ cf__thread_pool_cancel_all(cf__thread_pool *pool, cf_shutdown_report *report)
     cf__mutex_lock(&pool->mutex);
 }
 
-CF_API cf_err
+CF__PRIVATE cf_err
 cf__thread_pool_shutdown(cf_executor *base, cf_shutdown_mode mode, cf_time deadline, cf_shutdown_report *report)
 {
     cf__thread_pool *pool = CF__POINTER_CAST(cf__thread_pool *, base);
@@ -437,7 +439,7 @@ cf__thread_pool_shutdown(cf_executor *base, cf_shutdown_mode mode, cf_time deadl
     return error;
 }
 
-CF_API void
+CF__PRIVATE void
 cf__thread_pool_free(cf_executor *base, bool forked)
 {
     cf__thread_pool *pool = CF__POINTER_CAST(cf__thread_pool *, base);
@@ -455,7 +457,7 @@ cf__thread_pool_free(cf_executor *base, bool forked)
 }
 
 /* A copy of the options with the defaults filled in. */
-CF_API void
+CF__PRIVATE void
 cf__thread_pool_resolve(cf_pool_opts *ours, const cf_pool_opts *theirs)
 {
     cf__options_copy(ours, sizeof *ours, theirs);
@@ -495,6 +497,7 @@ cf_thread_pool_with(const cf_pool_opts *options)
     pool->slab = slab;
     pool->workers = workers;
     pool->capacity = capacity;
+    pool->worker_main = cf__thread_worker_main;
     pool->limit = ours.max_workers;
     pool->bounded = ours.max_pending != SIZE_MAX;
     pool->spin = cf_usable_cpus() > 1;
@@ -508,5 +511,7 @@ cf_thread_pool_with(const cf_pool_opts *options)
     (void)cf__thread_pool_account(pool, 0);
     return &pool->base;
 }
+
+#endif /* CF__BODIES */
 
 #endif

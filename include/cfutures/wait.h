@@ -62,6 +62,17 @@ CF_API CF_NODISCARD cf_err cf_wait_for(cf_future *const *futures, size_t count, 
         for (size_t i = (cf_completion_##i.leave = true, cf_completion_##i.index); cf_completion_##i.leave;            \
              cf_completion_##i.leave = false)
 
+typedef struct cf_completion { /* private to the loop */
+    struct cf_wait_set *set;   /* NULL: it couldn't be made */
+    cf_time deadline;
+    size_t index;
+    bool leave; /* the body was left by break: the loop's step, which clears it, didn't run */
+} cf_completion;
+
+CF_API cf_completion cf__completion_begin(cf_future *const *futures, size_t count, cf_time deadline);
+CF_API bool cf__completion_next(cf_completion *completion);
+CF_API void cf__completion_end(cf_completion *completion);
+
 /** A set of futures to which completions are pushed; futures may be added at any time, from any thread. */
 typedef struct cf_wait_set cf_wait_set;
 
@@ -90,6 +101,8 @@ CF_API size_t cf_wait_set_size(cf_wait_set *set);
 
 /* ---- implementation ---- */
 
+#if CF__BODIES
+
 typedef struct cf__wait_entry { /* fields: I immutable, M under the set's mutex */
     cf__callback node;
     cf_wait_set *set;            /* I: holds a reference (W2) */
@@ -107,7 +120,7 @@ struct cf_wait_set { /* fields: A atomic, M under mutex */
     uint32_t references;          /* A: the caller's, and each entry's (W2) */
 };
 
-CF_API void
+CF__PRIVATE void
 cf__wait_set_release(cf_wait_set *set)
 {
     /* acq_rel: what others did with the set happens before it is freed. */
@@ -118,7 +131,7 @@ cf__wait_set_release(cf_wait_set *set)
 }
 
 /* The future has settled (or, NULL, is gone without that). */
-CF_API void
+CF__PRIVATE void
 cf__wait_entry_run(cf__callback *node, cf_future *future)
 {
     cf__wait_entry *entry = CF__POINTER_CAST(cf__wait_entry *, node);
@@ -240,7 +253,7 @@ cf_wait_set_size(cf_wait_set *set)
 /* ---- over a set ---- */
 
 /* A set of all of `futures`, each with its index as tag; NULL and *error. */
-CF_API cf_wait_set *
+CF__PRIVATE cf_wait_set *
 cf__wait_set_of(cf_future *const *futures, size_t count, cf_err *error)
 {
     cf_wait_set *set = cf_wait_set_new();
@@ -291,13 +304,6 @@ cf_wait(cf_future *const *futures, size_t count, cf_wait_mode mode, cf_time dead
 
 /* ---- CF_AS_COMPLETED ---- */
 
-typedef struct cf_completion { /* private to the loop */
-    cf_wait_set *set;          /* NULL: it couldn't be made */
-    cf_time deadline;
-    size_t index;
-    bool leave; /* the body was left by break: the loop's step, which clears it, didn't run */
-} cf_completion;
-
 CF_API cf_completion
 cf__completion_begin(cf_future *const *futures, size_t count, cf_time deadline)
 {
@@ -325,5 +331,7 @@ cf__completion_end(cf_completion *completion)
 {
     cf_wait_set_free(completion->set);
 }
+
+#endif /* CF__BODIES */
 
 #endif

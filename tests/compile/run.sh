@@ -3,8 +3,8 @@
 #
 # A translation unit includes one header twice: the first include shows that it stands alone, the second that
 # its guard holds.  Then two files that both include cfutures.h are linked and run, and plain -std=c11 must
-# stop with our sentence.  --full adds more standards, optimized builds, the installed package and use as a
-# meson subproject.  A compiler that is missing is skipped, which fails where CI=true.
+# stop with our sentence.  --full adds more standards and optimized builds.  A compiler that is missing is skipped,
+# which fails where CI=true.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 root=$(pwd)
@@ -69,12 +69,16 @@ row() { # compiler, language, words: adds one line of the table
 }
 
 row gcc c "-std=gnu11"
+row gcc c "-std=gnu11 -DCF_DECLARE_ONLY"
 row gcc c "-std=c11 -D_DEFAULT_SOURCE"
 row clang c "-std=gnu11"
 row g++ c++ "-std=c++11"
 row g++ c++ "-std=c++17"
 row g++ c++ "-std=c++20"
 if [ $full = yes ]; then
+    row gcc c "-std=gnu11 -DCF_IMPLEMENTATION"
+    row g++ c++ "-std=c++11 -DCF_DECLARE_ONLY"
+    row g++ c++ "-std=c++11 -DCF_IMPLEMENTATION"
     row gcc c "-std=gnu17"
     row gcc c "-std=gnu2x"
     row gcc c "-std=gnu11 -O2"
@@ -138,39 +142,28 @@ two_tus() { # words: compiler and flags
     timeout 60 "$work/two_tus"
 }
 
-install_and_use() {
-    for tool in meson pkg-config; do
-        has $tool || { echo "$tool isn't installed"; return 77; }
+# One program of three files; which of them get declarations only, and all of cfutures from the one compiled copy, is said
+# by letters: m (make), s (submit), a (await).  A file with declarations only must define nothing of ours.
+linkage() { # letters, words: compiler and flags
+    letters=$1; shift
+    has "$1" || { echo "not installed"; return 77; }
+    objects=
+    for file in make submit await copy; do
+        mode=
+        case $letters:$file in *m*:make|*s*:submit|*a*:await) mode=-DCF_DECLARE_ONLY ;; esac
+        [ $file = copy ] && [ -z "$letters" ] && continue
+        # shellcheck disable=SC2086
+        "$@" $mode -Iinclude -pthread -c "tests/compile/three_files_$file.c" -o "$work/three_$file.o" || return 1
+        [ -z "$mode" ] || declares_only "$work/three_$file.o" || return 1
+        objects="$objects $work/three_$file.o"
     done
-    to=$work/installed
-    meson setup "$work/build" --prefix /usr &&
-    DESTDIR=$to meson install -C "$work/build" --no-rebuild || return 1
-    (cd include && find . -name '*.h' | LC_ALL=C sort) >"$work/have"
-    (cd "$to/usr/include" && find . -type f | LC_ALL=C sort) >"$work/got"
-    diff "$work/have" "$work/got" || { echo "installed headers differ"; return 1; }
-    PKG_CONFIG_SYSROOT_DIR=$to PKG_CONFIG_LIBDIR=$to/usr/share/pkgconfig \
-    PKG_CONFIG_ALLOW_SYSTEM_CFLAGS=1
-    export PKG_CONFIG_SYSROOT_DIR PKG_CONFIG_LIBDIR PKG_CONFIG_ALLOW_SYSTEM_CFLAGS
-    flags=$(pkg-config --cflags --libs cfutures)
-    unset PKG_CONFIG_SYSROOT_DIR PKG_CONFIG_LIBDIR PKG_CONFIG_ALLOW_SYSTEM_CFLAGS
-    echo "pkg-config says: $flags"
     # shellcheck disable=SC2086
-    cc tests/compile/two_tus_a.c tests/compile/two_tus_b.c $flags -o "$work/packaged" &&
-    timeout 60 "$work/packaged"
+    "$1" -pthread $objects -o "$work/three_files" && timeout 60 "$work/three_files"
 }
 
-as_subproject() {
-    has meson || { echo "meson isn't installed"; return 77; }
-    user=$work/user
-    mkdir -p "$user/subprojects/cfutures" "$user/src"
-    cp -r include meson.build "$user/subprojects/cfutures/"
-    cp tests/compile/two_tus* "$user/src/"
-    cat >"$user/meson.build" <<'END'
-project('user', 'c', default_options: ['c_std=gnu11', 'warning_level=3', 'werror=true'])
-test('runs', executable('user', 'src/two_tus_a.c', 'src/two_tus_b.c',
-  dependencies: dependency('cfutures', fallback: 'cfutures')))
-END
-    meson setup "$user/build" "$user" && meson test -C "$user/build"
+declares_only() { # object: no function of ours in it, but C++'s cf_thread_pool() and cf_process_pool(), which are its macros
+    nm --defined-only "$1" | awk '$(NF - 1) ~ /[TtWw]/ && $NF ~ /^(_Z[0-9]+)?cf_/ && $NF !~ /^_Z[0-9]+cf_(thread|process)_pool/ { print "defined: " $NF; bad = 1 }
+        END { exit bad }'
 }
 
 single "gcc: plain -std=c11 stops with our sentence" refuses_plain_c11 gcc
@@ -179,13 +172,25 @@ single "clang: plain -std=c11 stops with our sentence" refuses_plain_c11 clang
 single "gcc: two files include cfutures.h, linked and run" two_tus gcc $c_flags
 # shellcheck disable=SC2086
 single "g++: the same as C++11" two_tus g++ -std=c++11 $cxx_flags -x c++
+# shellcheck disable=SC2086
+single "gcc: three files, functions in each" linkage '' gcc $c_flags
+# shellcheck disable=SC2086
+single "gcc: three files, declarations and one copy" linkage msa gcc $c_flags
+# shellcheck disable=SC2086
+single "gcc: three files, mixed" linkage s gcc $c_flags
+# shellcheck disable=SC2086
+single "g++: three files, declarations and one copy" linkage msa g++ -std=c++11 $cxx_flags -x c++
 if [ $full = yes ]; then
     # shellcheck disable=SC2086
     single "clang: two files, -O2" two_tus clang -O2 $c_flags
     # shellcheck disable=SC2086
     single "clang++: two files, as C++20" two_tus clang++ -std=c++20 $cxx_flags -x c++
-    single "installed: all headers there, found by pkg-config" install_and_use
-    single "as a meson subproject" as_subproject
+    for way in '' msa ma s; do
+        # shellcheck disable=SC2086
+        single "clang: three files, -O2, ${way:-none} with declarations only" linkage "$way" clang -O2 $c_flags
+        # shellcheck disable=SC2086
+        single "clang++: the same as C++17" linkage "$way" clang++ -O2 -std=c++17 $cxx_flags -x c++
+    done
 fi
 
 cat "$work/report"

@@ -59,6 +59,8 @@
 
 #include "slot.h"
 
+#if CF__BODIES
+
 #define CF__MAX_WORKERS 1024 /* fits the owner's 12 bits; numbers start at 1, 0 is nobody */
 #define CF__IDLE_WORDS (CF__MAX_WORKERS / 64)
 
@@ -113,7 +115,7 @@ typedef struct cf__arena_view {
     uint64_t ring_mask; /* cells in a ring - 1: at least twice the slots, a power of two */
 } cf__arena_view;
 
-CF_API uint64_t
+CF__PRIVATE uint64_t
 cf__arena_ring_size(uint32_t slot_count)
 {
     uint64_t size = 2;
@@ -123,7 +125,7 @@ cf__arena_ring_size(uint32_t slot_count)
 }
 
 /* Lays the arena out at `memory`, if that isn't NULL; returns how many bytes it takes.  The memory is zero. */
-CF_API size_t
+CF__PRIVATE size_t
 cf__arena_layout(cf__arena_view *view, void *memory, uint32_t worker_count, uint32_t slot_count)
 {
     uintptr_t base = CF__POINTER_CAST(uintptr_t, memory), at = base;
@@ -151,7 +153,7 @@ cf__arena_layout(cf__arena_view *view, void *memory, uint32_t worker_count, uint
 
 /* Takes a hint, for worker `number`, whose intent then names its slot; false when the ring is empty.  *slot is
  * bounded here, whatever stands in the cell. */
-CF_API bool
+CF__PRIVATE bool
 cf__arena_take_hint(const cf__arena_view *view, cf__ring *ring, const uint64_t *hints, uint32_t number, uint32_t *slot,
                     uint64_t *generation)
 {
@@ -206,7 +208,7 @@ cf__arena_rebuild(const cf__arena_view *view, cf__ring *ring, uint64_t *hints)
 }
 
 /* Pushes a hint for a slot that is pending; only the ring's producer calls it. */
-CF_API void
+CF__PRIVATE void
 cf__arena_push_hint(const cf__arena_view *view, cf__ring *ring, uint64_t *hints, uint32_t slot)
 {
     uint64_t tail = cf__load_relaxed(&ring->tail); /* relaxed: ours */
@@ -220,7 +222,7 @@ cf__arena_push_hint(const cf__arena_view *view, cf__ring *ring, uint64_t *hints,
     (void)cf__exchange_seq_cst(&ring->tail, tail + 1);
 }
 
-CF_API bool
+CF__PRIVATE bool
 cf__arena_has_hints(const cf__arena_view *view)
 {
     cf__arena *arena = view->arena;
@@ -231,14 +233,14 @@ cf__arena_has_hints(const cf__arena_view *view)
 
 /* ---- waking workers ---- */
 
-CF_API void
+CF__PRIVATE void
 cf__arena_set_idle(const cf__arena_view *view, uint32_t number)
 {
     /* seq_cst [A2]: before our look at the tails. */
     (void)cf__fetch_or_seq_cst(&view->arena->idle[(number - 1) / 64], UINT64_C(1) << ((number - 1) % 64));
 }
 
-CF_API bool
+CF__PRIVATE bool
 cf__arena_clear_idle(const cf__arena_view *view, uint32_t number)
 {
     uint64_t bit = UINT64_C(1) << ((number - 1) % 64);
@@ -246,7 +248,7 @@ cf__arena_clear_idle(const cf__arena_view *view, uint32_t number)
 }
 
 /* Wakes one idle worker, whether or not another is on its way. */
-CF_API void
+CF__PRIVATE void
 cf__arena_wake_another(const cf__arena_view *view)
 {
     cf__arena *arena = view->arena;
@@ -276,7 +278,7 @@ cf__arena_wake_another(const cf__arena_view *view)
 
 /* There is new work: sees to it that a worker looks at it.  The caller has pushed a hint, or seen that there is
  * one. */
-CF_API void
+CF__PRIVATE void
 cf__arena_wake_one(const cf__arena_view *view)
 {
     /* seq_cst [A2]: if one is on its way, it looks at the rings after it has cleared this, and wakes the next if
@@ -286,7 +288,7 @@ cf__arena_wake_one(const cf__arena_view *view)
 }
 
 /* Wakes every worker that sleeps: after a death, for what the dead one may have owed, and to stop. */
-CF_API void
+CF__PRIVATE void
 cf__arena_wake_all(const cf__arena_view *view)
 {
     cf__store_seq_cst(&view->arena->waking, 0u);
@@ -302,7 +304,7 @@ cf__arena_wake_all(const cf__arena_view *view)
 
 /* The slot has settled, and its word was `word` before that: wakes who waits for it, marks it for who asked.  May
  * be done twice. */
-CF_API void
+CF__PRIVATE void
 cf__arena_tell(const cf__arena_view *view, uint32_t slot, uint64_t word)
 {
     cf__arena *arena = view->arena;
@@ -320,7 +322,7 @@ cf__arena_tell(const cf__arena_view *view, uint32_t slot, uint64_t word)
 
 /* Worker `number`: the task in `slot` has ended as `state` (DONE or FAILED), its outcome is written.  False if it
  * isn't ours any more: then touch nothing (S2). */
-CF_API bool
+CF__PRIVATE bool
 cf__arena_publish(const cf__arena_view *view, uint32_t number, uint32_t slot, uint32_t state)
 {
     cf__data_write(view->slots[slot].payload, sizeof view->slots[slot].payload);
@@ -337,7 +339,7 @@ cf__arena_publish(const cf__arena_view *view, uint32_t number, uint32_t slot, ui
 /* ---- a worker's search for work ---- */
 
 /* Worker `number`: claims a pending slot, of either ring.  False when there is none. */
-CF_API bool
+CF__PRIVATE bool
 cf__arena_claim(const cf__arena_view *view, uint32_t number, uint32_t *slot)
 {
     cf__arena *arena = view->arena;
@@ -360,7 +362,7 @@ cf__arena_claim(const cf__arena_view *view, uint32_t number, uint32_t *slot)
 }
 
 /* Worker `number`: announces that it's going to spin for work; false if another is about to look anyhow. */
-CF_API bool
+CF__PRIVATE bool
 cf__arena_search(const cf__arena_view *view, uint32_t number)
 {
     uint32_t nobody = 0;
@@ -369,7 +371,7 @@ cf__arena_search(const cf__arena_view *view, uint32_t number)
 }
 
 /* Worker `number`: sleeps until there may be work, or the pool stops.  Wakers and the reaper owe the wake. */
-CF_API void
+CF__PRIVATE void
 cf__arena_park(const cf__arena_view *view, uint32_t number)
 {
     cf__arena *arena = view->arena;
@@ -392,7 +394,7 @@ cf__arena_park(const cf__arena_view *view, uint32_t number)
 /* ---- after a death ---- */
 
 /* Template: worker `number` is dead, by `signal`, or with exit status `status`.  Settles what it left. */
-CF_API void
+CF__PRIVATE void
 cf__arena_reap(const cf__arena_view *view, uint32_t number, int32_t signal, int32_t status)
 {
     cf__arena *arena = view->arena;
@@ -425,5 +427,7 @@ cf__arena_reap(const cf__arena_view *view, uint32_t number, int32_t signal, int3
     (void)cf__unpark_all(&arena->pressure, CF__SCOPE_SHARED);
     cf__arena_wake_all(view);
 }
+
+#endif /* CF__BODIES */
 
 #endif

@@ -43,7 +43,7 @@
 #define cf__fetch_and_seq_cst(p, value) __atomic_fetch_and((p), (value), __ATOMIC_SEQ_CST)
 
 /* Tell the CPU that we spin: 3 to 40 ns, so a budget for spinning is in time, not in turns. */
-CF_API void
+CF__PRIVATE void
 cf__cpu_relax(void)
 {
 #if defined(__x86_64__)

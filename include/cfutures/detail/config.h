@@ -2,8 +2,13 @@
  * SPDX-License-Identifier: MIT
  * LAYER 0.  Includes: nothing of ours.  Included by: everything.
  *
- * LINKAGE  Every function is CF_API: by default `static inline`, so that including a header is all a program does.
- *   A macro, and not the words themselves, so that the choice stands in one line.
+ * LINKAGE  By default every function is `static inline`, so that including a header is all a program does.  A big
+ *   program may have one compiled copy instead, of the same source: define CF_DECLARE_ONLY for all files (they then
+ *   get declarations and macros) and CF_IMPLEMENTATION before the first #include in exactly one, C or C++.  Files of
+ *   either kind and of the default mix in one program.
+ *     CF_API        a public function, or one that our macros call in the user's code: declared in every mode
+ *     CF__PRIVATE   the others: static, and there only with the bodies
+ *     CF__BODIES    whether this file gets the bodies; one #if in each header
  * LANGUAGE  C11 and later, and C++11 and later, by gcc or clang.  Where the two languages differ (casts, zero
  *   initializers), the CF__ macros below hide it; shared words are plain integers reached through detail/atomic.h,
  *   because C11's _Atomic isn't C++.
@@ -44,6 +49,7 @@
 #define CF__STATIC_CAST(T, x) static_cast<T>(x)
 #define CF__POINTER_CAST(T, x) reinterpret_cast<T>(x)
 #define CF__INLINE inline
+#define CF__EXTERN extern "C"
 #define CF__STATIC_ASSERT(condition, message) static_assert(condition, message)
 #define CF__ALIGNOF(T) alignof(T)
 #define CF__DEFAULT(value) = value /* of a field of an options struct; in C it is zero anyway */
@@ -51,15 +57,26 @@
 #define CF__STATIC_CAST(T, x) ((T)(x))
 #define CF__POINTER_CAST(T, x) ((T)(x))
 #define CF__INLINE static inline
+#define CF__EXTERN extern
 #define CF__STATIC_ASSERT(condition, message) _Static_assert(condition, message)
 #define CF__ALIGNOF(T) _Alignof(T)
 #define CF__DEFAULT(value)
 #endif
 
 #define CF__UNUSED __attribute__((unused))
-#define CF_API CF__INLINE CF__UNUSED
+#define CF__PRIVATE CF__INLINE CF__UNUSED
+#if defined(CF_DECLARE_ONLY) || defined(CF_IMPLEMENTATION)
+#define CF_API CF__EXTERN
+#else
+#define CF_API CF__PRIVATE
+#endif
+#if defined(CF_DECLARE_ONLY) && !defined(CF_IMPLEMENTATION)
+#define CF__BODIES 0
+#else
+#define CF__BODIES 1
+#endif
 /* A slow or rare path, kept away from the path beside it. */
-#define CF__SLOW CF_API __attribute__((cold))
+#define CF__SLOW CF__PRIVATE __attribute__((cold))
 #define CF_NODISCARD __attribute__((warn_unused_result))
 #define CF_PRINTF(format_index, first) __attribute__((format(printf, format_index, first)))
 
@@ -85,7 +102,7 @@
 
 /* The same pointer, of which the compiler knows nothing: for addresses of static objects that take part as
  * allocated ones. */
-CF_API void *
+CF__PRIVATE void *
 cf__opaque(const void *p)
 {
     void *same = CF__POINTER_CAST(void *, CF__POINTER_CAST(uintptr_t, p));

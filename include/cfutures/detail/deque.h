@@ -37,7 +37,9 @@ typedef struct cf__deque { /* fields: A atomic */
     void *cells[CF__DEQUE_SIZE]; /* A: entry i is at i % CF__DEQUE_SIZE */
 } cf__deque;
 
-CF_API void
+#if CF__BODIES
+
+CF__PRIVATE void
 cf__deque_init(cf__deque *deque)
 {
     /* 1, so that a pop of an empty one doesn't go below 0. */
@@ -45,7 +47,7 @@ cf__deque_init(cf__deque *deque)
 }
 
 /* Owner: false when it is full. */
-CF_API bool
+CF__PRIVATE bool
 cf__deque_push(cf__deque *deque, void *entry)
 {
     int64_t bottom = cf__load_relaxed(&deque->bottom);            /* relaxed: ours */
@@ -57,7 +59,7 @@ cf__deque_push(cf__deque *deque, void *entry)
 }
 
 /* Owner: the newest entry; NULL when there is none. */
-CF_API void *
+CF__PRIVATE void *
 cf__deque_pop(cf__deque *deque)
 {
     int64_t bottom = cf__load_relaxed(&deque->bottom) - 1; /* relaxed: ours */
@@ -76,7 +78,7 @@ cf__deque_pop(cf__deque *deque)
 }
 
 /* Owner: the newest entry, left where it is; it may be stolen at any time.  NULL when there is none. */
-CF_API void *
+CF__PRIVATE void *
 cf__deque_peek(const cf__deque *deque)
 {
     int64_t bottom = cf__load_relaxed(&deque->bottom); /* relaxed: ours */
@@ -86,7 +88,7 @@ cf__deque_peek(const cf__deque *deque)
 }
 
 /* Any thread: whether there is something to steal. */
-CF_API bool
+CF__PRIVATE bool
 cf__deque_has_entries(const cf__deque *deque)
 {
     /* seq_cst: after the looker's store of its own word, scheduler.h [K1]. */
@@ -94,7 +96,7 @@ cf__deque_has_entries(const cf__deque *deque)
 }
 
 /* Any thread: the oldest entry; NULL when there is none. */
-CF_API void *
+CF__PRIVATE void *
 cf__deque_steal(cf__deque *deque)
 {
     int64_t top = cf__load_seq_cst(&deque->top);     /* [D2]: before bottom */
@@ -107,4 +109,5 @@ cf__deque_steal(cf__deque *deque)
     return NULL;
 }
 
+#endif /* CF__BODIES */
 #endif

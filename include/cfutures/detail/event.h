@@ -36,13 +36,15 @@ typedef struct cf__event {     /* fields: M under the owner's mutex */
     cf__sleeper *first, *last; /* M: first come, first woken */
 } cf__event;
 
-CF_API void
+#if CF__BODIES
+
+CF__PRIVATE void
 cf__event_init(cf__event *event)
 {
     event->first = event->last = NULL;
 }
 
-CF_API void
+CF__PRIVATE void
 cf__event_unlink(cf__event *event, cf__sleeper *sleeper)
 {
     if (sleeper->previous != NULL)
@@ -58,7 +60,7 @@ cf__event_unlink(cf__event *event, cf__sleeper *sleeper)
 /* Sleep until woken or `deadline`.  Called with `mutex` held, which is let go while asleep and held again on
  * return.  Returns false when the deadline passed without a wake; for CF_NOW that is at once, with the mutex held
  * throughout.  The caller looks at its data again in either case. */
-CF_API bool
+CF__PRIVATE bool
 cf__event_wait(cf__event *event, cf__mutex *mutex, cf_time deadline)
 {
     if (deadline == CF_NOW)
@@ -90,7 +92,7 @@ cf__event_wait(cf__event *event, cf__mutex *mutex, cf_time deadline)
 
 /* Takes the first sleeper off the line, if there is one; `mutex` of the owner is held.  Pass the result to
  * cf__sleeper_wake() once the mutex is let go. */
-CF_API cf__sleeper *
+CF__PRIVATE cf__sleeper *
 cf__event_take(cf__event *event)
 {
     cf__sleeper *first = event->first;
@@ -102,7 +104,7 @@ cf__event_take(cf__event *event)
 }
 
 /* Wakes what cf__event_take() returned; NULL: nothing.  The record may be gone already, see cf__unpark_one(). */
-CF_API void
+CF__PRIVATE void
 cf__sleeper_wake(cf__sleeper *sleeper)
 {
     if (sleeper != NULL)
@@ -110,12 +112,14 @@ cf__sleeper_wake(cf__sleeper *sleeper)
 }
 
 /* Takes every sleeper off the line and wakes it, with `mutex` of the owner held.  For rare events: close, shutdown. */
-CF_API void
+CF__PRIVATE void
 cf__event_wake_all(cf__event *event)
 {
     cf__sleeper *sleeper;
     while ((sleeper = cf__event_take(event)) != NULL)
         cf__sleeper_wake(sleeper);
 }
+
+#endif /* CF__BODIES */
 
 #endif

@@ -16,6 +16,8 @@
 
 #include "os.h"
 
+#if CF__BODIES
+
 #define CF__HEAP_UNIT 256u
 #define CF__HEAP_ALIGN 4096 /* of a block of that size or more, if the region is aligned to it */
 #define CF__HEAP_NONE UINT32_MAX
@@ -35,7 +37,7 @@ typedef struct cf__heap {
     uint32_t free[CF__HEAP_ORDERS]; /* first of each order's list */
 } cf__heap;
 
-CF_API void
+CF__PRIVATE void
 cf__heap_push(cf__heap *heap, uint32_t unit, unsigned order)
 {
     uint32_t next = heap->free[order];
@@ -47,7 +49,7 @@ cf__heap_push(cf__heap *heap, uint32_t unit, unsigned order)
     heap->block[unit] = CF__STATIC_CAST(unsigned char, order + 1);
 }
 
-CF_API void
+CF__PRIVATE void
 cf__heap_unlink(cf__heap *heap, uint32_t unit, unsigned order)
 {
     cf__heap_links links = heap->links[unit];
@@ -61,7 +63,7 @@ cf__heap_unlink(cf__heap *heap, uint32_t unit, unsigned order)
 }
 
 /* Bytes of the largest region that a heap makes use of, out of `size`. */
-CF_API size_t
+CF__PRIVATE size_t
 cf__heap_usable(size_t size)
 {
     size_t units = 1;
@@ -74,7 +76,7 @@ cf__heap_usable(size_t size)
 
 /* `size` as returned by cf__heap_usable().  False without memory for the bookkeeping (9 bytes a unit, touched as
  * units are used). */
-CF_API bool
+CF__PRIVATE bool
 cf__heap_init(cf__heap *heap, void *region, size_t size)
 {
     memset(heap, 0, sizeof *heap);
@@ -99,7 +101,7 @@ cf__heap_init(cf__heap *heap, void *region, size_t size)
     return true;
 }
 
-CF_API void
+CF__PRIVATE void
 cf__heap_destroy(cf__heap *heap)
 {
     if (heap->units == 0)
@@ -109,7 +111,7 @@ cf__heap_destroy(cf__heap *heap)
 }
 
 /* The largest block there could ever be, in bytes. */
-CF_API size_t
+CF__PRIVATE size_t
 cf__heap_limit(const cf__heap *heap)
 {
     return CF__STATIC_CAST(size_t, heap->units) * CF__HEAP_UNIT;
@@ -117,7 +119,7 @@ cf__heap_limit(const cf__heap *heap)
 
 /* A block of at least `size` bytes, aligned to the power of two it's rounded up to, 256 at least, 4096 at most
  * worth relying on; NULL if there is none now. */
-CF_API void *
+CF__PRIVATE void *
 cf__heap_take(cf__heap *heap, size_t size)
 {
     unsigned order = 0, found;
@@ -137,7 +139,7 @@ cf__heap_take(cf__heap *heap, size_t size)
     return heap->region + CF__STATIC_CAST(size_t, unit) * CF__HEAP_UNIT;
 }
 
-CF_API void
+CF__PRIVATE void
 cf__heap_give(cf__heap *heap, void *memory)
 {
     size_t offset = CF__STATIC_CAST(size_t, CF__STATIC_CAST(unsigned char *, memory) - heap->region);
@@ -155,5 +157,7 @@ cf__heap_give(cf__heap *heap, void *memory)
     }
     cf__heap_push(heap, unit, order);
 }
+
+#endif /* CF__BODIES */
 
 #endif

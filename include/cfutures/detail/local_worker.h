@@ -38,9 +38,12 @@ typedef struct cf__local_worker_ops {
     void (*join)(cf__local_worker *, struct cf__child *);
 } cf__local_worker_ops;
 
-/* Whether a push must wake somebody: there is an idle worker, or room for one more, and nobody looks for work. */
-#define CF__SEARCHING 0x10000u
-CF_API void
+#define CF__SEARCHING 0x10000u /* in *demand: somebody looks for work */
+
+#if CF__BODIES
+
+/* Something was pushed: wakes somebody, if there is an idle worker, or room for one more, and nobody looks for work. */
+CF__PRIVATE void
 cf__local_worker_pushed(cf__local_worker *worker)
 {
     /* seq_cst: after the push, scheduler.h [K1]. */
@@ -49,4 +52,5 @@ cf__local_worker_pushed(cf__local_worker *worker)
         worker->ops->wake(worker);
 }
 
+#endif /* CF__BODIES */
 #endif

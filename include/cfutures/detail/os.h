@@ -39,9 +39,16 @@
 #define CF__FAULT(site) 0
 #endif
 
+/* For short sections that never sleep inside. */
+typedef struct cf__mutex {
+    pthread_mutex_t handle;
+} cf__mutex;
+
+#if CF__BODIES
+
 /* ---- memory ---- */
 
-CF_API void *
+CF__PRIVATE void *
 cf__os_alloc(size_t size)
 {
     if (CF__FAULT("alloc"))
@@ -52,7 +59,7 @@ cf__os_alloc(size_t size)
     return p;
 }
 
-CF_API void
+CF__PRIVATE void
 cf__os_free(void *p)
 {
     int keep = errno;
@@ -62,7 +69,7 @@ cf__os_free(void *p)
 
 /* Zeroed memory that stays shared across fork, at the same address; NULL when there is none.  Pages cost
  * memory only from their first touch, and stay out of core dumps. */
-CF_API void *
+CF__PRIVATE void *
 cf__os_map_shared(size_t size)
 {
     if (CF__FAULT("map_shared"))
@@ -78,7 +85,7 @@ cf__os_map_shared(size_t size)
 }
 
 /* Zeroed memory of this process's own, which costs nothing until it's touched; NULL when there is none. */
-CF_API void *
+CF__PRIVATE void *
 cf__os_map_private(size_t size)
 {
     if (CF__FAULT("map_private"))
@@ -89,7 +96,7 @@ cf__os_map_private(size_t size)
     return p == MAP_FAILED ? NULL : p;
 }
 
-CF_API void
+CF__PRIVATE void
 cf__os_unmap(void *p, size_t size)
 {
     int keep = errno;
@@ -99,7 +106,7 @@ cf__os_unmap(void *p, size_t size)
 
 /* A word that reads 1 in the process that made it and 0 in each child forked from it, without a system
  * call to ask: the kernel wipes its page on fork.  NULL when there is no memory. */
-CF_API uint32_t *
+CF__PRIVATE uint32_t *
 cf__os_fork_guard_new(void)
 {
     if (CF__FAULT("fork_guard"))
@@ -124,7 +131,7 @@ cf__os_fork_guard_new(void)
     return guard;
 }
 
-CF_API void
+CF__PRIVATE void
 cf__os_fork_guard_free(uint32_t *guard)
 {
     if (guard != NULL)
@@ -133,7 +140,7 @@ cf__os_fork_guard_free(uint32_t *guard)
 
 /* ---- time ---- */
 
-CF_API int64_t
+CF__PRIVATE int64_t
 cf__os_now(void)
 {
     struct timespec t;
@@ -141,7 +148,7 @@ cf__os_now(void)
     return CF__STATIC_CAST(int64_t, t.tv_sec) * INT64_C(1000000000) + t.tv_nsec;
 }
 
-CF_API struct timespec
+CF__PRIVATE struct timespec
 cf__os_timespec(int64_t nanoseconds)
 {
     struct timespec t;
@@ -160,7 +167,7 @@ typedef enum cf__scope { CF__SCOPE_SHARED = 0, CF__SCOPE_PRIVATE = 128 } cf__sco
 
 /* Sleep while *word == expected, until woken or `deadline`.  Returns false only when the deadline passed;
  * true promises nothing (woken, the word differed, a signal): look again. */
-CF_API bool
+CF__PRIVATE bool
 cf__os_futex_wait(const uint32_t *word, uint32_t expected, int64_t deadline, cf__scope scope)
 {
     int keep = errno;
@@ -174,7 +181,7 @@ cf__os_futex_wait(const uint32_t *word, uint32_t expected, int64_t deadline, cf_
 
 /* Sleep while both words hold what is expected; both must be shared words.  Returns false when the deadline
  * passed.  *supported becomes false where the kernel can't (before 5.16); then nothing was waited for. */
-CF_API bool
+CF__PRIVATE bool
 cf__os_futex_wait_two(const uint32_t *word, uint32_t expected, const uint32_t *word2, uint32_t expected2,
                       int64_t deadline, bool *supported)
 {
@@ -203,7 +210,7 @@ cf__os_futex_wait_two(const uint32_t *word, uint32_t expected, const uint32_t *w
 
 /* Wake up to `count` sleepers; returns how many were woken.  The word may be gone already: the kernel uses
  * only its address, and a stray wake is one that every sleeper of ours survives. */
-CF_API int
+CF__PRIVATE int
 cf__os_futex_wake(const uint32_t *word, int count, cf__scope scope)
 {
     int keep = errno;
@@ -214,7 +221,7 @@ cf__os_futex_wake(const uint32_t *word, int count, cf__scope scope)
 
 /* The CPU that we run on just now, + 1; 0 if the system won't say.  Not sched_getcpu(): that reads what the kernel
  * keeps in the thread's rseq area, which isn't kept for processes made by cf__os_fork_hidden(). */
-CF_API uint32_t
+CF__PRIVATE uint32_t
 cf__os_cpu(void)
 {
     int keep = errno;
@@ -224,25 +231,21 @@ cf__os_cpu(void)
     return failed ? 0 : CF__STATIC_CAST(uint32_t, cpu) + 1;
 }
 
-/* ---- mutual exclusion: for short sections that never sleep inside ---- */
+/* ---- mutual exclusion ---- */
 
-typedef struct cf__mutex {
-    pthread_mutex_t handle;
-} cf__mutex;
-
-CF_API void
+CF__PRIVATE void
 cf__mutex_init(cf__mutex *mutex)
 {
     (void)pthread_mutex_init(&mutex->handle, NULL); /* can't fail with default attributes on Linux */
 }
 
-CF_API void
+CF__PRIVATE void
 cf__mutex_destroy(cf__mutex *mutex)
 {
     (void)pthread_mutex_destroy(&mutex->handle);
 }
 
-CF_API void
+CF__PRIVATE void
 cf__mutex_lock(cf__mutex *mutex)
 {
     int error = pthread_mutex_lock(&mutex->handle);
@@ -250,7 +253,7 @@ cf__mutex_lock(cf__mutex *mutex)
     (void)error;
 }
 
-CF_API void
+CF__PRIVATE void
 cf__mutex_unlock(cf__mutex *mutex)
 {
     int error = pthread_mutex_unlock(&mutex->handle);
@@ -266,7 +269,7 @@ typedef struct cf__thread {
 
 /* Starts a thread.  It blocks every signal but those that its own instructions raise, so that the program's
  * handlers run on the program's threads.  stack_size 0: the system's default.  Returns 0 or an errno. */
-CF_API int
+CF__PRIVATE int
 cf__os_thread_start(cf__thread *thread, void *(*run)(void *), void *argument, size_t stack_size)
 {
     int fault = CF__FAULT("thread_start");
@@ -297,7 +300,7 @@ cf__os_thread_start(cf__thread *thread, void *(*run)(void *), void *argument, si
 }
 
 /* Calls run(argument); should the thread be ended in it, by pthread_exit or pthread_cancel, ended(argument). */
-CF_API void
+CF__PRIVATE void
 cf__os_run_guarded(void (*run)(void *), void *argument, void (*ended)(void *))
 {
     pthread_cleanup_push(ended, argument);
@@ -305,7 +308,7 @@ cf__os_run_guarded(void (*run)(void *), void *argument, void (*ended)(void *))
     pthread_cleanup_pop(0);
 }
 
-CF_API void
+CF__PRIVATE void
 cf__os_thread_join(cf__thread *thread)
 {
     int error = pthread_join(thread->handle, NULL);
@@ -313,14 +316,14 @@ cf__os_thread_join(cf__thread *thread)
     (void)error;
 }
 
-CF_API bool
+CF__PRIVATE bool
 cf__os_thread_is_self(const cf__thread *thread)
 {
     return pthread_equal(thread->handle, pthread_self()) != 0;
 }
 
 /* Names the calling thread, in debuggers and in ps; longer names are cut to 15 bytes. */
-CF_API void
+CF__PRIVATE void
 cf__os_thread_name(const char *name)
 {
     int keep = errno;
@@ -334,10 +337,12 @@ cf__os_thread_name(const char *name)
     errno = keep;
 }
 
-CF_API int32_t
+CF__PRIVATE int32_t
 cf__os_pid(void)
 {
     return CF__STATIC_CAST(int32_t, getpid());
 }
+
+#endif /* CF__BODIES */
 
 #endif

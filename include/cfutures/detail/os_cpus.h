@@ -17,10 +17,17 @@
 #include <fcntl.h>
 #include <stdio.h>
 
+/** How many CPUs this process may use: affinity mask, cpuset, and the quotas of its control groups.  At least 1.
+ *
+ * CF_WORKERS in the environment, a number from 1, is returned instead.  Reads files: keep the result. */
+CF_API unsigned cf_usable_cpus(void);
+
+#if CF__BODIES
+
 #define CF__PATH_SIZE 4352
 
 /* The start of a file as a string; false if it can't be read. */
-CF_API bool
+CF__PRIVATE bool
 cf__os_read_file(const char *path, char *text, size_t size)
 {
     size_t length = 0;
@@ -38,7 +45,7 @@ cf__os_read_file(const char *path, char *text, size_t size)
     return length > 0;
 }
 
-CF_API int64_t
+CF__PRIVATE int64_t
 cf__os_read_number(const char *path)
 {
     char text[64];
@@ -46,7 +53,7 @@ cf__os_read_number(const char *path)
 }
 
 /* CPUs that a quota of `quota` microseconds in each `period` is worth, rounded up; 0: no limit. */
-CF_API unsigned
+CF__PRIVATE unsigned
 cf__os_quota_cpus(int64_t quota, int64_t period)
 {
     if (quota <= 0 || period <= 0)
@@ -56,7 +63,7 @@ cf__os_quota_cpus(int64_t quota, int64_t period)
 }
 
 /* The quota of one control group's directory; 0: none. */
-CF_API unsigned
+CF__PRIVATE unsigned
 cf__os_group_cpus(const char *directory, bool version2)
 {
     char path[CF__PATH_SIZE + 32], text[64];
@@ -75,7 +82,7 @@ cf__os_group_cpus(const char *directory, bool version2)
 }
 
 /* The smallest quota of the group at `mount` + `group` and of its ancestors up to the mount; 0: none. */
-CF_API unsigned
+CF__PRIVATE unsigned
 cf__os_ancestor_cpus(const char *root, const char *mount, const char *group, bool version2)
 {
     char directory[CF__PATH_SIZE];
@@ -96,7 +103,7 @@ cf__os_ancestor_cpus(const char *root, const char *mount, const char *group, boo
 }
 
 /* Whether the comma-separated `list` has `word`; the list ends at a space, a colon or the end. */
-CF_API bool
+CF__PRIVATE bool
 cf__os_list_has(const char *list, const char *word)
 {
     size_t length = strlen(word);
@@ -111,7 +118,7 @@ cf__os_list_has(const char *list, const char *word)
 
 /* The smallest CPU quota that holds for this process; 0: none.  Reads /proc/self/cgroup for our groups and
  * /proc/self/mountinfo for where their files are. */
-CF_API unsigned
+CF__PRIVATE unsigned
 cf__os_quota(const char *root)
 {
     const size_t size = 65536;
@@ -166,7 +173,7 @@ cf__os_quota(const char *root)
 }
 
 /* CPUs in the affinity mask; 1 if the kernel won't say. */
-CF_API unsigned
+CF__PRIVATE unsigned
 cf__os_affinity(void)
 {
     unsigned long mask[128]; /* 8192 CPUs */
@@ -177,7 +184,7 @@ cf__os_affinity(void)
     return count != 0 ? count : 1;
 }
 
-CF_API unsigned
+CF__PRIVATE unsigned
 cf__os_cpus(const char *root)
 {
     const char *asked = getenv("CF_WORKERS"); // NOLINT(concurrency-mt-unsafe): as safe as the program's own getenv()
@@ -191,9 +198,6 @@ cf__os_cpus(const char *root)
     return quota != 0 && quota < cpus ? quota : cpus;
 }
 
-/** How many CPUs this process may use: affinity mask, cpuset, and the quotas of its control groups.  At least 1.
- *
- * CF_WORKERS in the environment, a number from 1, is returned instead.  Reads files: keep the result. */
 CF_API unsigned
 cf_usable_cpus(void)
 {
@@ -202,5 +206,7 @@ cf_usable_cpus(void)
     errno = keep;
     return cpus;
 }
+
+#endif /* CF__BODIES */
 
 #endif

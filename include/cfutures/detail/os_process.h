@@ -25,6 +25,8 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#if CF__BODIES
+
 #ifndef _GNU_SOURCE /* else <sched.h> and <fcntl.h> have them */
 #ifdef __cplusplus
 extern "C"
@@ -47,7 +49,7 @@ extern "C"
 /* ---- making one ---- */
 
 /* libc's fork(): 0 in the child, its id in the parent, -1 and errno. */
-CF_API int32_t
+CF__PRIVATE int32_t
 cf__os_fork(void)
 {
     int fault = CF__FAULT("fork");
@@ -65,7 +67,7 @@ typedef struct cf__hidden_fork {
     int32_t *error;   /* likewise */
 } cf__hidden_fork;
 
-CF_API int
+CF__PRIVATE int
 cf__os_hidden_fork_helper(void *argument)
 {
     const cf__hidden_fork *request = CF__STATIC_CAST(const cf__hidden_fork *, argument);
@@ -83,7 +85,7 @@ cf__os_hidden_fork_helper(void *argument)
 
 /* A stack of `size` bytes (0: as much as the system gives a program's main thread) above a guard that can't be
  * touched; *mapped is how much there is in all.  NULL and errno. */
-CF_API unsigned char *
+CF__PRIVATE unsigned char *
 cf__os_stack_new(size_t size, size_t *mapped)
 {
     struct rlimit limit;
@@ -104,7 +106,7 @@ cf__os_stack_new(size_t size, size_t *mapped)
 /* Runs run(argument) in a new process that the program's wait() and SIGCHLD don't show, on a stack of `stack_size`
  * bytes (0: the system's default), which it and its children keep.  *process gets its id; `process` and `error` are
  * in memory that fork shares.  Returns 0 or an errno. */
-CF_API int
+CF__PRIVATE int
 cf__os_fork_hidden(void (*run)(void *), void *argument, size_t stack_size, int32_t *process, int32_t *error)
 {
     cf__hidden_fork request = {run, argument, process, error};
@@ -148,7 +150,7 @@ cf__os_fork_hidden(void (*run)(void *), void *argument, size_t stack_size, int32
 /* ---- watching one ---- */
 
 /* A descriptor that stands for a process, closed on exec; -1 and errno. */
-CF_API int
+CF__PRIVATE int
 cf__os_pidfd_open(int32_t process)
 {
     int fault = CF__FAULT("pidfd_open");
@@ -159,7 +161,7 @@ cf__os_pidfd_open(int32_t process)
     return CF__STATIC_CAST(int, syscall(434 /* SYS_pidfd_open */, process, 0));
 }
 
-CF_API void
+CF__PRIVATE void
 cf__os_pidfd_signal(int pidfd, int signal_number)
 {
     int keep = errno;
@@ -168,7 +170,7 @@ cf__os_pidfd_signal(int pidfd, int signal_number)
 }
 
 /* Whether the process behind `pidfd` has ended; waits for it until `deadline`. */
-CF_API bool
+CF__PRIVATE bool
 cf__os_pidfd_ended(int pidfd, int64_t deadline)
 {
     int keep = errno, ready;
@@ -184,7 +186,7 @@ cf__os_pidfd_ended(int pidfd, int64_t deadline)
 }
 
 /* Kills a process and its group. */
-CF_API void
+CF__PRIVATE void
 cf__os_kill_group(int32_t process)
 {
     (void)kill(-process, SIGKILL);
@@ -192,14 +194,14 @@ cf__os_kill_group(int32_t process)
 }
 
 /* Reaps any child that has ended; 0 or less: none. */
-CF_API int32_t
+CF__PRIVATE int32_t
 cf__os_reap_any(int *status)
 {
     return CF__STATIC_CAST(int32_t, waitpid(-1, status, WNOHANG));
 }
 
 /* Reaps `process` if it's a child of ours that has ended. */
-CF_API void
+CF__PRIVATE void
 cf__os_bury(int32_t process, int *status)
 {
     int keep = errno;
@@ -210,7 +212,7 @@ cf__os_bury(int32_t process, int *status)
 
 /* Sleeps with no signal blocked until one has been handled, or for `nanoseconds` (-1: without limit), or until the
  * process behind `pidfd` has ended: only then it returns true. */
-CF_API bool
+CF__PRIVATE bool
 cf__os_await_signal_or_end(int pidfd, int64_t nanoseconds)
 {
     struct pollfd descriptor = {pidfd, POLLIN, 0};
@@ -220,7 +222,7 @@ cf__os_await_signal_or_end(int pidfd, int64_t nanoseconds)
     return syscall(SYS_ppoll, &descriptor, 1, nanoseconds < 0 ? NULL : &t, &no_signals, sizeof no_signals) > 0;
 }
 
-CF_API void
+CF__PRIVATE void
 cf__os_close(int descriptor)
 {
     int keep = errno;
@@ -230,7 +232,7 @@ cf__os_close(int descriptor)
 }
 
 /* A pipe whose reader is killed when the last writer is gone; see cf__os_dead_man(). */
-CF_API int
+CF__PRIVATE int
 cf__os_pipe(int ends[2])
 {
     int fault = CF__FAULT("pipe"), keep = errno;
@@ -241,7 +243,7 @@ cf__os_pipe(int ends[2])
 }
 
 /* Has the kernel kill this process, stopped or not, as soon as nobody can write into `reader` any more. */
-CF_API void
+CF__PRIVATE void
 cf__os_dead_man(int reader)
 {
     (void)fcntl(reader, F_SETOWN, getpid());
@@ -255,7 +257,7 @@ cf__os_dead_man(int reader)
 /* ---- being one ---- */
 
 /* What the program wrote and has not flushed would else be written again here. */
-CF_API void
+CF__PRIVATE void
 cf__os_purge_streams(void)
 {
     __fpurge(stdin);
@@ -263,7 +265,7 @@ cf__os_purge_streams(void)
     __fpurge(stderr);
 }
 
-CF_API void
+CF__PRIVATE void
 cf__os_flush_streams(void)
 {
     if (__fpending(stdout) != 0)
@@ -273,7 +275,7 @@ cf__os_flush_streams(void)
 }
 
 /* Ends this process without running anything of the program's. */
-CF_API void
+CF__PRIVATE void
 cf__os_exit(int status)
 {
     _exit(status);
@@ -282,7 +284,7 @@ cf__os_exit(int status)
 /* exit() in a task comes here first, before the program's own handlers.  glibc tells the status; elsewhere it's
  * lost. */
 #ifdef __GLIBC__
-CF_API void
+CF__PRIVATE void
 cf__os_at_exit(int status, void *unused)
 {
     (void)unused;
@@ -290,7 +292,7 @@ cf__os_at_exit(int status, void *unused)
     _exit(status);
 }
 #else
-CF_API void
+CF__PRIVATE void
 cf__os_at_exit(void)
 {
     cf__os_flush_streams();
@@ -299,7 +301,7 @@ cf__os_at_exit(void)
 #endif
 
 /* From now on exit() ends this process without running what the program has registered before. */
-CF_API void
+CF__PRIVATE void
 cf__os_exit_at_once(void)
 {
 #ifdef __GLIBC__
@@ -309,7 +311,7 @@ cf__os_exit_at_once(void)
 #endif
 }
 
-CF_API void
+CF__PRIVATE void
 cf__os_on_thread_end(void *unused)
 {
     (void)unused;
@@ -318,7 +320,7 @@ cf__os_on_thread_end(void *unused)
 }
 
 /* From now on the process ends with this thread, by pthread_exit() too: threads that a task has left would else keep it alive. */
-CF_API void
+CF__PRIVATE void
 cf__os_end_with_thread(void)
 {
     pthread_key_t key;
@@ -327,7 +329,7 @@ cf__os_end_with_thread(void)
 }
 
 /* Has this process killed when `parent`, which forked it, dies; ends it if that has happened already. */
-CF_API void
+CF__PRIVATE void
 cf__os_die_with(int32_t parent)
 {
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
@@ -336,20 +338,20 @@ cf__os_die_with(int32_t parent)
 }
 
 /* Moves `process` (0: this one) into a group of its own. */
-CF_API void
+CF__PRIVATE void
 cf__os_own_group(int32_t process)
 {
     (void)setpgid(process, process);
 }
 
 /* What descendants leave behind becomes ours to reap. */
-CF_API void
+CF__PRIVATE void
 cf__os_adopt_orphans(void)
 {
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 }
 
-CF_API void
+CF__PRIVATE void
 cf__os_empty_stdin(void)
 {
     int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -360,14 +362,14 @@ cf__os_empty_stdin(void)
         (void)close(nothing);
 }
 
-CF_API void
+CF__PRIVATE void
 cf__os_on_signal(int signal_number)
 {
     (void)signal_number; /* it ends cf__os_await_signal_or_end() */
 }
 
 /* Blocks two signals but in cf__os_await_signal_or_end(), so that none is missed between a look and the sleep. */
-CF_API void
+CF__PRIVATE void
 cf__os_await_signals(int one, int another)
 {
     struct sigaction action;
@@ -391,7 +393,7 @@ typedef struct cf__robust_list { /* struct robust_list_head of <linux/futex.h>, 
 
 /* Has the kernel mark `word`, which holds this thread's id, and wake one who sleeps on it, when this thread dies.
  * `list` is private memory, which lives as long: nobody who shares the word can spoil it. */
-CF_API void
+CF__PRIVATE void
 cf__os_mark_at_death(cf__robust_list *list, uint32_t *word)
 {
     list->first = &list->entry;
@@ -401,14 +403,14 @@ cf__os_mark_at_death(cf__robust_list *list, uint32_t *word)
     (void)syscall(SYS_set_robust_list, list, 3 * sizeof(void *));
 }
 
-CF_API void
+CF__PRIVATE void
 cf__os_pause(void)
 {
     (void)pause();
 }
 
 /* Every signal back to its default, none blocked: the program's handlers have no business in our processes. */
-CF_API void
+CF__PRIVATE void
 cf__os_reset_signals(void)
 {
     struct sigaction action;
@@ -421,10 +423,12 @@ cf__os_reset_signals(void)
     (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
 }
 
-CF_API void
+CF__PRIVATE void
 cf__os_ignore_signal(int signal_number)
 {
     (void)signal(signal_number, SIG_IGN);
 }
+
+#endif /* CF__BODIES */
 
 #endif

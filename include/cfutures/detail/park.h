@@ -21,9 +21,11 @@
 #include "../deadline.h"
 #include "atomic.h"
 
+#if CF__BODIES
+
 /* Sleeps while *word == value; returns false when `deadline` has passed, true when it is worth looking
  * again (which may be at once). */
-CF_API bool
+CF__PRIVATE bool
 cf__park(const uint32_t *word, uint32_t value, cf_time deadline, cf__scope scope)
 {
     if (deadline != CF_FOREVER && cf_passed(deadline))
@@ -33,16 +35,18 @@ cf__park(const uint32_t *word, uint32_t value, cf_time deadline, cf__scope scope
 
 /* Wakes one, or all, who sleep on `word`.  The object that the word was part of may be gone by now: only the
  * address is used.  Returns how many were woken. */
-CF_API int
+CF__PRIVATE int
 cf__unpark_one(const uint32_t *word, cf__scope scope)
 {
     return cf__os_futex_wake(word, 1, scope);
 }
 
-CF_API int
+CF__PRIVATE int
 cf__unpark_all(const uint32_t *word, cf__scope scope)
 {
     return cf__os_futex_wake(word, INT_MAX, scope);
 }
+
+#endif /* CF__BODIES */
 
 #endif

@@ -32,6 +32,8 @@
 #include "heap.h"
 #include "template.h"
 
+#if CF__BODIES
+
 struct cf__process_pool;
 
 typedef struct cf__process_future { /* fields: I immutable, A atomic, M under the pool's mutex */
@@ -84,7 +86,7 @@ typedef struct cf__placement {
     size_t result_offset; /* in the payload */
 } cf__placement;
 
-CF_API cf__placement
+CF__PRIVATE cf__placement
 cf__process_place(const cf_task_type *type)
 {
     cf__placement place;
@@ -98,7 +100,7 @@ cf__process_place(const cf_task_type *type)
 
 /* ---- life ---- */
 
-CF_API void
+CF__PRIVATE void
 cf__process_pool_release(cf__process_pool *pool)
 {
     /* acq_rel: what others did with the pool happens before it is freed. */
@@ -118,7 +120,7 @@ cf__process_pool_release(cf__process_pool *pool)
 /* ---- slots in use ---- */
 
 /* Takes a free slot into use for `future`; there is one.  The mutex is held. */
-CF_API uint32_t
+CF__PRIVATE uint32_t
 cf__slots_take(cf__process_pool *pool, cf__process_future *future)
 {
     uint32_t index = pool->first_free;
@@ -136,7 +138,7 @@ cf__slots_take(cf__process_pool *pool, cf__process_future *future)
     return index;
 }
 
-CF_API void
+CF__PRIVATE void
 cf__slots_free(cf__process_pool *pool, uint32_t index)
 {
     cf__shadow *shadow = &pool->shadows[index];
@@ -159,7 +161,7 @@ cf__slots_free(cf__process_pool *pool, uint32_t index)
 }
 
 /* A slot or a block has come free, or the pool is closed: whoever sleeps for that looks again.  The mutex is held. */
-CF_API void
+CF__PRIVATE void
 cf__slots_made_room(cf__process_pool *pool)
 {
     if (pool->short_of_room == 0)
@@ -169,7 +171,7 @@ cf__slots_made_room(cf__process_pool *pool)
 }
 
 /* What a lost task's future says. */
-CF_API void
+CF__PRIVATE void
 cf__slots_describe_loss(cf__process_future *future, int32_t signal, int32_t status)
 {
     char message[CF__MESSAGE_SIZE];
@@ -189,7 +191,7 @@ cf__slots_describe_loss(cf__process_future *future, int32_t signal, int32_t stat
 
 /* Copies the outcome of settled slot `index` to its future, frees the slot, and puts the future in front of `list`,
  * whose new front it returns.  The mutex is held; nobody else has collected the slot. */
-CF_API cf_future *
+CF__PRIVATE cf_future *
 cf__slots_detach(cf__process_pool *pool, uint32_t index, cf_future *list)
 {
     cf__slot *slot = &pool->setup.view.slots[index];
@@ -244,7 +246,7 @@ cf__slots_detach(cf__process_pool *pool, uint32_t index, cf_future *list)
 }
 
 /* Settles what cf__slots_detach() has collected; without the mutex, for callbacks run here. */
-CF_API void
+CF__PRIVATE void
 cf__slots_settle_list(cf_future *list)
 {
     for (cf_future *future = list; future != NULL; future = future->next)
@@ -258,7 +260,7 @@ cf__slots_settle_list(cf_future *list)
 }
 
 /* Collects `future`'s slot, if it's settled and nobody has yet.  Takes the mutex. */
-CF_API void
+CF__PRIVATE void
 cf__slots_collect(cf__process_future *future)
 {
     cf__process_pool *pool = future->pool;
@@ -272,7 +274,7 @@ cf__slots_collect(cf__process_future *future)
 }
 
 /* Collects slots that are settled, oldest first, until it has passed by `patience` that aren't.  The mutex is held. */
-CF_API cf_future *
+CF__PRIVATE cf_future *
 cf__slots_harvest(cf__process_pool *pool, uint32_t patience)
 {
     cf_future *list = NULL;
@@ -290,7 +292,7 @@ cf__slots_harvest(cf__process_pool *pool, uint32_t patience)
 
 /* Moves every slot in use from one state to another, GONE or LOST; RUNNING ones only once the template is dead
  * (P4), which kills the workers.  The mutex is held. */
-CF_API void
+CF__PRIVATE void
 cf__slots_withdraw(cf__process_pool *pool, uint32_t from, uint32_t to)
 {
     for (uint32_t index = pool->oldest; index != CF__NO_SLOT; index = pool->shadows[index].newer) {
@@ -339,7 +341,7 @@ cf__slots_break(cf__process_pool *pool)
 }
 
 /* Whether the template has died; then everything is settled when this returns. */
-CF_API bool
+CF__PRIVATE bool
 cf__slots_template_ended(cf__process_pool *pool)
 {
     if (!cf__life_ended(cf__load_acquire(&pool->setup.view.arena->life)))
@@ -378,7 +380,7 @@ cf__slots_audit(cf__process_pool *pool, cf__process_future *future)
 
 /* Sleeps while *word == value, on a word in the arena, until `deadline`, or the end of the slice, which then
  * doubles, or the template's death.  Returns false at the end of the slice. */
-CF_API bool
+CF__PRIVATE bool
 cf__slots_sleep(cf__process_pool *pool, const uint32_t *word, uint32_t value, cf_time deadline, int64_t *slice)
 {
     const uint32_t *life = &pool->setup.view.arena->life;
@@ -406,5 +408,7 @@ cf__slots_sleep(cf__process_pool *pool, const uint32_t *word, uint32_t value, cf
         cf__slots_break(pool);
     return false;
 }
+
+#endif /* CF__BODIES */
 
 #endif

@@ -45,6 +45,8 @@
 #include "../executor.h"
 #include "event.h"
 
+#if CF__BODIES
+
 #define CF__WORKERS_MOST 256u         /* threads of a pool at most, those that stand in for blocked ones included */
 #define CF__PRIORITIES 16             /* -8 to 7 */
 #define CF__BATCH 32                  /* futures that a worker takes from the injection at most */
@@ -77,10 +79,11 @@ typedef struct cf__future_list { /* M */
 
 typedef struct cf__thread_pool { /* fields: I immutable, M under mutex, A atomic */
     cf_executor base;
-    cf_pool_opts options; /* I: resolved */
-    char name[11];        /* I: prefix of the threads' names */
-    bool spin;            /* I: more than one CPU */
-    cf__slab *slab;       /* I: of futures; its cells are taken under the mutex */
+    cf_pool_opts options;               /* I: resolved */
+    char name[11];                      /* I: prefix of the threads' names */
+    bool spin;                          /* I: more than one CPU */
+    void *(*worker_main)(void *worker); /* I */
+    cf__slab *slab;                     /* I: of futures; its cells are taken under the mutex */
     cf__mutex mutex;
     cf__event work;                            /* M: idle workers */
     cf__event room;                            /* M: submitters, while pending == max_pending */
@@ -105,12 +108,10 @@ typedef struct cf__thread_pool { /* fields: I immutable, M under mutex, A atomic
     cf__thread_worker **workers; /* published by `high`; each lives as long as the pool */
 } cf__thread_pool;
 
-CF_API void *cf__thread_worker_main(void *argument); /* thread_pool.h */
-
 /* ---- demand ---- */
 
 /* How many threads may be started; the mutex is held. */
-CF_API unsigned
+CF__PRIVATE unsigned
 cf__thread_pool_growth(const cf__thread_pool *pool)
 {
     unsigned active = pool->living - pool->blocked;
@@ -119,7 +120,7 @@ cf__thread_pool_growth(const cf__thread_pool *pool)
 
 /* After a change of idle, limit, living or blocked: the low half of demand follows.  The mutex is held.  Returns
  * demand as it was. */
-CF_API uint32_t
+CF__PRIVATE uint32_t
 cf__thread_pool_account(cf__thread_pool *pool, uint32_t searching_less)
 {
     unsigned spare = pool->idle + (pool->quit ? 0 : cf__thread_pool_growth(pool));
@@ -129,7 +130,7 @@ cf__thread_pool_account(cf__thread_pool *pool, uint32_t searching_less)
 }
 
 /* Whether any deque has something in it. */
-CF_API bool
+CF__PRIVATE bool
 cf__thread_pool_has_pushed(const cf__thread_pool *pool)
 {
     uint32_t high = cf__load_acquire(&pool->high); /* acquire: the workers' records */
@@ -142,7 +143,7 @@ cf__thread_pool_has_pushed(const cf__thread_pool *pool)
 }
 
 /* Starts one more worker; the mutex is held.  Returns 0 or an errno. */
-CF_API int
+CF__PRIVATE int
 cf__thread_pool_start_worker(cf__thread_pool *pool)
 {
     uint32_t high = cf__load_relaxed(&pool->high), index = 0;
@@ -169,7 +170,7 @@ cf__thread_pool_start_worker(cf__thread_pool *pool)
         pool->workers[index] = worker;
         cf__store_release(&pool->high, index + 1); /* release: thieves read the record */
     }
-    int error = cf__os_thread_start(&worker->thread, cf__thread_worker_main, worker, pool->options.stack_size);
+    int error = cf__os_thread_start(&worker->thread, pool->worker_main, worker, pool->options.stack_size);
     if (error == 0) {
         worker->used = true;
         pool->living++;
@@ -180,7 +181,7 @@ cf__thread_pool_start_worker(cf__thread_pool *pool)
 
 /* There is work: takes an idle worker to look for it, or starts one; NULL where none is needed or to be had.  The
  * mutex is held; the caller wakes the sleeper once it isn't.  *error: 0, or why no thread could be started. */
-CF_API cf__sleeper *
+CF__PRIVATE cf__sleeper *
 cf__thread_pool_call_one(cf__thread_pool *pool, int *error)
 {
     *error = 0;
@@ -225,7 +226,7 @@ typedef struct cf__work {
     cf__child *child;
 } cf__work;
 
-CF_API void
+CF__PRIVATE void
 cf__future_list_append(cf__future_list *list, cf_future *future)
 {
     future->next = NULL;
@@ -237,7 +238,7 @@ cf__future_list_append(cf__future_list *list, cf_future *future)
 }
 
 /* The first future of the injection's highest priority; NULL when it is empty.  The mutex is held. */
-CF_API cf_future *
+CF__PRIVATE cf_future *
 cf__thread_pool_uninject(cf__thread_pool *pool)
 {
     if (pool->levels == 0)
@@ -254,7 +255,7 @@ cf__thread_pool_uninject(cf__thread_pool *pool)
 
 /* Takes work that is under the mutex: a stray, or futures; more than one if there are many, which go on the worker's
  * deque, if that is empty. */
-CF_API bool
+CF__PRIVATE bool
 cf__thread_worker_take(cf__thread_worker *self, cf__work *work)
 {
     cf__thread_pool *pool = self->pool;
@@ -281,7 +282,7 @@ cf__thread_worker_take(cf__thread_worker *self, cf__work *work)
 }
 
 /* Steals from one of the others. */
-CF_API bool
+CF__PRIVATE bool
 cf__thread_worker_steal(cf__thread_worker *self, cf__work *work)
 {
     cf__thread_pool *pool = self->pool;
@@ -302,7 +303,7 @@ cf__thread_worker_steal(cf__thread_worker *self, cf__work *work)
 }
 
 /* Finds work without sleeping. */
-CF_API bool
+CF__PRIVATE bool
 cf__thread_worker_find(cf__thread_worker *self, cf__work *work)
 {
     cf__thread_pool *pool = self->pool;
@@ -318,7 +319,7 @@ cf__thread_worker_find(cf__thread_worker *self, cf__work *work)
 }
 
 /* Becomes the one who searches, unless another is. */
-CF_API void
+CF__PRIVATE void
 cf__thread_worker_search(cf__thread_worker *self)
 {
     if (!self->searching) /* seq_cst: as all changes of demand [K1] */
@@ -326,7 +327,7 @@ cf__thread_worker_search(cf__thread_worker *self)
 }
 
 /* Spins for work, as the one who searches; false: none came. */
-CF_API bool
+CF__PRIVATE bool
 cf__thread_worker_spin(cf__thread_worker *self, cf__work *work)
 {
     cf__thread_pool *pool = self->pool;
@@ -342,7 +343,7 @@ cf__thread_worker_spin(cf__thread_worker *self, cf__work *work)
 }
 
 /* Sleeps until there may be work, or returns at once.  False: this thread is to end; then the mutex is held. */
-CF_API bool
+CF__PRIVATE bool
 cf__thread_worker_park(cf__thread_worker *self)
 {
     cf__thread_pool *pool = self->pool;
@@ -376,7 +377,7 @@ cf__thread_worker_park(cf__thread_worker *self)
 }
 
 /* The next piece of work.  False: this thread is to end; then the mutex is held. */
-CF_API bool
+CF__PRIVATE bool
 cf__thread_worker_next(cf__thread_worker *self, cf__work *work)
 {
     cf__thread_pool *pool = self->pool;
@@ -400,7 +401,7 @@ cf__thread_worker_next(cf__thread_worker *self, cf__work *work)
 
 /* ---- running it ---- */
 
-CF_API void
+CF__PRIVATE void
 cf__thread_worker_run_future(cf__thread_worker *self, cf_future *future)
 {
     if (!cf__future_start_as(future, CF__RUNNING | CF__SETTLING | self->number << CF__OWNER_SHIFT))
@@ -412,7 +413,7 @@ cf__thread_worker_run_future(cf__thread_worker *self, cf_future *future)
 }
 
 /* Runs a future that came from a queue, and counts it. */
-CF_API void
+CF__PRIVATE void
 cf__thread_worker_run_queued(cf__thread_worker *self, cf_future *future)
 {
     cf__thread_worker_run_future(self, future);
@@ -426,7 +427,7 @@ cf__thread_worker_run_queued(cf__thread_worker *self, cf_future *future)
 /* ---- waits inside tasks ---- */
 
 /* Whether `self`, waiting for `future`, would close a circle of waits.  The mutex is held. */
-CF_API bool
+CF__PRIVATE bool
 cf__thread_pool_circular(const cf__thread_pool *pool, const cf__thread_worker *self, const cf_future *future)
 {
     for (uint32_t steps = 0; future != NULL && future->executor == &pool->base && steps <= pool->capacity; steps++) {
@@ -441,7 +442,7 @@ cf__thread_pool_circular(const cf__thread_pool *pool, const cf__thread_worker *s
     return false;
 }
 
-CF_API cf_err
+CF__PRIVATE cf_err
 cf__thread_pool_begin_wait(cf__local_worker *local, cf_future *future, cf_time deadline, bool *blocks)
 {
     cf__thread_worker *self = CF__POINTER_CAST(cf__thread_worker *, local);
@@ -485,7 +486,7 @@ cf__thread_pool_begin_wait(cf__local_worker *local, cf_future *future, cf_time d
     return error;
 }
 
-CF_API void
+CF__PRIVATE void
 cf__thread_pool_end_wait(cf__local_worker *local)
 {
     cf__thread_worker *self = CF__POINTER_CAST(cf__thread_worker *, local);
@@ -498,7 +499,7 @@ cf__thread_pool_end_wait(cf__local_worker *local)
 }
 
 /* Waits for a child that was stolen; helps its thief meanwhile. */
-CF_API void
+CF__PRIVATE void
 cf__thread_pool_join(cf__local_worker *local, cf__child *child)
 {
     cf__thread_worker *self = CF__POINTER_CAST(cf__thread_worker *, local);
@@ -538,4 +539,5 @@ cf__thread_pool_join(cf__local_worker *local, cf__child *child)
     }
 }
 
+#endif /* CF__BODIES */
 #endif

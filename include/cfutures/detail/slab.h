@@ -53,14 +53,16 @@ typedef struct cf__slab_cache { /* of one thread */
     unsigned count;
 } cf__slab_cache;
 
+#if CF__BODIES
+
 /* Stands for "closed": an address that no cell has. */
-CF_API void *
+CF__PRIVATE void *
 cf__slab_closed(void)
 {
     return CF__POINTER_CAST(void *, CF__STATIC_CAST(uintptr_t, 1));
 }
 
-CF_API cf__slab *
+CF__PRIVATE cf__slab *
 cf__slab_new(void)
 {
     cf__slab *slab = CF__STATIC_CAST(cf__slab *, cf__os_alloc(sizeof *slab));
@@ -71,7 +73,7 @@ cf__slab_new(void)
     return slab;
 }
 
-CF_API void
+CF__PRIVATE void
 cf__slab_free(cf__slab *slab)
 {
     while (slab->chunks != NULL) {
@@ -83,7 +85,7 @@ cf__slab_free(cf__slab *slab)
 }
 
 /* A cell; NULL when there is no memory.  The owner's mutex is held. */
-CF_API void *
+CF__PRIVATE void *
 cf__slab_take(cf__slab *slab)
 {
     if (slab->free == NULL && cf__load_relaxed(&slab->returned) != NULL) {
@@ -117,7 +119,7 @@ cf__slab_take(cf__slab *slab)
 }
 
 /* Gives back the chain of `count` cells from `first` to `last`.  Any thread, without a lock. */
-CF_API void
+CF__PRIVATE void
 cf__slab_give_chain(cf__slab *slab, cf__cell *first, cf__cell *last, unsigned count)
 {
     void *top = cf__load_relaxed(&slab->returned); /* relaxed: a guess, the CAS checks it */
@@ -131,7 +133,7 @@ cf__slab_give_chain(cf__slab *slab, cf__cell *first, cf__cell *last, unsigned co
         cf__slab_free(slab);
 }
 
-CF_API void
+CF__PRIVATE void
 cf__slab_give(cf__slab *slab, void *memory)
 {
     cf__cell *cell = CF__STATIC_CAST(cf__cell *, memory);
@@ -139,7 +141,7 @@ cf__slab_give(cf__slab *slab, void *memory)
 }
 
 /* The owner is gone: frees the slab now, or as soon as the last cell is given back.  Caches were emptied before. */
-CF_API void
+CF__PRIVATE void
 cf__slab_close(cf__slab *slab)
 {
     int64_t at_home = 0;
@@ -156,7 +158,7 @@ cf__slab_close(cf__slab *slab)
 
 /* ---- a worker's cache ---- */
 
-CF_API void
+CF__PRIVATE void
 cf__slab_cache_empty(cf__slab_cache *cache, cf__slab *slab)
 {
     cf__cell *last = cache->first;
@@ -169,7 +171,7 @@ cf__slab_cache_empty(cf__slab_cache *cache, cf__slab *slab)
     cache->count = 0;
 }
 
-CF_API void
+CF__PRIVATE void
 cf__slab_cache_give(cf__slab_cache *cache, cf__slab *slab, void *memory)
 {
     cf__cell *cell = CF__STATIC_CAST(cf__cell *, memory);
@@ -180,7 +182,7 @@ cf__slab_cache_give(cf__slab_cache *cache, cf__slab *slab, void *memory)
     cache->count++;
 }
 
-CF_API void *
+CF__PRIVATE void *
 cf__slab_cache_take(cf__slab_cache *cache)
 {
     cf__cell *cell = cache->first;
@@ -191,4 +193,5 @@ cf__slab_cache_take(cf__slab_cache *cache)
     return cell;
 }
 
+#endif /* CF__BODIES */
 #endif

@@ -38,6 +38,8 @@
 #include "park.h"
 #include "task_type.h"
 
+#if CF__BODIES
+
 #define CF__SLOT_FREE 0u
 #define CF__SLOT_PENDING 1u
 #define CF__SLOT_RUNNING 2u
@@ -67,32 +69,32 @@ CF__STATIC_ASSERT(sizeof(cf__slot) == 256, "four cache lines");
 
 /* ---- the word ---- */
 
-CF_API uint32_t
+CF__PRIVATE uint32_t
 cf__slot_state(uint64_t word)
 {
     return CF__STATIC_CAST(uint32_t, word & CF__SLOT_STATE);
 }
 
-CF_API bool
+CF__PRIVATE bool
 cf__slot_settled(uint64_t word)
 {
     return cf__slot_state(word) >= CF__SLOT_DONE;
 }
 
-CF_API uint32_t
+CF__PRIVATE uint32_t
 cf__slot_owner(uint64_t word)
 {
     return CF__STATIC_CAST(uint32_t, (word >> 32) & 0xfff);
 }
 
-CF_API uint64_t
+CF__PRIVATE uint64_t
 cf__slot_generation(uint64_t word)
 {
     return ((word >> 8) & 0xffffff) | ((word >> 44) << 24);
 }
 
 /* A word without flags. */
-CF_API uint64_t
+CF__PRIVATE uint64_t
 cf__slot_word(uint64_t generation, uint32_t owner, uint32_t state)
 {
     return ((generation & 0xffffff) << 8) | ((generation >> 24) << 44) | (CF__STATIC_CAST(uint64_t, owner) << 32) |
@@ -100,14 +102,14 @@ cf__slot_word(uint64_t generation, uint32_t owner, uint32_t state)
 }
 
 /* The same word, flags and all, in another state. */
-CF_API uint64_t
+CF__PRIVATE uint64_t
 cf__slot_with_state(uint64_t word, uint32_t state)
 {
     return (word & ~CF__SLOT_STATE) | state;
 }
 
 /* Where sleepers sleep, and what they expect there. */
-CF_API const uint32_t *
+CF__PRIVATE const uint32_t *
 cf__slot_futex(const cf__slot *slot)
 {
     const void *word = &slot->word;
@@ -118,7 +120,7 @@ cf__slot_futex(const cf__slot *slot)
     return half;
 }
 
-CF_API uint32_t
+CF__PRIVATE uint32_t
 cf__slot_futex_value(uint64_t word)
 {
     return CF__STATIC_CAST(uint32_t, word);
@@ -130,14 +132,14 @@ cf__slot_futex_value(uint64_t word)
 #define CF__HINT_SLOTS UINT64_C(0xffffff)
 #define CF__HINT_GENERATION UINT64_C(0xffffffffff)
 
-CF_API uint64_t
+CF__PRIVATE uint64_t
 cf__slot_hint(uint32_t index, uint64_t word)
 {
     return (cf__slot_generation(word) << 24) | index;
 }
 
 /* Parent: everything in the slot is written; let workers have it.  The slot is FREE in `generation`. */
-CF_API void
+CF__PRIVATE void
 cf__slot_publish_task(cf__slot *slot, uint64_t generation)
 {
     cf__data_write(slot->payload, sizeof slot->payload);
@@ -146,7 +148,7 @@ cf__slot_publish_task(cf__slot *slot, uint64_t generation)
 }
 
 /* Worker `owner`: claims the slot if it is pending in the generation that the hint is of; true if it's ours now. */
-CF_API bool
+CF__PRIVATE bool
 cf__slot_claim(cf__slot *slot, uint32_t owner, uint64_t generation)
 {
     uint64_t word = cf__load_relaxed(&slot->word); /* relaxed: a guess, the CAS checks it */
@@ -164,7 +166,7 @@ cf__slot_claim(cf__slot *slot, uint32_t owner, uint64_t generation)
 
 /* Moves a word that `from` describes (its state, its owner) to `to`, keeping the flags; returns the word before, or
  * 0 if it was no such word any more. */
-CF_API uint64_t
+CF__PRIVATE uint64_t
 cf__slot_move(cf__slot *slot, uint32_t from, uint32_t owner, uint32_t to)
 {
     uint64_t word = cf__load_relaxed(&slot->word);
@@ -179,7 +181,7 @@ cf__slot_move(cf__slot *slot, uint32_t from, uint32_t owner, uint32_t to)
 
 /* Sets `flag` (WAIT or CARE) in *word, the slot's word as the caller last saw it; false if the word has changed
  * since: *word is then as found. */
-CF_API bool
+CF__PRIVATE bool
 cf__slot_set_flag(cf__slot *slot, uint64_t *word, uint64_t flag)
 {
     if (*word & flag)
@@ -192,11 +194,13 @@ cf__slot_set_flag(cf__slot *slot, uint64_t *word, uint64_t flag)
 }
 
 /* Wakes who sleeps on the slot, if `word`, from before it was settled, says that somebody may. */
-CF_API void
+CF__PRIVATE void
 cf__slot_wake(const cf__slot *slot, uint64_t word)
 {
     if (word & CF__SLOT_WAIT)
         (void)cf__unpark_all(cf__slot_futex(slot), CF__SCOPE_SHARED);
 }
+
+#endif /* CF__BODIES */
 
 #endif

@@ -51,15 +51,18 @@ typedef struct cf_task_type {
 } cf_task_type;
 
 extern __thread void *cf__current;
+
+#if CF__BODIES
+
 __attribute__((weak, visibility("default"))) __thread void *cf__current;
 
-CF_API cf__task_context *
+CF__PRIVATE cf__task_context *
 cf__task_current(void)
 {
     return CF__STATIC_CAST(cf__task_context *, cf__current);
 }
 
-CF_API void
+CF__PRIVATE void
 cf__task_context_init(cf__task_context *context, const uint32_t *cancel_word, uint32_t cancel_bit)
 {
     context->outer = cf__task_current();
@@ -73,5 +76,7 @@ cf__task_context_init(cf__task_context *context, const uint32_t *cancel_word, ui
     context->failed = false;
     context->message[0] = 0;
 }
+
+#endif /* CF__BODIES */
 
 #endif

@@ -23,6 +23,8 @@
 
 #include "worker.h"
 
+#if CF__BODIES
+
 #define CF__START_FAILURES 8 /* in a row, until the pool is broken */
 
 /* Values of arena->life, as the kernel's robust lists have them. */
@@ -30,7 +32,7 @@
 #define CF__LIFE_DIED 0x40000000u
 #define CF__LIFE_OWNER 0x3fffffffu
 
-CF_API bool
+CF__PRIVATE bool
 cf__life_ended(uint32_t life)
 {
     return (life & CF__LIFE_DIED) != 0 || (life & CF__LIFE_OWNER) == 0;
@@ -45,7 +47,7 @@ typedef struct cf__template {
     int32_t self;
 } cf__template;
 
-CF_API void
+CF__PRIVATE void
 cf__template_kill_all(const cf__template *template_)
 {
     for (uint32_t i = 0; i < template_->setup->view.worker_count; i++) {
@@ -55,7 +57,7 @@ cf__template_kill_all(const cf__template *template_)
 }
 
 /* Ends; the parent learns it by `life`. */
-CF_API void
+CF__PRIVATE void
 cf__template_give_up(const cf__template *template_, const char *what, const char *why)
 {
     cf__arena *arena = template_->setup->view.arena;
@@ -65,7 +67,7 @@ cf__template_give_up(const cf__template *template_, const char *what, const char
 }
 
 /* Forks the workers that are missing, if it's time.  Returns 0, or why one couldn't be forked. */
-CF_API int
+CF__PRIVATE int
 cf__template_start_workers(cf__template *template_)
 {
     const cf__arena_view *view = &template_->setup->view;
@@ -93,7 +95,7 @@ cf__template_start_workers(cf__template *template_)
     return 0;
 }
 
-CF_API bool
+CF__PRIVATE bool
 cf__template_has_ready_worker(const cf__template *template_)
 {
     const cf__arena_view *view = &template_->setup->view;
@@ -104,7 +106,7 @@ cf__template_has_ready_worker(const cf__template *template_)
     return false;
 }
 
-CF_API void
+CF__PRIVATE void
 cf__template_bury(cf__template *template_, uint32_t index, int status)
 {
     const cf__arena_view *view = &template_->setup->view;
@@ -136,7 +138,7 @@ cf__template_bury(cf__template *template_, uint32_t index, int status)
     }
 }
 
-CF_API void
+CF__PRIVATE void
 cf__template_bury_all(cf__template *template_)
 {
     int status;
@@ -152,7 +154,7 @@ cf__template_bury_all(cf__template *template_)
     }
 }
 
-CF_API void
+CF__PRIVATE void
 cf__template_make_home(cf__template *template_, cf__robust_list *robust)
 {
     static const int ignored[] = {SIGINT, SIGQUIT, SIGHUP, SIGTTOU, SIGTTIN, SIGTSTP};
@@ -174,7 +176,7 @@ cf__template_make_home(cf__template *template_, cf__robust_list *robust)
     cf__os_mark_at_death(robust, &arena->life);
 }
 
-CF_API void
+CF__PRIVATE void
 cf__template_main(void *argument)
 {
     cf__template state = {CF__STATIC_CAST(cf__process_setup *, argument), NULL, 0, 0, 0, 0};
@@ -213,5 +215,7 @@ cf__template_main(void *argument)
         }
     }
 }
+
+#endif /* CF__BODIES */
 
 #endif

@@ -19,6 +19,8 @@
 #include "arena.h"
 #include "os_process.h"
 
+#if CF__BODIES
+
 #define CF__SPIN_LEAST INT64_C(1000) /* nanoseconds that a worker spins for work before it sleeps */
 #define CF__SPIN_MOST INT64_C(8000)
 
@@ -34,7 +36,7 @@ typedef struct cf__process_setup {
     int dead_man[2];  /* reader: the template; writer: the parent */
 } cf__process_setup;
 
-CF_API void
+CF__PRIVATE void
 cf__worker_make_home(const cf__process_setup *setup, int32_t template_process, uint32_t number)
 {
     char name[32];
@@ -55,7 +57,7 @@ cf__worker_make_home(const cf__process_setup *setup, int32_t template_process, u
 
 /* Spins for new hints for up to `budget` nanoseconds; whether there are some.  Not on the CPU that the parent needs
  * to bring them. */
-CF_API bool
+CF__PRIVATE bool
 cf__worker_spin(const cf__arena_view *view, uint32_t number, int64_t budget)
 {
     uint32_t cpu = cf__os_cpu();
@@ -77,7 +79,7 @@ cf__worker_spin(const cf__arena_view *view, uint32_t number, int64_t budget)
     return false;
 }
 
-CF_API void
+CF__PRIVATE void
 cf__worker_run(const cf__process_setup *setup, uint32_t number, uint32_t index, const uint32_t *fork_guard)
 {
     cf__slot *slot = &setup->view.slots[index];
@@ -98,7 +100,7 @@ cf__worker_run(const cf__process_setup *setup, uint32_t number, uint32_t index, 
         cf__os_pause(); /* it has been declared lost, and we're about to be killed */
 }
 
-CF_API void
+CF__PRIVATE void
 cf__worker_main(const cf__process_setup *setup, int32_t template_process, uint32_t number)
 {
     const cf__arena_view *view = &setup->view;
@@ -145,5 +147,7 @@ cf__worker_main(const cf__process_setup *setup, int32_t template_process, uint32
     }
     cf__os_exit(0);
 }
+
+#endif /* CF__BODIES */
 
 #endif
