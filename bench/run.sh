@@ -2,10 +2,11 @@
 # bench/run.sh - build the benches, run them, and say where the figures are.
 # SPDX-License-Identifier: MIT
 #
-#     bench/run.sh            about 40 s on two CPUs
-#     bench/run.sh --quick    a few seconds; shows that it works, measures little
+#     bench/run.sh                  all, some minutes on two CPUs
+#     bench/run.sh --quick          seconds; shows that they work, measures little
+#     bench/run.sh tasks io         only these; options for them may follow
 #
-# Needs a C compiler and nothing else.  CC and CFLAGS are respected; arguments go to every bench.
+# Needs a C compiler and nothing else.  CC and CFLAGS are respected; options go to every bench.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -13,6 +14,13 @@ cd "$(dirname "$0")/.."
 out=build/bench
 commit=$(git rev-parse --short HEAD 2>/dev/null) || commit=unknown
 mkdir -p "$out"
+
+names=
+while [ $# -gt 0 ] && [ -f "bench/$1/main.c" ]; do
+    names="$names $1"
+    shift
+done
+: "${names:=fib io tasks}"
 
 build() { # build NAME: all of bench/NAME/ and bench/support/ -> $out/NAME
     # CC and CFLAGS may hold several words.
@@ -23,12 +31,14 @@ build() { # build NAME: all of bench/NAME/ and bench/support/ -> $out/NAME
 }
 
 echo "building with $CC $CFLAGS" >&2
-build fib
-build io
-
-"$out/fib" --json "$out/fib.json" --svg "$out/fib.svg" "$@"
-"$out/io" --json "$out/io.json" --svg "$out/io.svg" "$@"
+for name in $names; do
+    build "$name"
+done
+for name in $names; do
+    "$out/$name" --json "$out/$name.json" --svg "$out/$name.svg" "$@"
+done
 
 echo
-echo "figures: $out/fib.json  $out/io.json"
-echo "plots:   $out/fib.svg  $out/io.svg"
+for name in $names; do
+    echo "figures: $out/$name.json   plot: $out/$name.svg"
+done
