@@ -20,7 +20,7 @@ while [ $# -gt 0 ] && [ -f "bench/$1/main.c" ]; do
     names="$names $1"
     shift
 done
-: "${names:=fib io tasks}"
+: "${names:=fib io tasks process}"
 
 build() { # build NAME: all of bench/NAME/ and bench/support/ -> $out/NAME
     # CC and CFLAGS may hold several words.

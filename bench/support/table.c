@@ -23,7 +23,7 @@ table_print(const table *t, FILE *out)
 const char *
 figure(char out[TABLE_CELL], double value)
 {
-    int digits = value >= 100 ? 0 : value >= 10 ? 1 : value >= 0.01 ? 3 : value >= 0.001 ? 4 : 6;
+    int digits = value >= 100 || value == 0 ? 0 : value >= 10 ? 1 : value >= 0.01 ? 3 : value >= 0.001 ? 4 : 6;
     snprintf(out, TABLE_CELL, "%.*f", digits, value);
     return out;
 }
