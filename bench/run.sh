@@ -6,33 +6,54 @@
 #     bench/run.sh --quick          seconds; shows that they work, measures little
 #     bench/run.sh tasks io         only these; options for them may follow
 #
-# Needs a C compiler and nothing else.  CC and CFLAGS are respected; options go to every bench.
+# Needs a C compiler and nothing else; contenders that aren't there (Python's pools, OpenMP) are left out, and it says
+# so.  CC and CFLAGS are respected; options go to every bench.
 set -eu
 cd "$(dirname "$0")/.."
 
 : "${CC:=cc}" "${CFLAGS:=-O2}"
 out=build/bench
 commit=$(git rev-parse --short HEAD 2>/dev/null) || commit=unknown
-mkdir -p "$out"
+mkdir -p "$out/obj"
 
 names=
 while [ $# -gt 0 ] && [ -f "bench/$1/main.c" ]; do
     names="$names $1"
     shift
 done
-: "${names:=fib io tasks process}"
+: "${names:=fib io tasks process forkjoin}"
 
-build() { # build NAME: all of bench/NAME/ and bench/support/ -> $out/NAME
-    # CC and CFLAGS may hold several words.
-    # shellcheck disable=SC2086
-    $CC $CFLAGS -std=gnu11 -pthread -Iinclude \
-        -DBENCH_COMMIT="\"$commit\"" -DBENCH_FLAGS="\"$CFLAGS\"" \
-        -o "$out/$1" bench/"$1"/*.c bench/support/*.c
+# Only the file of its contender is compiled with OpenMP, and only where that links.
+openmp=
+echo 'int main(void) { return 0; }' >"$out/obj/probe.c"
+# CC and CFLAGS may hold several words.
+# shellcheck disable=SC2086
+if $CC $CFLAGS -fopenmp -o "$out/obj/probe" "$out/obj/probe.c" 2>/dev/null; then
+    openmp=-fopenmp
+fi
+
+compile() { # compile FOLDER: the objects of bench/FOLDER/*.c are in $objects
+    objects=
+    for source in bench/"$1"/*.c; do
+        object=$out/obj/$1-$(basename "$source" .c).o
+        extra=
+        case $source in */openmp.c) extra=$openmp ;; esac
+        # shellcheck disable=SC2086
+        $CC $CFLAGS -std=gnu11 -pthread -Iinclude -DBENCH_COMMIT="\"$commit\"" -DBENCH_FLAGS="\"$CFLAGS\"" $extra \
+            -c -o "$object" "$source"
+        objects="$objects $object"
+    done
 }
 
 echo "building with $CC $CFLAGS" >&2
+compile support
+support=$objects
 for name in $names; do
-    build "$name"
+    compile "$name"
+    libraries=
+    case $objects in */forkjoin-openmp.o*) libraries=$openmp ;; esac
+    # shellcheck disable=SC2086
+    $CC $CFLAGS -pthread -o "$out/$name" $objects $support $libraries
 done
 for name in $names; do
     "$out/$name" --json "$out/$name.json" --svg "$out/$name.svg" "$@"
