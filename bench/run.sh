@@ -21,7 +21,7 @@ while [ $# -gt 0 ] && [ -f "bench/$1/main.c" ]; do
     names="$names $1"
     shift
 done
-: "${names:=fib io tasks process forkjoin}"
+: "${names:=fib io pools tasks process forkjoin}"
 
 # Only the file of its contender is compiled with OpenMP, and only where that links.
 openmp=
@@ -55,11 +55,12 @@ for name in $names; do
     # shellcheck disable=SC2086
     $CC $CFLAGS -pthread -o "$out/$name" $objects $support $libraries
 done
+figures=
 for name in $names; do
-    "$out/$name" --json "$out/$name.json" --svg "$out/$name.svg" "$@"
+    svg=$out/$name.svg
+    case $name in process | forkjoin) svg= ;; esac # ratios of hundreds side by side make no picture
+    "$out/$name" --json "$out/$name.json" ${svg:+--svg "$svg"} "$@"
+    figures="$figures
+figures: $out/$name.json${svg:+   plot: $svg}"
 done
-
-echo
-for name in $names; do
-    echo "figures: $out/$name.json   plot: $out/$name.svg"
-done
+printf '%s\n' "$figures"

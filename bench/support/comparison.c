@@ -28,15 +28,18 @@ ratio(const rounds *rs, size_t i, size_t m, bool better, summary *out)
 }
 
 static void
-fill_row(const rounds *rs, size_t i, size_t m, bool first, char cells[TABLE_COLUMNS][TABLE_CELL])
+fill_row(const comparison *c, size_t i, size_t m, bool first, char cells[TABLE_COLUMNS][TABLE_CELL])
 {
+    const rounds *rs = c->rounds;
     summary measured = summarize(rounds_samples(rs, i, m), rs->repeats), r;
 
     snprintf(cells[0], TABLE_CELL, "%s", first ? rs->metrics[m].heading : "");
     snprintf(cells[1], TABLE_CELL, "%s", rs->contenders[i]->name);
     figure(cells[2], measured.median);
     figure_range(cells[3], measured);
-    if (ratio(rs, i, m, false, &r))
+    if (rs->contenders[i]->remark[m] != NULL)
+        snprintf(cells[4], TABLE_CELL, "%s", rs->contenders[i]->remark[m]);
+    else if (ratio(rs, i, m, c->speed_up, &r))
         snprintf(cells[4], TABLE_CELL, "%.*f x", r.median < 0.1 ? 3 : 2, r.median);
     else if (reference(rs, m) == i && !rs->metrics[m].no_ratio)
         snprintf(cells[4], TABLE_CELL, "1");
@@ -45,7 +48,7 @@ fill_row(const rounds *rs, size_t i, size_t m, bool first, char cells[TABLE_COLU
 static void
 print(const comparison *c, FILE *out)
 {
-    static const char *const headings[] = {"", "", "median", "min - max", "ratio"};
+    const char *const headings[] = {"", "", "median", "min - max", c->speed_up ? "speed-up" : "ratio"};
     const rounds *rs = c->rounds;
     table t = {.rows = 1, .columns = sizeof headings / sizeof *headings, .names = 2};
 
@@ -55,7 +58,7 @@ print(const comparison *c, FILE *out)
         bool first = true;
         for (size_t i = 0; i < rs->contender_count && t.rows < TABLE_ROWS; i++)
             if (rounds_samples(rs, i, m) != NULL) {
-                fill_row(rs, i, m, first, t.cells[t.rows++]);
+                fill_row(c, i, m, first, t.cells[t.rows++]);
                 first = false;
             }
     }
@@ -89,15 +92,20 @@ static void
 write_svg(const comparison *c, FILE *out)
 {
     const rounds *rs = c->rounds;
-    char machine_line[256], build_line[256], labels[CHART_MAX_BARS][96];
+    char machine_line[256], build_line[256], labels[CHART_MAX_BARS][96], axis[128];
+    const char *name = rs->contenders[0]->name; /* of what all are compared with, if it's one */
+    for (size_t m = 0; m < rs->metric_count; m++)
+        if (reference(rs, m) != 0)
+            name = "the reference";
+    snprintf(axis, sizeof axis, "times as good as %s (longer is better; whiskers: worst and best round)", name);
     chart plot = {
         .title = c->title,
         .subtitle = c->subtitle,
-        .axis = "times as good as the reference (longer is better; whiskers: worst and best round)",
+        .axis = axis,
         .symbol = "×",
         .ideal = 1,
-        .ideal_label = "reference",
-        .columns = {"ratio", "measured", "reference"},
+        .ideal_label = name,
+        .columns = {"ratio", "measured", name},
         .column_count = 3,
         .footer = {machine_line, build_line},
     };

@@ -9,6 +9,7 @@
 #include "machine.h"
 #include "rounds.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 
 typedef struct comparison {
@@ -16,6 +17,7 @@ typedef struct comparison {
     const char *title;    /* above table and plot; ASCII */
     const char *subtitle; /* one line: the sizes of this run; ASCII */
     const char *note;     /* below the table; NULL: none */
+    bool speed_up;        /* the table shows how many times better, as the plot does */
     unsigned workers;
     const rounds *rounds;
     const machine *machine;

@@ -37,6 +37,7 @@ typedef struct contender {
     /* Do the work, check the answer, write what was measured, in the metric's unit.  False, after a message
      * on stderr, if the answer is wrong or something failed.  NULL: has no such metric. */
     bool (*measure[MAX_METRICS])(const struct workload *w, double *value);
+    const char *remark[MAX_METRICS]; /* for comparison.h: said in place of a ratio; NULL: nothing */
 } contender;
 
 typedef struct rounds {
