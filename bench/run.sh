@@ -2,33 +2,65 @@
 # bench/run.sh - build the benches, run them, and say where the figures are.
 # SPDX-License-Identifier: MIT
 #
-#     bench/run.sh            about 40 s on two CPUs
-#     bench/run.sh --quick    a few seconds; shows that it works, measures little
+#     bench/run.sh                  all, some minutes on two CPUs
+#     bench/run.sh --quick          seconds; shows that they work, measures little
+#     bench/run.sh tasks io         only these; options for them may follow
 #
-# Needs a C compiler and nothing else.  CC and CFLAGS are respected; arguments go to every bench.
+# Needs a C compiler and nothing else; contenders that aren't there (Python's pools, OpenMP) are left out, and it says
+# so.  CC and CFLAGS are respected; options go to every bench.
 set -eu
 cd "$(dirname "$0")/.."
 
 : "${CC:=cc}" "${CFLAGS:=-O2}"
 out=build/bench
 commit=$(git rev-parse --short HEAD 2>/dev/null) || commit=unknown
-mkdir -p "$out"
+mkdir -p "$out/obj"
 
-build() { # build NAME: all of bench/NAME/ and bench/support/ -> $out/NAME
-    # CC and CFLAGS may hold several words.
-    # shellcheck disable=SC2086
-    $CC $CFLAGS -std=gnu11 -pthread -Iinclude \
-        -DBENCH_COMMIT="\"$commit\"" -DBENCH_FLAGS="\"$CFLAGS\"" \
-        -o "$out/$1" bench/"$1"/*.c bench/support/*.c
+names=
+while [ $# -gt 0 ] && [ -f "bench/$1/main.c" ]; do
+    names="$names $1"
+    shift
+done
+: "${names:=fib io pools tasks process forkjoin}"
+
+# Only the file of its contender is compiled with OpenMP, and only where that links.
+openmp=
+echo 'int main(void) { return 0; }' >"$out/obj/probe.c"
+# CC and CFLAGS may hold several words.
+# shellcheck disable=SC2086
+if $CC $CFLAGS -fopenmp -o "$out/obj/probe" "$out/obj/probe.c" 2>/dev/null; then
+    openmp=-fopenmp
+fi
+
+compile() { # compile FOLDER: the objects of bench/FOLDER/*.c are in $objects
+    objects=
+    for source in bench/"$1"/*.c; do
+        object=$out/obj/$1-$(basename "$source" .c).o
+        extra=
+        case $source in */openmp.c) extra=$openmp ;; esac
+        # shellcheck disable=SC2086
+        $CC $CFLAGS -std=gnu11 -pthread -Iinclude -DBENCH_COMMIT="\"$commit\"" -DBENCH_FLAGS="\"$CFLAGS\"" $extra \
+            -c -o "$object" "$source"
+        objects="$objects $object"
+    done
 }
 
 echo "building with $CC $CFLAGS" >&2
-build fib
-build io
-
-"$out/fib" --json "$out/fib.json" --svg "$out/fib.svg" "$@"
-"$out/io" --json "$out/io.json" --svg "$out/io.svg" "$@"
-
-echo
-echo "figures: $out/fib.json  $out/io.json"
-echo "plots:   $out/fib.svg  $out/io.svg"
+compile support
+support=$objects
+for name in $names; do
+    compile "$name"
+    libraries=
+    case $objects in */forkjoin-openmp.o*) libraries=$openmp ;; esac
+    # shellcheck disable=SC2086
+    $CC $CFLAGS -pthread -o "$out/$name" $objects $support $libraries
+done
+figures=
+for name in $names; do
+    svg=$out/$name.svg
+    case $name in process | forkjoin) svg= ;; esac # ratios of hundreds side by side make no picture
+    "$out/$name" --json "$out/$name.json" ${svg:+--svg "$svg"} "$@"
+    figures="$figures
+figures: $out/$name.json${svg:+   plot: $svg}"
+done
+printf '%s\n' "$figures"

@@ -80,6 +80,92 @@ build fib_threads "$scratch/fib_threads.c"
 run fib_threads
 check "fib on threads" "0 $expected" "$status $stdout"
 
+# ---- first_come: processes and threads in one loop ----
+
+# One answer after the other: the pipes answer when we write to them, in the other order than they were asked.
+build first_come "$source/examples/first_come.c"
+mkfifo "$scratch/late" "$scratch/early" "$scratch/answers" || exit 1
+cd "$scratch" || exit 1
+$watched "$out/first_come" late 100000 early no-such-file >answers 2>stderr &
+asked=$!
+exec 7<answers
+read -r first <&7
+$watched sh -c 'echo "I come second" >early'
+read -r second <&7
+$watched sh -c 'echo "I come last" >late'
+read -r third <&7
+wait "$asked"
+status=$?
+exec 7<&-
+check "each answer comes as soon as it's there" "1
+100000: 9592 primes
+early: I come second
+late: I come last" "$status
+$first
+$second
+$third"
+check "a question that fails stops no other" "no-such-file: No such file or directory" "$(cat stderr)"
+
+# ---- crash_proof: the tasks die, the pool doesn't ----
+
+build crash_proof "$source/examples/crash_proof.c"
+run crash_proof
+check "crashes cost the pages that crashed" "0 page 5: Segmentation fault
+page 6: Segmentation fault
+page 11: Aborted
+page 13: exit status 3
+page 17: page 17 is encrypted (code 42)
+19 of 24 pages decoded, 2124 words" "$status $(cat "$scratch/stdout")"
+sed 's/= cf_process_pool(/= cf_thread_pool(/' "$source/examples/crash_proof.c" >"$scratch/crash_threads.c"
+build crash_threads "$scratch/crash_threads.c"
+{ run crash_threads; } 2>/dev/null # the shell says that it crashed
+case $status in 0 | 124) ended=$status ;; *) ended=early ;; esac # by which of the bugs depends on who comes first
+check "on threads one bug ends the program" "early " "$ended $(grep decoded "$scratch/stdout")"
+
+# ---- word_count: this tree's own texts, against wc and awk ----
+
+cd "$source" || exit 1
+texts=$(find README.md LICENSE include bench examples tests -type f \( -name '*.[ch]' -o -name '*.sh' -o -name '[A-Z]*' \) | sort)
+: >"$scratch/nothing"
+# shellcheck disable=SC2086
+set -- $texts "$scratch/nothing"
+expected=$(for text; do
+    echo "$(wc -l <"$text") $(awk '{ n += NF } END { print n + 0 }' "$text") $(wc -c <"$text") $text"
+done | awk '{ print $1, $2, $3, $4; l += $1; w += $2; b += $3 } END { print l, w, b, "total" }')
+build word_count "$source/examples/word_count.c"
+run word_count "$@"
+check "$# files are counted as wc and awk count them" "0 $expected" "$status $(awk '{ print $1, $2, $3, $4 }' "$scratch/stdout")"
+run word_count "$scratch/none" "$scratch/nothing"
+check "a file that isn't there stops no other" "1 0 0 0 $scratch/nothing
+0 0 0 total" "$status $(awk '{ print $1, $2, $3, $4 }' "$scratch/stdout")"
+check "and is reported" "$scratch/none: No such file or directory" "$stderr"
+
+# ---- pipeline: in order, and both ways to its end ----
+
+build pipeline "$source/examples/pipeline.c"
+{ cat README.md && awk 'BEGIN { for (i = 0; i < 20000; i++) print "line  " i "   of many" }'; } >"$scratch/long"
+run pipeline <"$scratch/long"
+check "the pipeline ends with its input" 0 "$status"
+tr -s ' ' <"$scratch/long" | tr '[:lower:]' '[:upper:]' | awk '{ print NR " " $0 }' | cmp - "$scratch/stdout" >"$scratch/difference" 2>&1
+check "every line is changed by every stage, in order" "" "$(cat "$scratch/difference")"
+check "the pipeline ends when enough was seen" "1 Y
+2 Y
+3 Y" "$(yes | $watched "$out/pipeline" 3)"
+run pipeline </dev/null
+check "without input nothing comes out" "0 " "$status $stdout"
+
+# ---- picture: the same on processes, on threads and in the main thread ----
+
+build picture "$source/examples/picture.c"
+for on in serial threads processes; do
+    $watched "$out/picture" $on >"$scratch/$on.ppm"
+    check "a picture: $on" "0 P6 960 640 255 1843215 bytes" \
+        "$? $(head -n 3 "$scratch/$on.ppm" | tr '\n' ' ')$(($(wc -c <"$scratch/$on.ppm"))) bytes"
+    check "the picture is the same: $on" "$(cksum <"$scratch/serial.ppm")" "$(cksum <"$scratch/$on.ppm")"
+done
+colours=$(tail -c +16 "$scratch/serial.ppm" | od -An -v -tu1 -w3 | sort -u | wc -l)
+check "there is something to be seen" yes "$([ "$colours" -gt 1000 ] && echo yes || echo "$colours colours")"
+
 # ---- exchange_rates: real HTTP, to a server on loopback ----
 
 if ! curl_flags=$(pkg-config --cflags --libs libcurl 2>/dev/null); then

@@ -62,7 +62,8 @@ chart_print(const chart *c, FILE *out, bool utf8)
 enum {
     WIDTH = 880,
     MARGIN = 32,
-    PLOT_LEFT = 196,
+    PLOT_LEFT = 196, /* or more, for long labels */
+    LETTER = 8,
     PLOT_TOP = 118,
     ROW = 38,
     BAR = 22,
@@ -157,12 +158,23 @@ tick_distance(double extent)
     return extent / step < 4 ? step / 2 : step;
 }
 
+/* Where the plot begins, to the right of the labels. */
+static double
+plot_left(const chart *c)
+{
+    size_t longest = 0;
+    for (size_t i = 0; i < c->bar_count; i++)
+        longest = strlen(c->bars[i].label) > longest ? strlen(c->bars[i].label) : longest;
+    double needed = MARGIN + (double)longest * LETTER + 12;
+    return needed > PLOT_LEFT ? needed : PLOT_LEFT;
+}
+
 /* Where `value` lies on the axis; the plot takes what the columns of figures leave. */
 static double
 svg_x(const chart *c, double value, double axis_end)
 {
     double right = COLUMNS_RIGHT - (double)c->column_count * COLUMN - 8;
-    return PLOT_LEFT + value / axis_end * (right - PLOT_LEFT);
+    return plot_left(c) + value / axis_end * (right - plot_left(c));
 }
 
 static void
@@ -171,9 +183,9 @@ svg_bar(const chart *c, const chart_bar *b, FILE *out, double y, double axis_end
     double middle = y + BAR / 2.0;
     double low = svg_x(c, b->value.min, axis_end), high = svg_x(c, b->value.max, axis_end);
 
-    svg_text(out, PLOT_LEFT - 12, middle + 4.5, b->ours ? "ours-text strong" : "", "end", b->label);
-    fprintf(out, "  <rect class=\"%s\" x=\"%d\" y=\"%.1f\" width=\"%.1f\" height=\"%d\" rx=\"2\"><title>",
-            b->ours ? "ours" : "peer", PLOT_LEFT, y, svg_x(c, b->value.median, axis_end) - PLOT_LEFT, BAR);
+    svg_text(out, plot_left(c) - 12, middle + 4.5, b->ours ? "ours-text strong" : "", "end", b->label);
+    fprintf(out, "  <rect class=\"%s\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%d\" rx=\"2\"><title>",
+            b->ours ? "ours" : "peer", plot_left(c), y, svg_x(c, b->value.median, axis_end) - plot_left(c), BAR);
     svg_escaped(out, b->label);
     fprintf(out, ": %.2f%s (%.2f to %.2f, %zu rounds)</title></rect>\n", b->value.median, c->symbol, b->value.min,
             b->value.max, b->value.runs);
@@ -197,7 +209,7 @@ svg_axis(const chart *c, FILE *out, double bottom, double step, double axis_end)
         snprintf(label, sizeof label, "%g%s", i * step, i == 0 ? "" : c->symbol);
         svg_text(out, x, bottom + 18, "muted small", "middle", label);
     }
-    svg_text(out, PLOT_LEFT, bottom + 40, "muted", "start", c->axis);
+    svg_text(out, plot_left(c), bottom + 40, "muted", "start", c->axis);
 }
 
 void

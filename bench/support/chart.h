@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-enum { CHART_MAX_BARS = 16, CHART_MAX_COLUMNS = 4, CHART_CELL = 24 };
+enum { CHART_MAX_BARS = 32, CHART_MAX_COLUMNS = 4, CHART_CELL = 24 };
 
 typedef struct chart_bar {
     const char *label;

@@ -57,6 +57,19 @@ machine_describe(void)
     return m;
 }
 
+void
+machine_lines(const machine *m, char *ran_on, char *built_with, size_t size)
+{
+    snprintf(ran_on, size, "%s, %u CPU%s, %s", m->processor, m->cpus, plural(m->cpus), m->system);
+    snprintf(built_with, size, "%s, cfutures %s, %s", m->compiler, m->commit, m->date);
+}
+
+const char *
+plural(unsigned n)
+{
+    return n == 1 ? "" : "s";
+}
+
 bool
 terminal_has_utf8(void)
 {

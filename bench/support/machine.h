@@ -4,6 +4,7 @@
 #define BENCH_MACHINE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* Both come from the build: -DBENCH_COMMIT='"1a2b3c4"' -DBENCH_FLAGS='"-O2"'. */
 #ifndef BENCH_COMMIT
@@ -23,6 +24,12 @@ typedef struct machine {
 } machine;
 
 machine machine_describe(void);
+
+/** The same as two lines below a plot: what it ran on, and what was run. */
+void machine_lines(const machine *m, char *ran_on, char *built_with, size_t size);
+
+/** "s" after a number that isn't 1. */
+const char *plural(unsigned n);
 
 /** Whether text on the terminal may hold more than ASCII.  Sets the locale of characters from the environment. */
 bool terminal_has_utf8(void);

@@ -36,7 +36,4 @@ void report_json(const report *r, FILE *out);
  * plot to where they were asked for (NULL: not).  Doesn't close the files. */
 void report_write(const report *r, FILE *json, FILE *svg);
 
-/** "s" after a number that isn't 1. */
-const char *plural(unsigned n);
-
 #endif

@@ -53,16 +53,16 @@ rounds_run(rounds *r, const struct workload *w)
 {
     r->samples = checked_calloc(r->contender_count * r->metric_count * r->repeats, sizeof *r->samples);
     for (size_t round = 0; round <= r->repeats; round++) { /* round 0 warms up */
-        for (size_t turn = 0; turn < r->contender_count; turn++) {
-            size_t who = (round + turn) % r->contender_count;
-            const contender *c = r->contenders[who];
-            show_progress(r, round, c->name, turn == 0);
-            for (size_t what = 0; what < r->metric_count; what++) {
+        for (size_t what = 0; what < r->metric_count; what++) {
+            for (size_t turn = 0; turn < r->contender_count; turn++) {
+                size_t who = (round + turn) % r->contender_count;
+                const contender *c = r->contenders[who];
                 double value;
+                show_progress(r, round, c->name, what == 0 && turn == 0);
                 if (c->measure[what] == NULL)
                     continue;
                 if (!c->measure[what](w, &value))
-                    return complain("%s failed", c->name);
+                    return complain("%s failed: %s", c->name, r->metrics[what].name);
                 if (round > 0)
                     *sample(r, who, what, round - 1) = value;
             }

@@ -1,8 +1,8 @@
 /* bench/support/rounds.h - run contenders side by side and keep every sample.
  * SPDX-License-Identifier: MIT
  *
- * HOW  One round runs every contender once, one after the other; the next round begins with the next
- *   contender.  Whatever drifts (clock frequency, neighbours on the machine) so hits all alike.
+ * HOW  One round takes each metric once, and for it every contender, one after the other; the next round begins
+ *   with the next contender.  Whatever drifts (clock frequency, neighbours on the machine) so hits all alike.
  *   The first round warms up and isn't counted.
  * A bench defines `struct workload` (what is to be done) and its contenders; nothing here looks into it. */
 #ifndef BENCH_ROUNDS_H
@@ -21,9 +21,13 @@ typedef struct metric {
     const char *unit;    /* in JSON: "ms" */
     const char *heading; /* in tables: "start-up, ms" */
     const char *caption; /* in plots: "start-up" */
+    /* For comparison.h only. */
+    const char *against; /* name of the contender that the others are compared with; NULL: the first */
+    bool more_is_better; /* a throughput, say; otherwise it's a time, or another cost */
+    bool no_ratio;       /* next to nothing, for which a ratio says nothing */
 } metric;
 
-enum { MAX_METRICS = 4 };
+enum { MAX_METRICS = 12 };
 
 typedef struct contender {
     const char *name;    /* "cfutures threads" */
@@ -33,6 +37,7 @@ typedef struct contender {
     /* Do the work, check the answer, write what was measured, in the metric's unit.  False, after a message
      * on stderr, if the answer is wrong or something failed.  NULL: has no such metric. */
     bool (*measure[MAX_METRICS])(const struct workload *w, double *value);
+    const char *remark[MAX_METRICS]; /* for comparison.h: said in place of a ratio; NULL: nothing */
 } contender;
 
 typedef struct rounds {
