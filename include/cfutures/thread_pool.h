@@ -313,7 +313,6 @@ cf__thread_pool_submit(cf_executor *base, const cf_task_type *type, const void *
         future = cf_executor_new_task(base, type, args);
         if (future == NULL)
             return cf__future_static(CF_ERR_NOMEM);
-        future->spins = pool->spin;
     }
 
     cf__sleeper *worker = NULL;
@@ -354,6 +353,7 @@ cf__thread_pool_submit(cf_executor *base, const cf_task_type *type, const void *
             pool->pending += pool->bounded;
             if (!first)
                 worker = cf__thread_pool_call_one(pool, &start_error);
+            future->spins = pool->spin && !first && worker == NULL;
         }
     }
     cf__mutex_unlock(&pool->mutex);

@@ -331,6 +331,10 @@ CF__PRIVATE bool
 cf__thread_worker_spin(cf__thread_worker *self, cf__work *work)
 {
     cf__thread_pool *pool = self->pool;
+    uint32_t cpu = cf__os_cpu();
+    cf__store_relaxed(&pool->slab->worker_cpu, cpu); /* relaxed, both: cf__future_spin() */
+    if (cpu == cf__load_relaxed(&pool->slab->waiter_cpu))
+        return false;
     int64_t end = cf__os_now() + CF__SEARCH_SPIN;
     do {
         for (int i = 0; i < 8; i++) {

@@ -44,8 +44,9 @@ typedef struct cf__slab { /* fields: M under the owner's mutex, A atomic */
     void *chunks;         /* M: all of them; each starts with the address of the one before */
     int64_t used;         /* M: cells that were ever taken */
     unsigned char pad[CF__CACHE_LINE];
-    void *returned;      /* A: stack of cells, or cf__slab_closed() */
-    int64_t outstanding; /* A: (L2) */
+    uint32_t waiter_cpu, worker_cpu; /* A: where who waits for a cell's future, and who runs it, last spun, + 1 */
+    void *returned;                  /* A: stack of cells, or cf__slab_closed() */
+    int64_t outstanding;             /* A: (L2) */
 } cf__slab;
 
 typedef struct cf__slab_cache { /* of one thread */
