@@ -48,6 +48,7 @@ main(int argc, char **argv)
     if (openmp_available())
         contenders[count++] = &forkjoin_openmp;
     contenders[count++] = &forkjoin_futures;
+    contenders[count++] = &forkjoin_children;
     rounds r = {
         .contenders = contenders,
         .contender_count = count,

@@ -21,7 +21,7 @@ bool spawn_cost(const char *who, const struct workload *w, int64_t start_ns, lon
 /** Whether the compiler has OpenMP; if not, says so. */
 bool openmp_available(void);
 
-/* One file each: serial.c, openmp.c, futures.c. */
-extern const contender forkjoin_serial, forkjoin_openmp, forkjoin_futures;
+/* One file each: serial.c, openmp.c, futures.c, children.c. */
+extern const contender forkjoin_serial, forkjoin_openmp, forkjoin_futures, forkjoin_children;
 
 #endif
