@@ -40,7 +40,7 @@ typedef enum cf_wait_mode {
  * Ownership: borrows `futures`.  One may stand there twice, and counts twice.
  * Threads:   any number, at once with anything else that is done to the futures.
  * Blocks:    until what `mode` says holds, or `deadline`.  Like cf_future_wait() it runs queued tasks of the own
- *            pool when called in a worker, but only for CF_ALL_COMPLETED.
+ *            pool when called in a worker, but only for CF_ALL_COMPLETED; else the pool may start one more thread.
  * Returns:   CF_OK (also for no futures at all); CF_ERR_TIMEOUT; CF_ERR_NOMEM, CF_ERR_SYSTEM (a process pool can't
  *            start its collector thread); CF_ERR_FORKED.  How each future ended is asked of itself. */
 CF_API CF_NODISCARD cf_err cf_wait(cf_future *const *futures, size_t count, cf_wait_mode mode, cf_time deadline);
@@ -216,8 +216,13 @@ cf_wait_set_add(cf_wait_set *set, cf_future *future, void *tag)
 CF_API cf_err
 cf_wait_set_next(cf_wait_set *set, cf_future **future, void **tag, cf_time deadline)
 {
-    bool in_time = true;
+    cf__task_context *current = cf__task_current();
+    cf__local_worker *worker = current != NULL && !cf_passed(deadline) ? current->worker : NULL;
+    bool in_time = true, blocks = false;
     cf__mutex_lock(&set->mutex);
+    /* In a thread pool's worker the pool may put another in its place meanwhile. */
+    if (worker != NULL && set->first == NULL && set->outstanding != 0)
+        (void)worker->ops->begin_wait(worker, NULL, deadline, &blocks);
     while (set->first == NULL && set->outstanding != 0 && in_time)
         in_time = cf__event_wait(&set->ready, &set->mutex, deadline);
     cf__wait_entry *entry = set->first;
@@ -230,6 +235,8 @@ cf_wait_set_next(cf_wait_set *set, cf_future **future, void **tag, cf_time deadl
             cf__event_wake_all(&set->ready);
     }
     cf__mutex_unlock(&set->mutex);
+    if (blocks)
+        worker->ops->end_wait(worker);
     if (entry != NULL) {
         if (future != NULL)
             *future = entry->future;

@@ -433,6 +433,42 @@ test_wait_without_collector(void **state)
     cf_executor_close(pool);
 }
 
+static int
+identity(int n)
+{
+    return n;
+}
+CF_TASK(int, identity, int);
+
+static int
+adds_as_completed(cf_executor *pool)
+{
+    cf_future *futures[3];
+    int sum = 0;
+    for (int i = 0; i < 3; i++)
+        futures[i] = cf_submit(pool, identity, i + 1);
+    CF_AS_COMPLETED (i, futures, 3, CF_FOREVER) {
+        int value = 0;
+        sum += cf_result(futures[i], identity, &value, CF_NOW) == CF_OK ? value : 100;
+    }
+    for (int i = 0; i < 3; i++)
+        cf_future_release(futures[i]);
+    return sum;
+}
+CF_TASK(int, adds_as_completed, cf_executor *);
+
+/* The only worker waits for whichever of its own pool's tasks comes first: another thread runs them meanwhile. */
+static void
+test_wait_in_the_only_worker(void **state)
+{
+    (void)state;
+    cf_auto(cf_executor) pool = cf_thread_pool(.max_workers = 1);
+    cf_auto(cf_future) f = cf_submit(pool, adds_as_completed, pool);
+    int sum = 0;
+    assert_int_equal(cf_result(f, adds_as_completed, &sum, CF_FOREVER), CF_OK);
+    assert_int_equal(sum, 6);
+}
+
 int
 main(void)
 {
@@ -454,6 +490,7 @@ main(void)
         cmocka_unit_test(test_wait_set_dropped_promise),
         cmocka_unit_test(test_wait_mixes_executors),
         cmocka_unit_test(test_wait_without_collector),
+        cmocka_unit_test(test_wait_in_the_only_worker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
