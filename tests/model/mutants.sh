@@ -120,7 +120,7 @@ detail/slab.h | /^cf__slab_take/,/^}/s/slab->used++;/;/ | slab | fresh cells are
 detail/slab.h | /^cf__slab_take/,/^}/s/memcpy(chunk, &slab->chunks, sizeof slab->chunks);/{ void *none = NULL; memcpy(chunk, \&none, sizeof none); }/ | slab slab_chunks | the chunks before are forgotten
 detail/slab.h | s/cf__cas_acq_rel(&slab->returned/cf__cas_relaxed(\&slab->returned/ | slab | gives without release
 detail/slab.h | s/cf__cas_acq_rel(&slab->returned/cf__cas_acquire(\&slab->returned/ | slab | gives with acquire only
-detail/slab.h | s/if (cf__cas_acq_rel(&slab->returned, &top, \(.*\)))$/cf__store_release(\&slab->returned, \1);/ | slab | a store in place of the CAS
+detail/slab.h | s/if (cf__cas_acq_rel(&slab->returned, &top, CF__STATIC_CAST(void ., first)))/cf__store_release(\&slab->returned, (void *)first);/ | slab | a store in place of the CAS
 detail/slab.h | s/while (top != cf__slab_closed()) {/last->next = (cf__cell *)top; while (top != cf__slab_closed()) {/; /^        last->next = /d | slab | links to what was the top before
 detail/slab.h | s/last->next = CF__STATIC_CAST(cf__cell ., top);/first->next = (cf__cell *)top;/ | slab slab_chain_and_taker | loses the chain behind its first cell
 detail/slab.h | s/while (top != cf__slab_closed()) {/for (;;) {/ | slab | gives to a closed slab
