@@ -299,7 +299,7 @@ test_deque_single_entry_has_one_taker(void **state)
     (void)state;
     static duel d;
     pthread_t threads[2];
-    unsigned rounds = 100000, popped = 0;
+    unsigned rounds = 400000, popped = 0;
     memset(&d, 0, sizeof d);
     cf__deque_init(&d.deque);
     for (unsigned i = 0; i < 2; i++)

@@ -201,7 +201,7 @@ test_slab_take_without_memory(void **state)
 
 /* ---- threads ---- */
 
-enum { turns = 60000, exchange = 64, givers = 3 };
+enum { turns = 300000, exchange = 64, givers = 3 };
 
 /* Givers take cells from mailboxes that the taker fills, so that cells go round between threads. */
 typedef struct market { /* fields: A atomic */
