@@ -89,6 +89,58 @@ detail/arena.h | s/(void)cf__fetch_or_seq_cst(&view->completed/(void)cf__fetch_o
 detail/arena.h | s/if (cf__load_seq_cst(&arena->collector) != 0/if (cf__load_relaxed(\&arena->collector) != 0/ | arena arena_collector | the other half
 detail/arena.h | s/if (cf__load_seq_cst(&arena->pressure) != 0/if (cf__load_relaxed(\&arena->pressure) != 0/ | arena arena_pressure | half of Dekker's for pressure
 detail/arena.h | s/^    cf__arena_wake_all(view);/    ;/ | arena arena_death_without_heir | the dead one's wakes aren't made up for
+detail/deque.h | s/cf__exchange_seq_cst(&deque->bottom, bottom + 1)/cf__exchange_acq_rel(\&deque->bottom, bottom + 1)/ | deque deque_push_and_sleeper | half of Dekker's for those asleep
+detail/deque.h | s/cf__load_seq_cst(&deque->top) < cf__load_seq_cst(&deque->bottom)/cf__load_seq_cst(\&deque->top) < cf__load_acquire(\&deque->bottom)/ | deque deque_push_and_sleeper | the other half
+detail/deque.h | s/cf__exchange_seq_cst(&deque->bottom, bottom + 1)/cf__exchange_acquire(\&deque->bottom, bottom + 1)/ | deque deque_push_and_steal | pushes without release
+detail/deque.h | s/>= CF__DEQUE_SIZE)/> CF__DEQUE_SIZE)/ | deque deque_full | writes into a full ring
+detail/deque.h | /^cf__deque_push/,/^}/s/cf__exchange_seq_cst(.*, bottom + 1)/0; bottom++/ | deque deque_push_and_steal | push leaves bottom where it was
+detail/deque.h | s/cf__exchange_seq_cst(&deque->bottom, bottom);/cf__exchange_acq_rel(\&deque->bottom, bottom);/ | deque deque_two_entries | half of Dekker's against thieves
+detail/deque.h | s/(void)cf__exchange_seq_cst(&deque->bottom, bottom);/cf__store_release(\&deque->bottom, bottom);/ | deque deque_two_entries | the same, as a store
+detail/deque.h | /^cf__deque_pop/,/^}/{s/(void)cf__exchange_seq_cst.*/int64_t top = cf__load_seq_cst(\&(deque->top));/;s/int64_t top = cf__load_seq_cst(&deque->top);/(void)cf__exchange_seq_cst(\&deque->bottom, bottom);/} | deque deque_two_entries | pop looks at top before it writes bottom
+detail/deque.h | /^cf__deque_pop/,/^}/s/cf__load_seq_cst(&deque->top)/cf__load_acquire(\&deque->top)/ | deque deque_two_entries | pop reads an old top
+detail/deque.h | s/if (top < bottom)$/if (top <= bottom)/ | deque deque_last_entry | pop takes the last entry without asking
+detail/deque.h | s/if (!cf__cas_seq_cst(&deque->top, &top, top + 1))/cf__store_seq_cst(\&deque->top, top + 1); if (0)/ | deque deque_last_entry | the same, with a store
+detail/deque.h | /^cf__deque_pop/,/^}/s/^            entry = NULL; .*/            ;/ | deque deque_last_entry | the owner keeps what a thief took
+detail/deque.h | /^cf__deque_pop/,/^}/s/^    cf__store_relaxed(&deque->bottom, bottom + 1);/    if (entry == NULL) cf__store_relaxed(\&deque->bottom, bottom + 1);/ | deque deque_last_entry | bottom stays behind top
+detail/deque.h | /^cf__deque_steal/,/^}/s/cf__load_seq_cst(&deque->top)/cf__load_relaxed(\&deque->top)/ | deque deque_two_entries | steal's look at top isn't before that at bottom
+detail/deque.h | /^cf__deque_steal/,/^}/{s/int64_t top = /int64_t bottom = cf__load_seq_cst(\&(deque->bottom)), top = /;s/cf__load_seq_cst(&deque->bottom)) {/bottom) {/} | deque deque_two_entries | steal looks at bottom first
+detail/deque.h | /^cf__deque_steal/,/^}/s/cf__load_seq_cst(&deque->bottom)/cf__load_acquire(\&deque->bottom)/ | deque deque_two_entries | steal reads an old bottom
+detail/deque.h | /^cf__deque_steal/,/^}/s/cf__load_seq_cst(&deque->bottom)/cf__load_relaxed(\&deque->bottom)/ | deque deque_push_and_steal | reads an entry that isn't there yet
+detail/deque.h | /^cf__deque_steal/,/^}/s/cf__cas_seq_cst/cf__cas_acq_rel/ | deque deque_two_entries | a failed steal reads an old bottom
+detail/deque.h | /^cf__deque_steal/,/^}/s/cf__cas_seq_cst/cf__cas_acquire/ | deque deque_two_entries | the same, without release
+detail/deque.h | /^cf__deque_steal/,/^}/s/cf__cas_seq_cst/cf__cas_relaxed/ | deque deque_two_entries | the same, without acquire
+detail/deque.h | s/if (cf__cas_seq_cst(&deque->top, &top, top + 1))/cf__store_seq_cst(\&deque->top, top + 1);/ | deque deque_last_entry | two thieves take the same
+detail/deque.h | /^cf__deque_steal/,/^}/s/return entry;/return cf__load_relaxed(\&deque->cells[top % CF__DEQUE_SIZE]);/ | deque deque_full | a thief reads its cell when it may be another's
+detail/deque.h | s/deque->cells.(bottom - 1) % CF__DEQUE_SIZE/deque->cells[bottom % CF__DEQUE_SIZE/ | deque deque_push_and_pop | peeks behind the newest
+detail/slab.h | /^cf__slab_take/,/^}/s/cf__exchange_acq_rel/cf__exchange_relaxed/ | slab | takes a cell that its last holder still writes
+detail/slab.h | /^cf__slab_take/,/^}/s/cf__exchange_acq_rel/cf__exchange_release/ | slab | the same, with release
+detail/slab.h | /^cf__slab_take/,/^}/s/cf__exchange_acq_rel(&slab->returned, .*/cf__load_acquire(\&slab->returned)); cf__store_release(\&slab->returned, (void *)NULL);/ | slab | a load and a store in place of the exchange
+detail/slab.h | /^cf__slab_take/,/^}/s/slab->free = cell->next;/slab->free = NULL;/ | slab | loses the rest of the free list
+detail/slab.h | /^cf__slab_take/,/^}/s/slab->used++;/;/ | slab | fresh cells aren't counted
+detail/slab.h | /^cf__slab_take/,/^}/s/memcpy(chunk, &slab->chunks, sizeof slab->chunks);/{ void *none = NULL; memcpy(chunk, \&none, sizeof none); }/ | slab slab_chunks | the chunks before are forgotten
+detail/slab.h | s/cf__cas_acq_rel(&slab->returned/cf__cas_relaxed(\&slab->returned/ | slab | gives without release
+detail/slab.h | s/cf__cas_acq_rel(&slab->returned/cf__cas_acquire(\&slab->returned/ | slab | gives with acquire only
+detail/slab.h | s/if (cf__cas_acq_rel(&slab->returned, &top, CF__STATIC_CAST(void ., first)))/cf__store_release(\&slab->returned, (void *)first);/ | slab | a store in place of the CAS
+detail/slab.h | s/while (top != cf__slab_closed()) {/last->next = (cf__cell *)top; while (top != cf__slab_closed()) {/; /^        last->next = /d | slab | links to what was the top before
+detail/slab.h | s/last->next = CF__STATIC_CAST(cf__cell ., top);/first->next = (cf__cell *)top;/ | slab slab_chain_and_taker | loses the chain behind its first cell
+detail/slab.h | s/while (top != cf__slab_closed()) {/for (;;) {/ | slab | gives to a closed slab
+detail/slab.h | s/cf__fetch_sub_acq_rel(&slab->outstanding, given)/cf__fetch_sub_relaxed(\&slab->outstanding, given)/ | slab | the last give frees unordered
+detail/slab.h | s/cf__fetch_sub_acq_rel(&slab->outstanding, given)/cf__fetch_sub_release(\&slab->outstanding, given)/ | slab | frees without acquire
+detail/slab.h | s/cf__fetch_sub_acq_rel(&slab->outstanding, given)/cf__fetch_sub_acquire(\&slab->outstanding, given)/ | slab | its use isn't ordered before the free
+detail/slab.h | s/cf__fetch_sub_acq_rel(&slab->outstanding, given) == given/cf__fetch_sub_acq_rel(\&slab->outstanding, 1) == 1/ | slab slab_close_and_chain | a chain counts as one
+detail/slab.h | s/cf__fetch_sub_acq_rel(&slab->outstanding, given) == given/(cf__fetch_sub_acq_rel(\&slab->outstanding, given), cf__load_acquire(\&slab->outstanding)) == 0/ | slab | asks for zero in a step of its own
+detail/slab.h | s/cf__fetch_sub_acq_rel(&slab->outstanding, given) == given/cf__fetch_sub_acq_rel(\&slab->outstanding, given) == 0/ | slab | frees at the first give before close has counted
+detail/slab.h | s/cf__exchange_acq_rel(&slab->returned, cf__slab_closed())/cf__exchange_relaxed(\&slab->returned, cf__slab_closed())/ | slab | close walks cells that are still written
+detail/slab.h | s/cf__exchange_acq_rel(&slab->returned, cf__slab_closed())/cf__exchange_release(\&slab->returned, cf__slab_closed())/ | slab | the same, with release
+detail/slab.h | s/cf__exchange_acq_rel(&slab->returned, cf__slab_closed())/cf__exchange_acq_rel(\&slab->returned, (void *)NULL)/ | slab | close leaves the stack open
+detail/slab.h | s/cf__exchange_acq_rel(&slab->returned, cf__slab_closed())/cf__load_acquire(\&slab->returned)); cf__store_release(\&slab->returned, cf__slab_closed()/ | slab | a load and a store to close
+detail/slab.h | s/for (list = slab->free; list != NULL;/for (list = NULL; list != NULL;/ | slab | close takes the free list's cells to be out
+detail/slab.h | s/cf__fetch_sub_acq_rel(&slab->outstanding, -out) == -out/cf__fetch_sub_relaxed(\&slab->outstanding, -out) == -out/ | slab | close isn't ordered before the free
+detail/slab.h | s/cf__fetch_sub_acq_rel(&slab->outstanding, -out) == -out/cf__fetch_sub_acquire(\&slab->outstanding, -out) == -out/ | slab | the same, with acquire
+detail/slab.h | s/cf__fetch_sub_acq_rel(&slab->outstanding, -out) == -out/cf__fetch_sub_release(\&slab->outstanding, -out) == -out/ | slab | close frees what isn't ordered before it
+detail/slab.h | s/cf__fetch_sub_acq_rel(&slab->outstanding, -out) == -out/(cf__fetch_sub_acq_rel(\&slab->outstanding, -out), out == 0)/ | slab | nobody frees if the gives come first
+detail/slab.h | s/cf__fetch_sub_acq_rel(&slab->outstanding, -out) == -out/(cf__fetch_sub_acq_rel(\&slab->outstanding, -out), cf__load_acquire(\&slab->outstanding)) == 0/ | slab | close asks for zero in a step of its own
+detail/slab.h | /^cf__slab_cache_empty/,/^}/s/cache->first = NULL;/;/ | slab slab_chain_and_taker | a cache keeps what it gave
 TABLE
 }
 
