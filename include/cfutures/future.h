@@ -1,6 +1,6 @@
 /* cfutures/future.h - one result that arrives once.
  * SPDX-License-Identifier: MIT
- * LAYER 3.  Includes: errors.h, deadline.h, detail/park.h, detail/task_type.h.  Included by: executor.h, the pools.
+ * LAYER 3.  Includes: errors.h, deadline.h, detail/place.h, detail/task_type.h.  Included by: executor.h, the pools.
  *
  * Python's concurrent.futures.Future: result, done, cancel, add_done_callback; set_result and its kin make it a
  * promise.
@@ -42,7 +42,7 @@
 #define CFUTURES_FUTURE_H
 
 #include "deadline.h"
-#include "detail/park.h"
+#include "detail/place.h"
 #include "detail/task_type.h"
 #include "errors.h"
 
@@ -86,6 +86,7 @@ struct cf_future {
     int code;                        /* S: the code given to cf_fail(), else 0 */
     int signal, status;              /* S: how a lost worker ended: signal, or exit status; else 0 */
     int32_t process;                 /* I: who made it */
+    CF__PLACE                        /* where its waiters sleep */
 };
 
 /* ---- reading a future ---- */
@@ -111,8 +112,7 @@ CF_API CF_NODISCARD cf_err cf_future_get(cf_future *future, void *result, size_t
 CF_API CF_NODISCARD cf_err cf_future_result(cf_future *future, const cf_task_type *type, void *result,
                                             cf_time deadline);
 
-/** The result in place: borrowed, valid as long as the caller's reference.  NULL unless the task is done and went
- *  well. */
+/** The result in place: borrowed, valid as long as the caller's reference.  NULL unless it's done and well. */
 CF_API const void *cf_future_peek(cf_future *future);
 
 /** cf_future_wait(future, CF_NOW): CF_OK when done and well, CF_ERR_TIMEOUT while it isn't done. */
@@ -127,8 +127,7 @@ CF_API int cf_future_signal(cf_future *future);
 /** The exit status with which the task ended its worker process; 0 if it didn't. */
 CF_API int cf_future_status(cf_future *future);
 
-/** What happened, as a sentence: the text given to cf_fail(), or what the library knows.  Never NULL; borrowed,
- *  valid as long as the caller's reference. */
+/** What happened, as a sentence: cf_fail()'s, or the library's.  Never NULL; borrowed, as long as the caller's reference. */
 CF_API const char *cf_future_message(cf_future *future);
 
 /** Whether the task is done, failed or cancelled. */
@@ -173,8 +172,7 @@ CF_API cf_future *cf_future_new_failed(cf_err error, const char *format, ...) CF
 /** Claim a pending task, to run it.  Returns false when it was cancelled, or somebody else has claimed it. */
 CF_API bool cf_future_start(cf_future *future);
 
-/** Run a future's task in this thread and settle it, unless it was cancelled or claimed before.  For executors; the
- *  caller keeps its reference.  Returns whether it ran. */
+/** Run a future's task in this thread and settle it, unless it was cancelled or claimed before.  Returns whether it ran. */
 CF_API bool cf_future_run(cf_future *future);
 
 /** Settle with success.  Copies `size` bytes of `result`.
@@ -236,7 +234,7 @@ CF__PRIVATE cf_future *
 cf__future_static(cf_err error)
 {
 #define CF__X(name, text)                                                                                              \
-    {CF__FAILED, 0, NULL, NULL, NULL, NULL, NULL, CF__ANY_SIZE, NULL, NULL, NULL, name, 0, 0, 0, 0},
+    {CF__FAILED, 0, NULL, NULL, NULL, NULL, NULL, CF__ANY_SIZE, NULL, NULL, NULL, name, 0, 0, 0, 0 CF__PLACE_STATIC},
     static const cf_future failed[] = {CF__ERRORS(CF__X)};
 #undef CF__X
     return CF__STATIC_CAST(cf_future *, cf__opaque(&failed[error]));
@@ -267,6 +265,7 @@ cf__future_alloc(size_t record_size, size_t args_size, size_t args_align, size_t
     uintptr_t result = CF__ROUND_UP(args + args_size, result_align);
     memset(future, 0, sizeof *future);
     future->references = 1;
+    cf__place_init(future);
     future->args = args_size != 0 ? CF__POINTER_CAST(void *, args) : NULL;
     future->result = CF__POINTER_CAST(void *, result);
     future->result_size = result_size;
@@ -320,7 +319,7 @@ cf__future_publish(cf_future *future, uint32_t state)
     /* release [F1]: whoever reads a settled state also reads the outcome. */
     uint32_t before = cf__exchange_acq_rel(&future->state, state);
     if (before & CF__WAITED)
-        (void)cf__unpark_all(&future->state, CF__SCOPE_PRIVATE);
+        cf__place_unpark_all(future, &future->state);
 }
 
 CF__PRIVATE void
@@ -429,7 +428,7 @@ cf__future_withdraw(cf_future *future)
         if (runs)
             return false;
         if (state & CF__WAITED)
-            (void)cf__unpark_all(&future->state, CF__SCOPE_PRIVATE);
+            cf__place_unpark_all(future, &future->state);
         return true;
     }
     return false;
@@ -469,7 +468,7 @@ cf__future_await_slow(cf_future *future, cf_time deadline)
         /* The settler owes the wake from here on.  acquire [F1] on failure: it may find the future settled. */
         if (!(state & CF__WAITED) && !cf__cas_acq_rel(&future->state, &state, state | CF__WAITED))
             continue;
-        bool in_time = cf__park(&future->state, state | CF__WAITED, deadline, CF__SCOPE_PRIVATE);
+        bool in_time = cf__place_park(future, &future->state, state | CF__WAITED, deadline);
         state = cf__load_acquire(&future->state); /* acquire [F1] */
         if (!in_time && !cf__settled(state))
             return CF_ERR_TIMEOUT;
@@ -653,6 +652,7 @@ cf_future_release(cf_future *future)
         node->run(node, NULL);
         node = next;
     }
+    cf__place_destroy(future);
     cf__os_free(future->message);
     cf__os_free(future);
 }

@@ -384,6 +384,8 @@ twice(int x)
 }
 CF_TASK(int, twice, int);
 
+#if CF__FUTEX
+
 /* Futures of threads, of processes, and promises wait side by side. */
 static void
 test_wait_mixes_executors(void **state)
@@ -433,6 +435,8 @@ test_wait_without_collector(void **state)
     cf_executor_close(pool);
 }
 
+#endif
+
 int
 main(void)
 {
@@ -452,8 +456,10 @@ main(void)
         cmocka_unit_test(test_wait_set_several_getters),
         cmocka_unit_test(test_wait_set_freed_early),
         cmocka_unit_test(test_wait_set_dropped_promise),
+#if CF__FUTEX
         cmocka_unit_test(test_wait_mixes_executors),
         cmocka_unit_test(test_wait_without_collector),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
