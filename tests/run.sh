@@ -160,6 +160,9 @@ all() {
         # Optimized to the utmost, where reordering by the compiler shows.
         tests clang 1 unit fault
     fi
+    if build condvar -Dc_args=-DCF_USE_CONDVAR; then
+        tests condvar 1 unit
+    fi
     if build asan -Db_sanitize=address,undefined; then
         ASAN_OPTIONS=$plain_signals:detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1 CF_TEST_WATCHDOG=180
         export ASAN_OPTIONS UBSAN_OPTIONS CF_TEST_WATCHDOG

@@ -20,7 +20,8 @@
  * ORDERING
  *   [C1] result -> joiner    the thief's exchange of state (release) / the joiner's load-acquire
  *   Arguments go with the deque's edge.
- * WHO OWES THE WAKE  the thief, if the word it replaced had CF__CHILD_WAITED. */
+ * WHO OWES THE WAKE  the thief, if the word it replaced had CF__CHILD_WAITED; the joiner sleeps in the pool
+ *   (scheduler.h), not on the record, which may be gone. */
 #ifndef CFUTURES_CHILD_H
 #define CFUTURES_CHILD_H
 
@@ -84,6 +85,7 @@ cf__child_start(cf__child *child, const cf__child_type *type)
 CF__PRIVATE void
 cf__child_finish(cf__child *child, const char *message, int code)
 {
+    cf__local_worker *joiner = child->starter->worker;
     if (message != NULL) {
         size_t size = strlen(message) + 1;
         child->code = code;
@@ -94,7 +96,7 @@ cf__child_finish(cf__child *child, const char *message, int code)
     /* release [C1] (C2) */
     if (cf__exchange_acq_rel(&child->state, CF__CHILD_DONE | (message != NULL ? CF__CHILD_FAILED : 0u)) &
         CF__CHILD_WAITED)
-        (void)cf__unpark_all(&child->state, CF__SCOPE_PRIVATE);
+        joiner->ops->joined(joiner);
 }
 
 /* Runs a child that was taken off a deque, with its outcome in the record; the caller says who it is. */
@@ -125,20 +127,6 @@ cf__child_abandon(cf__local_worker *worker)
     while ((child = worker->stolen) != NULL) {
         worker->stolen = child->next;
         cf__child_finish(child, "a child ended its thread", 0);
-    }
-}
-
-/* Sleeps until the child is done. */
-CF__PRIVATE void
-cf__child_sleep(cf__child *child)
-{
-    uint32_t state = cf__load_acquire(&child->state); /* acquire [C1] */
-    while (!(state & CF__CHILD_DONE)) {
-        /* The thief owes the wake from here on. */
-        if (!(state & CF__CHILD_WAITED) && !cf__cas_acq_rel(&child->state, &state, state | CF__CHILD_WAITED))
-            continue;
-        (void)cf__park(&child->state, state | CF__CHILD_WAITED, CF_FOREVER, CF__SCOPE_PRIVATE);
-        state = cf__load_acquire(&child->state); /* acquire [C1] */
     }
 }
 

@@ -1,6 +1,6 @@
 /* cfutures/future.h - one result that arrives once.
  * SPDX-License-Identifier: MIT
- * LAYER 3.  Includes: detail/{local_worker,park,task_type}.h.  Included by: promise.h, wait.h, executor.h.
+ * LAYER 3.  Includes: detail/{local_worker,place,task_type}.h.  Included by: promise.h, wait.h, executor.h.
  *
  * Python's concurrent.futures.Future: result, done, cancel, add_done_callback; set_result and its kin make it a
  * promise.
@@ -43,7 +43,7 @@
 
 #include "deadline.h"
 #include "detail/local_worker.h"
-#include "detail/park.h"
+#include "detail/place.h"
 #include "detail/task_type.h"
 
 typedef struct cf_future cf_future;
@@ -86,6 +86,7 @@ struct cf_future {
     bool spins;                      /* I: it pays to spin before sleeping: a worker is awake, on another CPU */
     cf__slab *slab;                  /* I: whose cell this is; NULL: allocated */
     cf_future *within;               /* belongs to who runs it: the task whose wait it is run in, or NULL */
+    CF__PLACE                        /* where its waiters sleep */
 };
 
 /* ---- reading a future ---- */
@@ -113,8 +114,7 @@ CF_API CF_NODISCARD cf_err cf_future_get(cf_future *future, void *result, size_t
 CF_API CF_NODISCARD cf_err cf_future_result(cf_future *future, const cf_task_type *type, void *result,
                                             cf_time deadline);
 
-/** The result in place: borrowed, valid as long as the caller's reference.  NULL unless the task is done and went
- *  well. */
+/** The result in place: borrowed, valid as long as the caller's reference.  NULL unless it's done and well. */
 CF_API const void *cf_future_peek(cf_future *future);
 
 /** cf_future_wait(future, CF_NOW): CF_OK when done and well, CF_ERR_TIMEOUT while it isn't done. */
@@ -129,8 +129,7 @@ CF_API int cf_future_signal(cf_future *future);
 /** The exit status with which the task ended its worker process; 0 if it didn't. */
 CF_API int cf_future_status(cf_future *future);
 
-/** What happened, as a sentence: the text given to cf_fail(), or what the library knows.  Never NULL; borrowed,
- *  valid as long as the caller's reference. */
+/** What happened, as a sentence: cf_fail()'s, or the library's.  Never NULL; borrowed, as long as the caller's reference. */
 CF_API const char *cf_future_message(cf_future *future);
 
 /** Whether the task is done, failed or cancelled. */
@@ -210,7 +209,8 @@ CF__PRIVATE cf_future *
 cf__future_static(cf_err error)
 {
 #define CF__X(name, text)                                                                                              \
-    {CF__FAILED, 0, NULL, NULL, NULL, NULL, NULL, CF__ANY_SIZE, NULL, NULL, NULL, name, 0, 0, 0, 0, false, NULL, NULL},
+    {CF__FAILED, 0, NULL, NULL, NULL, NULL,  NULL, CF__ANY_SIZE,         NULL, NULL, NULL,                             \
+     name,       0, 0,    0,    0,    false, NULL, NULL CF__PLACE_STATIC},
     static const cf_future failed[] = {CF__ERRORS(CF__X)};
 #undef CF__X
     return CF__STATIC_CAST(cf_future *, cf__opaque(&failed[error]));
@@ -237,6 +237,7 @@ cf__future_init(void *memory, size_t record_size, size_t args_size, size_t args_
     cf_future *future = CF__STATIC_CAST(cf_future *, memory);
     memset(future, 0, sizeof *future);
     future->references = 1;
+    cf__place_init(future);
     future->args = args_size != 0 ? CF__POINTER_CAST(void *, args) : NULL;
     future->result = CF__POINTER_CAST(void *, result);
     future->result_size = result_size;
@@ -303,7 +304,7 @@ cf__future_publish(cf_future *future, uint32_t state)
     /* release [F1]: whoever reads a settled state also reads the outcome. */
     uint32_t before = cf__exchange_acq_rel(&future->state, state);
     if (before & CF__WAITED)
-        (void)cf__unpark_all(&future->state, CF__SCOPE_PRIVATE);
+        cf__place_unpark_all(future, &future->state);
 }
 
 CF__PRIVATE void
@@ -350,7 +351,7 @@ cf__future_withdraw(cf_future *future)
         if (runs)
             return false;
         if (state & CF__WAITED)
-            (void)cf__unpark_all(&future->state, CF__SCOPE_PRIVATE);
+            cf__place_unpark_all(future, &future->state);
         return true;
     }
     return false;
@@ -434,7 +435,7 @@ cf__future_await_slow(cf_future *future, cf_time deadline)
         /* The settler owes the wake from here on.  acquire [F1] on failure: it may find the future settled. */
         if (!(state & CF__WAITED) && !cf__cas_acq_rel(&future->state, &state, state | CF__WAITED))
             continue;
-        bool in_time = cf__park(&future->state, state | CF__WAITED, deadline, CF__SCOPE_PRIVATE);
+        bool in_time = cf__place_park(future, &future->state, state | CF__WAITED, deadline);
         state = cf__load_acquire(&future->state); /* acquire [F1] */
         if (!in_time && !cf__settled(state))
             return CF_ERR_TIMEOUT;
@@ -632,6 +633,7 @@ cf_future_release(cf_future *future)
         node->run(node, NULL);
         node = next;
     }
+    cf__place_destroy(future);
     cf__os_free(future->message);
     cf__slab *slab = future->slab;
     if (slab == NULL) {

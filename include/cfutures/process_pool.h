@@ -36,7 +36,7 @@
  * Blocks:  until the first worker has been forked: below a millisecond for a small program; a fork takes longer the
  *          more memory the program uses (about 20 ms for a GiB).
  * Returns: owned, never NULL; end it by cf_executor_close().  What could fail is in cf_executor_error():
- *          CF_ERR_NOMEM, CF_ERR_SYSTEM (processes, descriptors), CF_ERR_UNSUPPORTED (Linux before 5.3),
+ *          CF_ERR_NOMEM, CF_ERR_SYSTEM (processes, descriptors), CF_ERR_UNSUPPORTED (Linux before 5.3; CF_USE_CONDVAR),
  *          CF_ERR_INVALID (more than 1024 workers, or than 2^24 pending). */
 CF_API CF_NODISCARD cf_executor *cf_process_pool_with(const cf_pool_opts *options);
 
@@ -53,7 +53,16 @@ cf_process_pool(const cf_pool_opts &options = cf_pool_opts())
 
 /* ---- implementation ---- */
 
-#if CF__BODIES
+#if CF__BODIES && !CF__FUTEX
+
+CF_API cf_executor *
+cf_process_pool_with(const cf_pool_opts *options)
+{
+    (void)options;
+    return cf_executor_new_failed(CF_ERR_UNSUPPORTED, "process pool: compiled without futexes");
+}
+
+#elif CF__BODIES
 
 #define CF__PROCESS_SLOTS 4096u
 #define CF__PROCESS_MEMORY (CF__STATIC_CAST(size_t, 1) << 30)

@@ -237,7 +237,7 @@ CF__PRIVATE void *
 cf__thread_worker_main(void *argument)
 {
     static const cf__local_worker_ops ops = {cf__thread_pool_wake, cf__thread_pool_begin_wait, cf__thread_pool_end_wait,
-                                             cf__thread_pool_join};
+                                             cf__thread_pool_join, cf__thread_pool_joined};
     cf__thread_worker *self = CF__STATIC_CAST(cf__thread_worker *, argument);
     char name[32];
     self->local.ops = &ops;

@@ -165,6 +165,13 @@ typedef enum cf__scope { CF__SCOPE_SHARED = 0, CF__SCOPE_PRIVATE = 128 } cf__sco
 typedef struct cf__mutex {
     uint32_t number;
 } cf__mutex;
+#define CF__MUTEX_STATIC                                                                                               \
+    {                                                                                                                  \
+        0                                                                                                              \
+    }
+typedef struct cf__cond {
+    uint32_t signals;
+} cf__cond;
 typedef struct cf__thread {
     uint32_t number;
 } cf__thread;
@@ -277,6 +284,36 @@ cf__os_timespec(int64_t nanoseconds)
 {
     struct timespec t = {(time_t)(nanoseconds / 1000000000), (long)(nanoseconds % 1000000000)};
     return t;
+}
+
+/* A condition variable is a count of signals to sleep on: as a real one, it may wake for nothing. */
+CF__PRIVATE void
+cf__cond_init(cf__cond *cond)
+{
+    cf__store_relaxed(&cond->signals, 0u);
+}
+
+CF__PRIVATE void
+cf__cond_destroy(cf__cond *cond)
+{
+    cf__store_relaxed(&cond->signals, UINT32_MAX);
+}
+
+CF__PRIVATE bool
+cf__cond_wait(cf__cond *cond, cf__mutex *mutex, int64_t deadline)
+{
+    uint32_t seen = cf__load_relaxed(&cond->signals);
+    cf__mutex_unlock(mutex);
+    bool in_time = cf__os_futex_wait(&cond->signals, seen, deadline, CF__SCOPE_PRIVATE);
+    cf__mutex_lock(mutex);
+    return in_time;
+}
+
+CF__PRIVATE void
+cf__cond_signal(cf__cond *cond)
+{
+    (void)cf__fetch_add_relaxed(&cond->signals, 1u);
+    (void)cf__os_futex_wake(&cond->signals, 1, CF__SCOPE_PRIVATE);
 }
 
 #endif

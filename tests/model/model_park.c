@@ -1,8 +1,11 @@
-/* tests/model/model_park.c - detail/park.h and detail/event.h, the only code that sleeps, under every schedule.
- * SPDX-License-Identifier: MIT */
+/* tests/model/model_park.c - detail/park.h, event.h and place.h, the only code that sleeps, under every schedule.
+ * SPDX-License-Identifier: MIT
+ * model_condvar.c has them on condition variables. */
 #include "model.h"
 
-#include "cfutures/detail/event.h"
+#include "cfutures/detail/place.h"
+
+#if CF__FUTEX
 
 /* ---- park.h: a word with a bit for "somebody may sleep", as the words of the library have ---- */
 
@@ -77,6 +80,89 @@ set_shared(void *arg)
     (void)cf__unpark_all(&word, CF__SCOPE_SHARED);
 }
 
+#endif
+
+/* ---- place.h: the same on a word of an object; who sets it holds a reference meanwhile, as it must ---- */
+
+enum { OPEN = 1, AWAITED = 2 };
+typedef struct door {
+    uint32_t state;
+    uint32_t references;
+    int behind; /* published with OPEN */
+    CF__PLACE
+} door;
+static door *shared_door;
+
+static void
+setup_door(uint32_t references)
+{
+    shared_door = cf__os_alloc(sizeof *shared_door);
+    shared_door->state = 0;
+    shared_door->references = references;
+    shared_door->behind = 0;
+    cf__place_init(shared_door);
+}
+static void
+setup_door_1(void)
+{
+    setup_door(1);
+}
+static void
+setup_door_2(void)
+{
+    setup_door(2);
+}
+static void
+setup_door_3(void)
+{
+    setup_door(3);
+}
+static void
+door_release(door *d)
+{
+    if (cf__fetch_sub_acq_rel(&d->references, 1u) != 1)
+        return;
+    cf__place_destroy(d);
+    cf__os_free(d);
+}
+static void
+door_open(void *arg)
+{
+    (void)arg;
+    door *d = shared_door;
+    d->behind = 1;
+    if (cf__exchange_acq_rel(&d->state, (uint32_t)OPEN) & AWAITED)
+        cf__place_unpark_all(d, &d->state);
+    door_release(d);
+}
+static void
+door_wait(cf_time deadline)
+{
+    door *d = shared_door;
+    bool in_time = true;
+    uint32_t state = cf__load_acquire(&d->state);
+    while (!(state & OPEN) && in_time) {
+        if (!(state & AWAITED) && !cf__cas_acq_rel(&d->state, &state, state | AWAITED))
+            continue;
+        in_time = cf__place_park(d, &d->state, state | AWAITED, deadline);
+        state = cf__load_acquire(&d->state);
+    }
+    model_check((state & OPEN) ? d->behind == 1 : cf_passed(deadline));
+    door_release(d);
+}
+static void
+door_wait_forever(void *arg)
+{
+    (void)arg;
+    door_wait(CF_FOREVER);
+}
+static void
+door_wait_deadline(void *arg)
+{
+    (void)arg;
+    door_wait(model_deadline(1));
+}
+
 /* ---- event.h: `tickets` to be taken, one wake for each ---- */
 
 static cf__mutex mutex;
@@ -146,6 +232,7 @@ check_event(void)
 }
 
 static const model_scenario scenarios[] = {
+#if CF__FUTEX
     {.name = "park_set_and_wait",
      .setup = setup_word,
      .threads = {{"set", set, NULL}, {"wait", wait_set, NULL}},
@@ -171,6 +258,24 @@ static const model_scenario scenarios[] = {
      .threads = {{"set", set_shared, NULL}},
      .processes = {{"waits", wait_shared, NULL}, {"waits2", wait_shared, NULL}},
      .kills = 1},
+#endif
+    {.name = "place_open_and_wait",
+     .setup = setup_door_2,
+     .threads = {{"open", door_open, NULL}, {"wait", door_wait_forever, NULL}},
+     .preemptions = 3},
+    {.name = "place_two_waiters",
+     .setup = setup_door_3,
+     .threads = {{"open", door_open, NULL}, {"wait", door_wait_forever, NULL}, {"wait2", door_wait_forever, NULL}},
+     .spurious = MODEL_NONE},
+    {.name = "place_deadline",
+     .setup = setup_door_2,
+     .threads = {{"open", door_open, NULL}, {"wait", door_wait_deadline, NULL}},
+     .preemptions = 3},
+    {.name = "place_deadline_alone", .setup = setup_door_1, .threads = {{"wait", door_wait_deadline, NULL}}},
+    {.name = "place_deadline_beside_waiter",
+     .setup = setup_door_3,
+     .threads = {{"open", door_open, NULL}, {"until", door_wait_deadline, NULL}, {"wait", door_wait_forever, NULL}},
+     .spurious = MODEL_NONE},
     {.name = "event_give_and_take",
      .setup = setup_event,
      .threads = {{"give", give, NULL}, {"take", take, NULL}},

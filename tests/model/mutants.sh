@@ -16,12 +16,22 @@ table() {
 detail/park.h | s/cf__os_futex_wait(word, value, deadline, scope)/cf__os_futex_wait(word, value, CF_FOREVER, scope)/ | park | sleeps past its deadline
 detail/park.h | s/cf__os_futex_wake(word, INT_MAX, scope)/cf__os_futex_wake(word, 1, scope)/ | park | wakes one of all
 detail/park.h | s/return cf__os_futex_wait(word, value, deadline, scope)/return cf__os_futex_wait(word, cf__load_relaxed(word), deadline, scope)/ | park | sleeps on whatever the word holds now
-detail/event.h | s/if (cf__load_relaxed(&self.woken))/if (0)/ | park | forgets to look again under the mutex
-detail/event.h | /^    cf__event_unlink(event, &self);/d | park | leaves its record on the line
+detail/park.h | s/    return marked;/    return false;/ | park | forgets to look again under the mutex
+detail/event.h | s/^        cf__event_unlink(event, &self);/        ;/ | park | leaves its record on the line
 detail/event.h | /^        cf__event_unlink(event, first);/d | park | wakes the same one twice
 detail/event.h | s/    if (sleeper != NULL)$/    if (0)/ | park | forgets the wake
-detail/event.h | s/cf__store_release(&first->woken, 1u);/(void)0;/ | park | wakes without a sign of it
-detail/event.h | s/&sleeper->woken, CF__SCOPE_PRIVATE/\&sleeper->woken, CF__SCOPE_SHARED/ | park | wakes with the wrong scope
+detail/event.h | /^        cf__bell_mark(/d | park | wakes without a sign of it
+detail/park.h | s/(&bell->marked, CF__SCOPE_PRIVATE)/(\&bell->marked, CF__SCOPE_SHARED)/ | park | wakes with the wrong scope
+detail/place.h | s/cf__unpark_all(word, CF__SCOPE_PRIVATE)/cf__unpark_one(word, CF__SCOPE_PRIVATE)/ | park | wakes one of two waiters at a place
+detail/place.h | s/cf__unpark_all(word, CF__SCOPE_PRIVATE)/cf__unpark_all(word, CF__SCOPE_SHARED)/ | park | wakes a place with the wrong scope
+detail/park.h | s/    if (marked)$/    if (0)/ | condvar | leaves with a bell that is about to be rung
+detail/park.h | s/^    bell->rung = true;/    ;/ | condvar | rings without a sign of it
+detail/park.h | s/^    cf__cond_signal(&bell->cond);.*/    ;/ | condvar | wakes nobody
+detail/park.h | s/while (in_time && !bell->rung)/while (in_time \&\& !cf__load_acquire(\&bell->marked))/ | condvar | leaves when marked
+detail/park.h | s/        in_time = cf__cond_wait(&bell->cond, &bell->mutex, deadline);/        in_time = cf__cond_wait(\&bell->cond, \&bell->mutex, CF_FOREVER);/ | condvar | sleeps past its deadline
+detail/park.h | s/    return marked;/    return false;/ | condvar | forgets to look again under the mutex
+detail/place.h | s/if (cf__load_relaxed(word) == value)/if (true)/ | condvar | sleeps on whatever the word holds now
+detail/place.h | s/    cf__event_wake_all(&place->sleepers);/    cf__sleeper_wake(cf__event_take(\&place->sleepers));/ | condvar | wakes one of two waiters at a place
 queue.h | s/getter = cf__event_take(&queue->not_empty);/;/ | queue | a put owes its wake
 queue.h | s/putter = cf__event_take(&queue->not_full);/;/ | queue | a get owes its wake
 queue.h | s/while (!queue->closed && queue->count == 0 && in_time)/if (!queue->closed \&\& queue->count == 0 \&\& in_time)/ | queue | takes a wake for an item
@@ -36,8 +46,6 @@ future.h | s/before = cf__exchange_acq_rel(&future->state, state)/before = cf__e
 future.h | s/before = cf__exchange_acq_rel(&future->state, state)/before = cf__exchange_acquire(\&future->state, state)/ | future | outcome published with acquire only
 future.h | s/if (before & CF__WAITED)/if (0 \& before)/ | future | settles without a wake
 future.h | s/        if (state & CF__WAITED)$/        if (0)/ | future | cancels without a wake
-future.h | s/cf__unpark_all(&future->state, CF__SCOPE_PRIVATE)/cf__unpark_one(\&future->state, CF__SCOPE_PRIVATE)/ | future | wakes one of two waiters
-future.h | s/cf__unpark_all(&future->state, CF__SCOPE_PRIVATE)/cf__unpark_all(\&future->state, CF__SCOPE_SHARED)/ | future | wakes with the wrong scope
 future.h | s/runs ? state . CF__STOP : CF__CANCELLED/runs ? (state \& ~CF__WAITED) \| CF__STOP : CF__CANCELLED/ | future | cancel drops the waiters' bit
 future.h | s/(state & ~CF__STATE_MASK) . running/running/ | future | start drops the waiters' bit
 future.h | s/future, CF__RUNNING . CF__SETTLING/future, CF__RUNNING/ | future | others may settle what is being run
@@ -51,7 +59,7 @@ future.h | /^    node->run(node, future);/d | future | nor is one that finds the
 future.h | s/cf__fetch_sub_acq_rel(&future->references/cf__fetch_sub_relaxed(\&future->references/ | future | frees unordered
 future.h | s/cf__fetch_sub_acq_rel(&future->references/cf__fetch_sub_release(\&future->references/ | future | frees without acquire
 future.h | s/cf__fetch_sub_acq_rel(&future->references/cf__fetch_sub_acquire(\&future->references/ | future | releases without release
-future.h | s/state . CF__WAITED, deadline, CF__SCOPE_PRIVATE/state \& ~CF__WAITED, deadline, CF__SCOPE_PRIVATE/ | future | expects a word that isn't there
+future.h | s/state . CF__WAITED, deadline)/state \& ~CF__WAITED, deadline)/ | future | expects a word that isn't there
 future.h | s/if (!in_time && !cf__settled(state))/if (0)/ | future | ignores its deadline
 future.h | s/if (!(state & CF__WAITED) && !cf__cas_[a-z_]*(&future->state, &state, state . CF__WAITED))/if (0)/ | future | sleeps unannounced
 future.h | s/!(state & CF__WAITED) && !cf__cas_acq_rel(&future->state/!(state \& CF__WAITED) \&\& !cf__cas_relaxed(\&future->state/ | wait wait_all_publishes | a failed CAS ends the wait without acquire

@@ -123,6 +123,8 @@ test_os_timespec_splits(void **state)
     assert_true(t.tv_nsec >= 0 && t.tv_nsec < 1000000000);
 }
 
+#if CF__FUTEX
+
 /* A wait returns at once if the word has changed, at the deadline if it hasn't, and leaves errno alone. */
 static void
 test_os_futex_wait_ends(void **state)
@@ -264,6 +266,8 @@ test_os_futex_two_words_unsupported(void **state)
     assert_true(supported);
 }
 
+#endif
+
 typedef struct tally {
     cf__mutex mutex;
     unsigned n; /* M */
@@ -392,11 +396,13 @@ main(void)
         cmocka_unit_test(test_os_memory_across_fork),
         cmocka_unit_test(test_os_time_is_monotonic),
         cmocka_unit_test(test_os_timespec_splits),
+#if CF__FUTEX
         cmocka_unit_test(test_os_futex_wait_ends),
         cmocka_unit_test(test_os_futex_wake_counts),
         cmocka_unit_test(test_os_futex_wakes_across_processes),
         cmocka_unit_test(test_os_futex_waits_for_two_words),
         cmocka_unit_test(test_os_futex_two_words_unsupported),
+#endif
         cmocka_unit_test(test_os_mutex_excludes),
         cmocka_unit_test(test_os_thread_is_as_asked),
         cmocka_unit_test(test_os_thread_start_fails),

@@ -384,6 +384,8 @@ twice(int x)
 }
 CF_TASK(int, twice, int);
 
+#if CF__FUTEX
+
 /* Futures of threads, of processes, and promises wait side by side. */
 static void
 test_wait_mixes_executors(void **state)
@@ -432,6 +434,8 @@ test_wait_without_collector(void **state)
     cf_future_release(future);
     cf_executor_close(pool);
 }
+
+#endif
 
 static int
 identity(int n)
@@ -488,8 +492,10 @@ main(void)
         cmocka_unit_test(test_wait_set_several_getters),
         cmocka_unit_test(test_wait_set_freed_early),
         cmocka_unit_test(test_wait_set_dropped_promise),
+#if CF__FUTEX
         cmocka_unit_test(test_wait_mixes_executors),
         cmocka_unit_test(test_wait_without_collector),
+#endif
         cmocka_unit_test(test_wait_in_the_only_worker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

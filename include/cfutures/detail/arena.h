@@ -59,7 +59,7 @@
 
 #include "slot.h"
 
-#if CF__BODIES
+#if CF__BODIES && CF__FUTEX
 
 #define CF__MAX_WORKERS 1024 /* fits the owner's 12 bits; numbers start at 1, 0 is nobody */
 #define CF__IDLE_WORDS (CF__MAX_WORKERS / 64)
@@ -428,6 +428,6 @@ cf__arena_reap(const cf__arena_view *view, uint32_t number, int32_t signal, int3
     cf__arena_wake_all(view);
 }
 
-#endif /* CF__BODIES */
+#endif /* CF__BODIES && CF__FUTEX */
 
 #endif

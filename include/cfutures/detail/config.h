@@ -12,6 +12,9 @@
  * LANGUAGE  C11 and later, and C++11 and later, by gcc or clang.  Where the two languages differ (casts, zero
  *   initializers), the CF__ macros below hide it; shared words are plain integers reached through detail/atomic.h,
  *   because C11's _Atomic isn't C++.
+ * PARKING  is done with futexes (CF__FUTEX), or with mutexes and condition variables where CF_USE_CONDVAR is defined, for
+ *   all files of a program alike: the way for a system without futexes, at two to three times their price for a sleep,
+ *   and without process pools (CF_ERR_UNSUPPORTED).  See detail/park.h.
  * FEATURE MACROS are the program's: a header that defines _GNU_SOURCE comes too late as soon as a
  *   system header stands before it.  We ask for what plain `cc` shows and stop with a sentence where
  *   -std=c11 hides it. */
@@ -84,6 +87,12 @@
  * before the first #include to have your own. */
 #ifndef CF_ASSERT
 #define CF_ASSERT(condition) assert(condition)
+#endif
+
+#ifdef CF_USE_CONDVAR
+#define CF__FUTEX 0
+#else
+#define CF__FUTEX 1
 #endif
 
 /* Two words that different CPUs write stand at least this far apart. */

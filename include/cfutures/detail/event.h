@@ -3,21 +3,21 @@
  * LAYER 1.  Includes: park.h.  Included by: queue.h, the pools.
  *
  * HOW IT WORKS  What is waited for is data under the owner's mutex.  A sleeper finds, under the mutex, that it must
- *   wait, joins the line with a record on its own stack, lets go of the mutex and parks on the record's word. A
- *   waker changes the data under the mutex, takes the first record off the line there and then, and wakes it after
- *   it has let go of the mutex.
+ *   wait, joins the line with a record on its own stack, lets go of the mutex and waits for the record's bell
+ *   (park.h).  A waker changes the data under the mutex, takes the first record off the line there and then, and rings
+ *   its bell after it has let go of the mutex.
  *
- *       sleeper: lock; [must wait; join the line; unlock; park; lock] ...; unlock
- *       waker:   lock; change; take first; unlock; wake what was taken
+ *       sleeper: lock; [must wait; join the line; unlock; wait for the bell; lock] ...; unlock
+ *       waker:   lock; change; take first, mark its bell; unlock; ring it
  *
  * INVARIANTS (all fields under the owner's mutex)
  *   E1  A record is on the line from joining until a waker takes it or its sleeper leaves at its deadline.
- *   E2  woken == 1 exactly when a waker has taken it; so each sleeper is woken once, whatever number of wakers.
+ *   E2  Its bell is marked exactly when a waker has taken it; so each sleeper is woken once, whatever number of wakers.
  *   E3  A sleeper always looks at the data again, under the mutex, after it has left the line: a wake that meets
  *       its deadline isn't lost, for the sleeper then takes what it was woken for.
- * ORDERING
- *   [E1] take's store of woken -> the sleeper's load   release / acquire; both also hold the mutex later, so this
- *        edge only lets the sleeper stop parking.
+ * ORDERING  All is under the mutex, but for the bell, see [P1] there.
+ * BETWEEN TAKE AND WAKE  a waker waits for nothing that a sleeper holds while it calls cf__event_wait(), the owner's mutex
+ *   among it: a bell on a condition variable keeps its sleeper until it's rung.
  * WHY NOT A CONDITION VARIABLE  glibc's can lose a wake-up (bug 25847); and signalling one that already has a
  *   thread on its way wakes a second, at 20 us each.  Here a thread on its way isn't on the line any more.
  * REJECTED  Waking under the mutex: the woken thread runs into it at once. */
@@ -29,7 +29,7 @@
 /* One who sleeps; on its own stack. */
 typedef struct cf__sleeper {
     struct cf__sleeper *next, *previous; /* M: the line */
-    uint32_t woken;                      /* A: 1 when taken off the line to be woken; written under M */
+    cf__bell bell;                       /* marked under M, when taken off the line */
 } cf__sleeper;
 
 typedef struct cf__event {     /* fields: M under the owner's mutex */
@@ -68,7 +68,7 @@ cf__event_wait(cf__event *event, cf__mutex *mutex, cf_time deadline)
     cf__sleeper self;
     self.next = NULL;
     self.previous = event->last;
-    cf__store_relaxed(&self.woken, 0u); /* relaxed: the mutex publishes the record */
+    cf__bell_init(&self.bell);
     if (event->last != NULL)
         event->last->next = &self;
     else
@@ -76,18 +76,13 @@ cf__event_wait(cf__event *event, cf__mutex *mutex, cf_time deadline)
     event->last = &self;
     cf__mutex_unlock(mutex);
 
-    /* Whoever takes us off the line owes the wake.  acquire [E1]; relaxed would do, for the mutex follows,
-     * but costs the same. */
-    bool in_time = true;
-    while (in_time && cf__load_acquire(&self.woken) == 0)
-        in_time = cf__park(&self.woken, 0, deadline, CF__SCOPE_PRIVATE);
+    cf__bell_wait(&self.bell, deadline); /* whoever takes us off the line owes the wake */
 
     cf__mutex_lock(mutex);
-    /* relaxed: written under the mutex, which we hold. */
-    if (cf__load_relaxed(&self.woken))
-        return true; /* taken in the last moment before the deadline counts as woken (E3) */
-    cf__event_unlink(event, &self);
-    return false;
+    bool woken = cf__bell_leave(&self.bell); /* taken in the last moment before the deadline counts as woken (E3) */
+    if (!woken)
+        cf__event_unlink(event, &self);
+    return woken;
 }
 
 /* Takes the first sleeper off the line, if there is one; `mutex` of the owner is held.  Pass the result to
@@ -98,17 +93,17 @@ cf__event_take(cf__event *event)
     cf__sleeper *first = event->first;
     if (first != NULL) {
         cf__event_unlink(event, first);
-        cf__store_release(&first->woken, 1u); /* release [E1] */
+        cf__bell_mark(&first->bell);
     }
     return first;
 }
 
-/* Wakes what cf__event_take() returned; NULL: nothing.  The record may be gone already, see cf__unpark_one(). */
+/* Wakes what cf__event_take() returned; NULL: nothing.  With futexes the record may be gone already, see cf__bell_ring(). */
 CF__PRIVATE void
 cf__sleeper_wake(cf__sleeper *sleeper)
 {
     if (sleeper != NULL)
-        (void)cf__unpark_one(&sleeper->woken, CF__SCOPE_PRIVATE);
+        cf__bell_ring(&sleeper->bell);
 }
 
 /* Takes every sleeper off the line and wakes it, with `mutex` of the owner held.  For rare events: close, shutdown. */

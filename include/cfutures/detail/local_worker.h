@@ -36,6 +36,8 @@ typedef struct cf__local_worker_ops {
     void (*end_wait)(cf__local_worker *);
     /* Returns when a child that was stolen is done. */
     void (*join)(cf__local_worker *, struct cf__child *);
+    /* A child for which this worker sleeps in `join` is done.  Any thread. */
+    void (*joined)(cf__local_worker *);
 } cf__local_worker_ops;
 
 #define CF__SEARCHING 0x10000u /* in *demand: somebody looks for work */

@@ -11,7 +11,8 @@
  *   - tests/model/ replaces this file as a whole; see detail/atomic.h.
  *
  * WHY FUTEXES  glibc's condition variable can lose a wake-up (bug 25847, glibc 2.27 to 2.40), and a word in memory
- *   that processes share needs a futex anyway. */
+ *   that processes share needs a futex anyway.  With CF_USE_CONDVAR each sleeper has a condition variable of its own,
+ *   which is signalled once: what is lost there is a wake that another sleeper took. */
 #ifndef CFUTURES_DETAIL_OS_H
 #define CFUTURES_DETAIL_OS_H
 
@@ -43,6 +44,14 @@
 typedef struct cf__mutex {
     pthread_mutex_t handle;
 } cf__mutex;
+#define CF__MUTEX_STATIC                                                                                               \
+    {                                                                                                                  \
+        PTHREAD_MUTEX_INITIALIZER                                                                                      \
+    }
+
+typedef struct cf__cond {
+    pthread_cond_t handle;
+} cf__cond;
 
 #if CF__BODIES
 
@@ -161,6 +170,8 @@ cf__os_timespec(int64_t nanoseconds)
 
 /* ---- sleeping ---- */
 
+#if CF__FUTEX
+
 /* Whether the word lies in memory of one process or in memory that processes share.  The kernel keeps
  * the two apart: a wake with the wrong one wakes nobody. */
 typedef enum cf__scope { CF__SCOPE_SHARED = 0, CF__SCOPE_PRIVATE = 128 } cf__scope;
@@ -219,6 +230,8 @@ cf__os_futex_wake(const uint32_t *word, int count, cf__scope scope)
     return r > 0 ? CF__STATIC_CAST(int, r) : 0;
 }
 
+#endif /* CF__FUTEX */
+
 /* The CPU that we run on just now, + 1; 0 if the system won't say.  Not sched_getcpu(): that reads what the kernel
  * keeps in the thread's rseq area, which isn't kept for processes made by cf__os_fork_hidden(). */
 CF__PRIVATE uint32_t
@@ -260,6 +273,43 @@ cf__mutex_unlock(cf__mutex *mutex)
     CF_ASSERT(error == 0);
     (void)error;
 }
+
+#if !CF__FUTEX
+
+CF__PRIVATE void
+cf__cond_init(cf__cond *cond)
+{
+    pthread_condattr_t attributes;
+    (void)pthread_condattr_init(&attributes); /* none of these can fail on Linux */
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&cond->handle, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
+}
+
+CF__PRIVATE void
+cf__cond_destroy(cf__cond *cond)
+{
+    (void)pthread_cond_destroy(&cond->handle);
+}
+
+/* Sleeps with `mutex` let go, and holds it again on return.  False only when the deadline passed; true promises nothing. */
+CF__PRIVATE bool
+cf__cond_wait(cf__cond *cond, cf__mutex *mutex, int64_t deadline)
+{
+    struct timespec t = cf__os_timespec(deadline);
+    if (deadline == INT64_MAX)
+        return pthread_cond_wait(&cond->handle, &mutex->handle) == 0;
+    return pthread_cond_timedwait(&cond->handle, &mutex->handle, &t) != ETIMEDOUT;
+}
+
+/* Wakes the one who sleeps; the mutex is held. */
+CF__PRIVATE void
+cf__cond_signal(cf__cond *cond)
+{
+    (void)pthread_cond_signal(&cond->handle);
+}
+
+#endif
 
 /* ---- threads ---- */
 

@@ -32,7 +32,7 @@
 #include "heap.h"
 #include "template.h"
 
-#if CF__BODIES
+#if CF__BODIES && CF__FUTEX
 
 struct cf__process_pool;
 
@@ -409,6 +409,6 @@ cf__slots_sleep(cf__process_pool *pool, const uint32_t *word, uint32_t value, cf
     return false;
 }
 
-#endif /* CF__BODIES */
+#endif /* CF__BODIES && CF__FUTEX */
 
 #endif

@@ -65,6 +65,7 @@ typedef struct cf__thread_worker { /* fields: I immutable, W the worker's own, A
     bool searching;               /* W: owns CF__SEARCHING */
     cf_future *running;           /* W: the innermost task, linked by `within` to those whose waits it runs in */
     size_t pushed, taken, ran;    /* A: futures pushed on `futures`; taken from anywhere; of these, not cancelled */
+    cf__event joined;             /* M: the worker itself, while it waits for a stolen child */
     const cf_future *blocked_on;  /* M: what it waits for, without a deadline; or NULL */
     cf__thread thread;            /* M */
     bool used, ended;             /* M: the thread was started; has ended and is to be joined */
@@ -502,6 +503,16 @@ cf__thread_pool_end_wait(cf__local_worker *local)
     cf__mutex_unlock(&pool->mutex);
 }
 
+/* A child for which a worker sleeps is done. */
+CF__PRIVATE void
+cf__thread_pool_joined(cf__local_worker *local)
+{
+    cf__thread_worker *worker = CF__POINTER_CAST(cf__thread_worker *, local);
+    cf__mutex_lock(&worker->pool->mutex);
+    cf__event_wake_all(&worker->joined);
+    cf__mutex_unlock(&worker->pool->mutex);
+}
+
 /* Waits for a child that was stolen; helps its thief meanwhile. */
 CF__PRIVATE void
 cf__thread_pool_join(cf__local_worker *local, cf__child *child)
@@ -535,7 +546,16 @@ cf__thread_pool_join(cf__local_worker *local, cf__child *child)
         } else {
             bool blocks;
             (void)cf__thread_pool_begin_wait(local, NULL, CF_FOREVER, &blocks);
-            cf__child_sleep(child);
+            cf__mutex_lock(&pool->mutex);
+            state = cf__load_acquire(&child->state); /* acquire, child.h [C1] */
+            while (!(state & CF__CHILD_DONE)) {
+                /* The thief owes the wake from here on, and comes with the mutex.  acquire, child.h [C1], on failure. */
+                if (!(state & CF__CHILD_WAITED) && !cf__cas_acq_rel(&child->state, &state, state | CF__CHILD_WAITED))
+                    continue;
+                (void)cf__event_wait(&self->joined, &pool->mutex, CF_FOREVER);
+                state = cf__load_acquire(&child->state); /* acquire, child.h [C1] */
+            }
+            cf__mutex_unlock(&pool->mutex);
             if (blocks)
                 cf__thread_pool_end_wait(local);
             end = 0;

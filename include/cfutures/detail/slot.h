@@ -38,7 +38,7 @@
 #include "park.h"
 #include "task_type.h"
 
-#if CF__BODIES
+#if CF__BODIES && CF__FUTEX
 
 #define CF__SLOT_FREE 0u
 #define CF__SLOT_PENDING 1u
@@ -201,6 +201,6 @@ cf__slot_wake(const cf__slot *slot, uint64_t word)
         (void)cf__unpark_all(cf__slot_futex(slot), CF__SCOPE_SHARED);
 }
 
-#endif /* CF__BODIES */
+#endif /* CF__BODIES && CF__FUTEX */
 
 #endif

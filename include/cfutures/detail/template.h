@@ -23,7 +23,7 @@
 
 #include "worker.h"
 
-#if CF__BODIES
+#if CF__BODIES && CF__FUTEX
 
 #define CF__START_FAILURES 8 /* in a row, until the pool is broken */
 
@@ -216,6 +216,6 @@ cf__template_main(void *argument)
     }
 }
 
-#endif /* CF__BODIES */
+#endif /* CF__BODIES && CF__FUTEX */
 
 #endif

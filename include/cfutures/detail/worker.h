@@ -19,7 +19,7 @@
 #include "arena.h"
 #include "os_process.h"
 
-#if CF__BODIES
+#if CF__BODIES && CF__FUTEX
 
 #define CF__SPIN_LEAST INT64_C(1000) /* nanoseconds that a worker spins for work before it sleeps */
 #define CF__SPIN_MOST INT64_C(8000)
@@ -148,6 +148,6 @@ cf__worker_main(const cf__process_setup *setup, int32_t template_process, uint32
     cf__os_exit(0);
 }
 
-#endif /* CF__BODIES */
+#endif /* CF__BODIES && CF__FUTEX */
 
 #endif
