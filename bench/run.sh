@@ -14,21 +14,28 @@ out=build/bench
 commit=$(git rev-parse --short HEAD 2>/dev/null) || commit=unknown
 mkdir -p "$out"
 
-build() { # build NAME: all of bench/NAME/ and bench/support/ -> $out/NAME
+build() { # build NAME FLAG...: all of bench/NAME/ and bench/support/ -> $out/NAME
+    name=$1
+    shift
     # CC and CFLAGS may hold several words.
     # shellcheck disable=SC2086
-    $CC $CFLAGS -std=gnu11 -pthread -Iinclude \
+    $CC $CFLAGS "$@" -std=gnu11 -pthread -Iinclude \
         -DBENCH_COMMIT="\"$commit\"" -DBENCH_FLAGS="\"$CFLAGS\"" \
-        -o "$out/$1" bench/"$1"/*.c bench/support/*.c
+        -o "$out/$name" bench/"$name"/*.c bench/support/*.c
 }
 
 echo "building with $CC $CFLAGS" >&2
 build fib
 build io
+# Without OpenMP (clang's is a package of its own) that contender is missing.
+build map -fopenmp 2>/dev/null || build map
 
 "$out/fib" --json "$out/fib.json" --svg "$out/fib.svg" "$@"
 "$out/io" --json "$out/io.json" --svg "$out/io.svg" "$@"
 
+"$out/map" --json "$out/map-tiny.json" --svg "$out/map-tiny.svg" "$@"
+"$out/map" --medium --json "$out/map-medium.json" --svg "$out/map-medium.svg" "$@"
+
 echo
-echo "figures: $out/fib.json  $out/io.json"
-echo "plots:   $out/fib.svg  $out/io.svg"
+echo "figures: $out/fib.json  $out/io.json  $out/map-tiny.json  $out/map-medium.json"
+echo "plots:   $out/fib.svg  $out/io.svg  $out/map-tiny.svg  $out/map-medium.svg"

@@ -351,6 +351,12 @@ cf__thread_pool_free(cf_executor *base, bool forked)
     cf__os_free(pool);
 }
 
+CF_API unsigned
+cf__thread_pool_concurrency(cf_executor *base)
+{
+    return CF__POINTER_CAST(cf__thread_pool *, base)->options.max_workers;
+}
+
 /* A copy of the options with the defaults filled in. */
 CF_API void
 cf__thread_pool_resolve(cf_pool_opts *ours, const cf_pool_opts *theirs)
@@ -373,7 +379,9 @@ cf_thread_pool_with(const cf_pool_opts *options)
                                         cf__thread_pool_shutdown,
                                         cf__thread_pool_free,
                                         NULL,
-                                        NULL};
+                                        NULL,
+                                        cf__thread_pool_concurrency,
+                                        true};
     cf__thread_pool *pool = CF__STATIC_CAST(cf__thread_pool *, cf__os_alloc(sizeof *pool));
     if (pool == NULL)
         return cf_executor_new_failed(CF_ERR_NOMEM, "thread pool: out of memory");
