@@ -21,7 +21,7 @@ while [ $# -gt 0 ] && [ -f "bench/$1/main.c" ]; do
     names="$names $1"
     shift
 done
-: "${names:=fib io pools tasks process forkjoin}"
+: "${names:=fib io pools tasks process forkjoin map}"
 
 # Only the file of its contender is compiled with OpenMP, and only where that links.
 openmp=
@@ -51,7 +51,7 @@ support=$objects
 for name in $names; do
     compile "$name"
     libraries=
-    case $objects in */forkjoin-openmp.o*) libraries=$openmp ;; esac
+    case $objects in *-openmp.o*) libraries=$openmp ;; esac
     # shellcheck disable=SC2086
     $CC $CFLAGS -pthread -o "$out/$name" $objects $support $libraries
 done

@@ -1,6 +1,6 @@
-/* cfutures/executor.h - submit, map and shutdown, over whatever runs the tasks.
+/* cfutures/executor.h - submit and shutdown, over whatever runs the tasks.
  * SPDX-License-Identifier: MIT
- * LAYER 4.  Includes: promise.h.  Included by: task.h, the executors.
+ * LAYER 4.  Includes: promise.h.  Included by: map.h, the executors.
  *
  * HOW IT WORKS  An executor starts with a cf_executor: a table of operations, and the error it has died of.  The
  *   functions here check what every executor has to check (it never started, it is broken, this is a forked child),
@@ -16,9 +16,7 @@
  * NEVER NULL  A constructor that fails returns an executor that holds the cause; a submit that fails, a failed
  *   future.  So a program may check once, at the result.
  * FORK  Handles know their process: in a forked child every call returns CF_ERR_FORKED, and closing frees memory
- *   only.
- * MAP  keeps a window of tasks in flight and collects in input order.  Results go to the caller's array from the
- *   calling thread only, so that after a timeout nobody writes there any more. */
+ *   only. */
 #ifndef CFUTURES_EXECUTOR_H
 #define CFUTURES_EXECUTOR_H
 
@@ -34,15 +32,6 @@ typedef struct cf_submit_opts {
     /* -8 to 7: pending tasks of a higher one start first; those of one priority in the order of their submits. */
     int priority CF__DEFAULT(0);
 } cf_submit_opts;
-
-/** Options of one map.  Zero in any field means its default. */
-typedef struct cf_map_opts {
-    size_t struct_size CF__DEFAULT(sizeof(cf_map_opts)); /* set by cf_map_options() */
-    /* Borrowed: gets each item's outcome, as cf_future_wait() returns it; NULL: not wanted. */
-    cf_err *status CF__DEFAULT(NULL);
-    /* Until when to wait for the whole map; 0: as long as it takes. */
-    cf_time deadline CF__DEFAULT(0);
-} cf_map_opts;
 
 /** What a submit does while max_pending tasks are pending. */
 typedef enum cf_full_policy {
@@ -103,6 +92,9 @@ typedef struct cf_executor_ops {
     /* Memory that the tasks see at the same address; NULL in the table: plain memory. */
     void *(*alloc)(cf_executor *, size_t size);
     void (*dealloc)(cf_executor *, void *);
+    /* How many tasks it can run at once, for maps; NULL: a map submits each item as a task of its own. */
+    unsigned (*concurrency)(cf_executor *);
+    bool shares_memory; /* tasks run in the process that submits them */
 } cf_executor_ops;
 
 struct cf_executor {                /* fields: I immutable, A atomic */
@@ -132,18 +124,6 @@ CF_API CF_NODISCARD cf_future *cf_submit_bytes(cf_executor *executor, const cf_t
 /** Submit a task that nobody waits for.  As cf_submit_bytes(), with the error as return value. */
 CF_API cf_err cf_spawn_bytes(cf_executor *executor, const cf_task_type *type, const void *args,
                              const cf_submit_opts *options);
-
-/** Run a task for each of `count` items, and wait for all: item i takes element i of each of the arrays (one for
- *  each argument) and writes its result to element i of `results` (NULL: not wanted).
- *
- * Ownership: borrows all arrays until it returns.
- * Blocks:    until every item is done, or options->deadline: then items that haven't started are cancelled, those
- *            that run go on, and nothing more is written to the caller's arrays.
- * Returns:   CF_OK when every item went well; else the first item's error in input order, CF_ERR_TIMEOUT for one
- *            that wasn't done. An item that fails doesn't stop the others; its element of `results` isn't written.
- *            */
-CF_API cf_err cf_map_bytes(cf_executor *executor, const cf_task_type *type, size_t count, void *results,
-                           const void *const *arrays, const cf_map_opts *options);
 
 /** CF_OK, or why the executor couldn't start, or is broken. */
 CF_API cf_err cf_executor_error(const cf_executor *executor);
@@ -290,6 +270,15 @@ cf__failed_submit(const cf_executor *executor, cf_err error)
     return cf__future_static(error);
 }
 
+/* How many tasks it can run at once; 0: it doesn't say. */
+CF__PRIVATE unsigned
+cf__executor_concurrency(cf_executor *executor)
+{
+    const cf_executor_ops *ops = executor->ops; /* a table of an older program may be shorter */
+    bool says = ops->struct_size >= sizeof *ops && ops->concurrency != NULL;
+    return says ? CF__MAX(ops->concurrency(executor), 1u) : 0;
+}
+
 /* ---- an executor that has failed ---- */
 
 CF__PRIVATE cf_future *
@@ -330,7 +319,9 @@ cf__failed_executor_static(void)
                                         cf__failed_executor_shutdown,
                                         cf__failed_executor_free,
                                         NULL,
-                                        NULL};
+                                        NULL,
+                                        NULL,
+                                        false};
     static const cf_executor executor = {&ops, NULL, 0, CF_FULL_WAIT, CF_ERR_NOMEM, "out of memory"};
     return &executor;
 }
@@ -389,69 +380,6 @@ cf_spawn_bytes(cf_executor *executor, const cf_task_type *type, const void *args
     cf_err error = future->type == NULL ? future->error : CF_OK;
     cf_future_release(future);
     return error;
-}
-
-#define CF__MAP_WINDOW 1024 /* tasks in flight at most: enough for every worker, and memory stays bounded */
-
-CF_API cf_err
-cf_map_bytes(cf_executor *executor, const cf_task_type *type, size_t count, void *results, const void *const *arrays,
-             const cf_map_opts *options)
-{
-    cf_map_opts ours;
-    cf_submit_opts submit;
-    cf_err first = CF_OK;
-    size_t submitted = 0, window = CF__MIN(count, CF__STATIC_CAST(size_t, CF__MAP_WINDOW));
-    size_t futures_size = window * sizeof(cf_future *);
-
-    cf__options_copy(&ours, sizeof ours, options);
-    if (ours.deadline == 0)
-        ours.deadline = CF_FOREVER;
-    cf__options_copy(&submit, sizeof submit, NULL);
-    submit.struct_size = sizeof submit;
-    submit.deadline = ours.deadline;
-    if (count == 0)
-        return cf__executor_check(executor);
-    unsigned char *memory =
-        CF__STATIC_CAST(unsigned char *, cf__os_alloc(futures_size + type->args_size + type->args_align));
-    if (memory == NULL) {
-        for (size_t i = 0; ours.status != NULL && i < count; i++)
-            ours.status[i] = CF_ERR_NOMEM;
-        return CF_ERR_NOMEM;
-    }
-    cf_future **futures = CF__POINTER_CAST(cf_future **, memory);
-    void *args =
-        CF__POINTER_CAST(void *, CF__ROUND_UP(CF__POINTER_CAST(uintptr_t, memory + futures_size), type->args_align));
-
-    bool late = false; /* then nothing more is submitted */
-    for (size_t done = 0; done < count; done++) {
-        for (; !late && submitted < count && submitted - done < window; submitted++) {
-            type->pack(args, arrays, submitted);
-            cf_future *future = cf_submit_bytes(executor, type, args, &submit);
-            futures[submitted % window] = future;
-            if (submitted != done && future->type == NULL && future->error == CF_ERR_NOMEM) {
-                cf_future_release(future); /* results that we hold may take the memory: collect some, then try again */
-                break;
-            }
-        }
-        cf_err error = CF_ERR_TIMEOUT;
-        if (done < submitted) {
-            cf_future *future = futures[done % window];
-            error = cf_future_wait(future, ours.deadline);
-            if (error == CF_ERR_TIMEOUT)
-                (void)cf_future_cancel(future);
-            else if (error == CF_OK && results != NULL && type->result_size != 0)
-                memcpy(CF__STATIC_CAST(unsigned char *, results) + done * type->result_size, future->result,
-                       type->result_size);
-            cf_future_release(future);
-        }
-        if (ours.status != NULL)
-            ours.status[done] = error;
-        if (first == CF_OK)
-            first = error;
-        late = late || (error == CF_ERR_TIMEOUT && cf_passed(ours.deadline));
-    }
-    cf__os_free(memory);
-    return first;
 }
 
 CF_API cf_err

@@ -58,6 +58,13 @@ cf__inline_free(cf_executor *base, bool forked)
     cf__os_free(base);
 }
 
+CF__PRIVATE unsigned
+cf__inline_concurrency(cf_executor *base)
+{
+    (void)base;
+    return 1;
+}
+
 CF_API cf_executor *
 cf_inline_executor(void)
 {
@@ -67,7 +74,9 @@ cf_inline_executor(void)
                                         cf__inline_shutdown,
                                         cf__inline_free,
                                         NULL,
-                                        NULL};
+                                        NULL,
+                                        cf__inline_concurrency,
+                                        true};
     cf__inline_executor *executor = CF__STATIC_CAST(cf__inline_executor *, cf__os_alloc(sizeof *executor));
     if (executor == NULL)
         return cf_executor_new_failed(CF_ERR_NOMEM, "inline executor: out of memory");

@@ -420,6 +420,12 @@ cf__process_dealloc(cf_executor *base, void *memory)
     cf__mutex_unlock(&pool->mutex);
 }
 
+CF__PRIVATE unsigned
+cf__process_concurrency(cf_executor *base)
+{
+    return CF__POINTER_CAST(cf__process_pool *, base)->setup.view.worker_count;
+}
+
 /* ---- shutdown ---- */
 
 /* Tells the template to stop, in mode CF__ARENA_DRAINS or CF__ARENA_KILLS. */
@@ -595,9 +601,9 @@ cf__process_start_template(cf__process_pool *pool, size_t stack_size)
 CF_API cf_executor *
 cf_process_pool_with(const cf_pool_opts *options)
 {
-    static const cf_executor_ops ops = {sizeof(cf_executor_ops), "process pool",   cf__process_submit,
-                                        cf__process_shutdown,    cf__process_free, cf__process_alloc,
-                                        cf__process_dealloc};
+    static const cf_executor_ops ops = {sizeof(cf_executor_ops), "process pool",          cf__process_submit,
+                                        cf__process_shutdown,    cf__process_free,        cf__process_alloc,
+                                        cf__process_dealloc,     cf__process_concurrency, false};
     cf_pool_opts ours;
     cf__options_copy(&ours, sizeof ours, options);
     unsigned cpus = cf_usable_cpus();

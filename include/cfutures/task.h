@@ -1,6 +1,6 @@
 /* cfutures/task.h - typed tasks: CF_TASK makes a function one that can be submitted, with its types checked.
  * SPDX-License-Identifier: MIT
- * LAYER 4.  Includes: executor.h, child.h.  Included by: cfutures.h.
+ * LAYER 4.  Includes: map.h, child.h.  Included by: cfutures.h.
  *
  *     static long fib(int n) { ... }
  *     CF_TASK(long, fib, int);                  at file scope: result, function, types of up to 8 arguments
@@ -10,6 +10,8 @@
  *     cf_result(f, fib, &value, CF_FOREVER);
  *     cf_spawn(pool, log_line, "started");              nobody waits for it
  *     cf_map(pool, fib, count, values, ns);             an array for the results, one for each argument
+ *     cf_submit_all(pool, fib, count, futures, ns);     a future for each item
+ *     cf_for(pool, scale_row, 0, rows, m, columns);     scale_row(size_t row, double *m, size_t columns)
  *
  * HOW IT WORKS  CF_TASK(R, fn, A1, ...) writes: a struct of the arguments; a thunk that calls fn with them; the
  *   static description (cf_task_type) that names thunk, sizes and types; and a function for each of the calls
@@ -25,7 +27,7 @@
 #define CFUTURES_TASK_H
 
 #include "child.h"
-#include "executor.h"
+#include "map.h"
 
 /* ---- inside a task ---- */
 
@@ -64,6 +66,34 @@ CF_API void **cf_worker_local(void);
 /** The same with options: cf_map_with(pool, cf_map_options(.status = status), fn, count, results, arrays...). */
 #define cf_map_with(pool, options, ...) CF__MAP(pool, __VA_ARGS__, options)
 
+/** fn for each index in [first, last): cf_for(pool, fn, first, last, fn's arguments after the index...).  The first
+ *  argument of fn is a size_t.  As cf_for_bytes(). */
+#define cf_for(pool, ...) CF__FOR(pool, __VA_ARGS__, CF__NO_OPTIONS(cf_map_opts))
+/** The same with options: cf_for_with(pool, cf_map_options(.deadline = d), fn, first, last, arguments...). */
+#define cf_for_with(pool, options, ...) CF__FOR(pool, __VA_ARGS__, options)
+/** A future for each item: cf_submit_all(pool, fn, count, futures, array of 1st arguments, ...).  As
+ *  cf_submit_all_bytes(). */
+#define cf_submit_all(pool, ...) CF__SUBMIT_ALL(pool, __VA_ARGS__, CF__NO_OPTIONS(cf_submit_opts))
+/** The same with options. */
+#define cf_submit_all_with(pool, options, ...) CF__SUBMIT_ALL(pool, __VA_ARGS__, options)
+/** fn for input of any length, `in_flight` items at a time (0: some for each worker):
+ *
+ *      static bool next_number(void *file, long *n) { return fscanf(file, "%ld", n) == 1; }
+ *      static bool print(void *file, size_t i, cf_future *f)
+ *      {
+ *          long value;
+ *          return cf_result(f, collatz, &value, CF_NOW) == CF_OK && printf("%ld\n", value) > 0;
+ *      }
+ *      cf_err error = cf_map_lazy(pool, collatz, 0, next_number, print, stdin);
+ *
+ *  next(context, address of 1st argument, ...) fills in the arguments; both are called here, in this thread.  As
+ *  cf_map_lazy_bytes().  C++: an overloaded `next` is picked by its types. */
+#define cf_map_lazy(pool, fn, in_flight, next, done, context)                                                          \
+    cf_map_lazy_with(pool, CF__NO_OPTIONS(cf_map_opts), fn, in_flight, next, done, context)
+/** The same with options, of which only the deadline matters. */
+#define cf_map_lazy_with(pool, options, fn, in_flight, next, done, context)                                            \
+    (CF__STATIC_CAST(void, fn##_CF_TASK), fn##_CF_TASK_map_lazy(pool, in_flight, next, done, context, options))
+
 #define CF__END 0 /* after the last argument, where others have their options */
 
 /* Options by name: an address in C, a value in C++. */
@@ -87,8 +117,12 @@ CF_API void **cf_worker_local(void);
 #define CF__CHILD_START(child, fn, ...) (CF__COUNT(fn, __VA_ARGS__), fn##_CF_TASK_child_start(child, __VA_ARGS__))
 #define CF__CHILD_JOIN(child, fn) (CF__STATIC_CAST(void, fn##_CF_TASK), fn##_CF_TASK_child_join(child))
 #define CF__MAP(pool, fn, ...) (CF__STATIC_CAST(void, fn##_CF_TASK), fn##_CF_TASK_map(pool, __VA_ARGS__))
+#define CF__SUBMIT_ALL(pool, fn, ...) (CF__STATIC_CAST(void, fn##_CF_TASK), fn##_CF_TASK_submit_all(pool, __VA_ARGS__))
+#define CF__FOR(pool, fn, first, last, ...)                                                                            \
+    (CF__FOR_CHECK(fn), CF__COUNT(fn, first, __VA_ARGS__), fn##_CF_TASK_for(pool, last, first, __VA_ARGS__))
 #ifdef __cplusplus
 #define CF__COUNT(fn, ...) static_cast<void>(fn##_CF_TASK)
+#define CF__FOR_CHECK(fn) cf__for_check<fn##_CF_TASK_counts != 0>()
 #define CF__RESULT(future, fn, result, deadline)                                                                       \
     (static_cast<void>(fn##_CF_TASK), fn##_CF_TASK_result(future, result, deadline))
 #else
@@ -97,6 +131,11 @@ CF_API void **cf_worker_local(void);
 #define CF__COUNT_(fn, n)                                                                                              \
     ((void)sizeof(struct {                                                                                             \
         _Static_assert(fn##_CF_TASK == (n), #fn " takes another number of arguments");                                 \
+        char c;                                                                                                        \
+    }))
+#define CF__FOR_CHECK(fn)                                                                                              \
+    ((void)sizeof(struct {                                                                                             \
+        _Static_assert(fn##_CF_TASK_counts, "cf_for: the first argument of " #fn " isn't a size_t");                   \
         char c;                                                                                                        \
     }))
 #define CF__RESULT(future, fn, result, deadline)                                                                       \
@@ -147,7 +186,7 @@ CF_API void **cf_worker_local(void);
 #define CF__TYPES_7(fn, a, b, c, d, e, f, g) CF__TYPES_6(fn, a, b, c, d, e, f), CF__T(g)
 #define CF__TYPES_8(fn, a, b, c, d, e, f, g, h) CF__TYPES_7(fn, a, b, c, d, e, f, g), CF__T(h)
 
-#define CF__FIELDS_0(fn) char cf_none;
+#define CF__FIELDS_0(fn) char cf_a1;
 #define CF__FIELDS_1(fn, a) CF__T(a) cf_a1;
 #define CF__FIELDS_2(fn, a, b) CF__FIELDS_1(fn, a) CF__T(b) cf_a2;
 #define CF__FIELDS_3(fn, a, b, c) CF__FIELDS_2(fn, a, b) CF__T(c) cf_a3;
@@ -176,6 +215,16 @@ CF_API void **cf_worker_local(void);
 #define CF__ARRAYS_6(fn, a, b, c, d, e, f) CF__ARRAYS_5(fn, a, b, c, d, e) CF__T(f) const *cf_x6,
 #define CF__ARRAYS_7(fn, a, b, c, d, e, f, g) CF__ARRAYS_6(fn, a, b, c, d, e, f) CF__T(g) const *cf_x7,
 #define CF__ARRAYS_8(fn, a, b, c, d, e, f, g, h) CF__ARRAYS_7(fn, a, b, c, d, e, f, g) CF__T(h) const *cf_x8,
+
+#define CF__TARGETS_0(fn)
+#define CF__TARGETS_1(fn, a) CF__TARGETS_0(fn), CF__T(a) *
+#define CF__TARGETS_2(fn, a, b) CF__TARGETS_1(fn, a), CF__T(b) *
+#define CF__TARGETS_3(fn, a, b, c) CF__TARGETS_2(fn, a, b), CF__T(c) *
+#define CF__TARGETS_4(fn, a, b, c, d) CF__TARGETS_3(fn, a, b, c), CF__T(d) *
+#define CF__TARGETS_5(fn, a, b, c, d, e) CF__TARGETS_4(fn, a, b, c, d), CF__T(e) *
+#define CF__TARGETS_6(fn, a, b, c, d, e, f) CF__TARGETS_5(fn, a, b, c, d, e), CF__T(f) *
+#define CF__TARGETS_7(fn, a, b, c, d, e, f, g) CF__TARGETS_6(fn, a, b, c, d, e, f), CF__T(g) *
+#define CF__TARGETS_8(fn, a, b, c, d, e, f, g, h) CF__TARGETS_7(fn, a, b, c, d, e, f, g), CF__T(h) *
 
 /* Element cf_i of the k-th array, whose type is A. */
 #define CF__ELEMENT(k, A) CF__STATIC_CAST(CF__T(A) const *, cf_arrays[k])[cf_i]
@@ -223,6 +272,16 @@ CF_API void **cf_worker_local(void);
 #define CF__PASS_7 CF__PASS_6, cf_p->cf_a7
 #define CF__PASS_8 CF__PASS_7, cf_p->cf_a8
 
+#define CF__PASS_TO_0
+#define CF__PASS_TO_1 CF__PASS_TO_0, &cf_p->cf_a1
+#define CF__PASS_TO_2 CF__PASS_TO_1, &cf_p->cf_a2
+#define CF__PASS_TO_3 CF__PASS_TO_2, &cf_p->cf_a3
+#define CF__PASS_TO_4 CF__PASS_TO_3, &cf_p->cf_a4
+#define CF__PASS_TO_5 CF__PASS_TO_4, &cf_p->cf_a5
+#define CF__PASS_TO_6 CF__PASS_TO_5, &cf_p->cf_a6
+#define CF__PASS_TO_7 CF__PASS_TO_6, &cf_p->cf_a7
+#define CF__PASS_TO_8 CF__PASS_TO_7, &cf_p->cf_a8
+
 #define CF__ADDRESSES_0 NULL
 #define CF__ADDRESSES_1 cf_x1
 #define CF__ADDRESSES_2 CF__ADDRESSES_1, cf_x2
@@ -245,6 +304,22 @@ CF_API void **cf_worker_local(void);
                   "CF_TASK: " #fn " has an argument or result that can't be copied as bytes")
 #define CF__CHECK_TYPES(R, fn, ...) static_assert(true, "")
 #define CF__FUNCTION(R, fn, ...) static_cast<__typeof__(R) (*)(__VA_ARGS__)>(fn)
+#define CF__IS_INDEX(A) cf__is_index<A>::value
+template <typename T> struct cf__is_index {
+    enum { value = false };
+};
+template <> struct cf__is_index<size_t> {
+    enum { value = true };
+};
+template <> struct cf__is_index<const size_t> {
+    enum { value = true };
+};
+template <bool is_index>
+inline void
+cf__for_check()
+{
+    static_assert(is_index, "cf_for: the function's first argument isn't a size_t");
+}
 #else
 #define CF__LOCAL(...) __VA_ARGS__
 #define CF__CHECK_COPY(T, fn) _Static_assert(1, "")
@@ -252,12 +327,14 @@ CF_API void **cf_worker_local(void);
     _Static_assert(__builtin_types_compatible_p(__typeof__(fn), __typeof__(R)(__VA_ARGS__)),                           \
                    "CF_TASK: these are not the types of " #fn)
 #define CF__FUNCTION(R, fn, ...) fn
+#define CF__IS_INDEX(A) __builtin_types_compatible_p(A, size_t)
 #endif
 
 /* Before the thunk: how many arguments, their struct, and the checks. */
 #define CF__TASK_HEAD(n, R, fn, L)                                                                                     \
     enum { fn##_CF_TASK = n };                                                                                         \
     CF__LOCAL(struct fn##_CF_TASK_args{CF__APPLY(CF__FIELDS_##n, L)};)                                                 \
+    enum { fn##_CF_TASK_counts = CF__IS_INDEX(__typeof__(CF__STATIC_CAST(struct fn##_CF_TASK_args *, NULL)->cf_a1)) }; \
     CF__CHECK_COPY(struct fn##_CF_TASK_args, fn);                                                                      \
     CF__CHECK_TYPES(R, fn, CF__APPLY(CF__TYPES_##n, L));
 
@@ -272,6 +349,30 @@ CF_API void **cf_worker_local(void);
         cf__current = cf_context;                                                                                      \
         call;                                                                                                          \
         cf__current = cf_saved;                                                                                        \
+    }
+
+/* The loop that runs it for the items of a map: `call` with the arguments in *cf_p, `store` what it returned. */
+#define CF__TASK_RUN_RANGE(n, fn, L, call, store)                                                                      \
+    CF__UNUSED static inline size_t fn##_CF_TASK_run_range(const void *const *cf_arrays, void *cf_out, size_t cf_i,    \
+                                                           size_t cf_end, void *cf_context)                            \
+    {                                                                                                                  \
+        const cf__task_context *cf_c = CF__STATIC_CAST(const cf__task_context *, cf_context);                          \
+        void *cf_saved = cf__current;                                                                                  \
+        bool cf_goes_on = true;                                                                                        \
+        (void)cf_arrays;                                                                                               \
+        (void)cf_out;                                                                                                  \
+        cf__current = cf_context;                                                                                      \
+        for (; cf_goes_on && cf_i < cf_end; cf_i++) {                                                                  \
+            const struct fn##_CF_TASK_args cf_item = {CF__APPLY(CF__ELEMENTS_##n, L)}, *cf_p = &cf_item;               \
+            (void)cf_p;                                                                                                \
+            call;                                                                                                      \
+            if (!cf_c->failed) {                                                                                       \
+                store;                                                                                                 \
+            }                                                                                                          \
+            cf_goes_on = !cf_c->failed && !cf__task_asked_to_stop(cf_c);                                               \
+        }                                                                                                              \
+        cf__current = cf_saved;                                                                                        \
+        return cf_i;                                                                                                   \
     }
 
 /* After the thunk: the description, and the calls that don't depend on the result. */
@@ -295,7 +396,8 @@ CF_API void **cf_worker_local(void);
             result_size,                                                                                               \
             result_align,                                                                                              \
             n,                                                                                                         \
-            CF__STATIC_CAST(uint32_t, (CF__APPLY(CF__POINTERS_##n, L)) | (result_pointer))};                           \
+            CF__STATIC_CAST(uint32_t, (CF__APPLY(CF__POINTERS_##n, L)) | (result_pointer)),                            \
+            fn##_CF_TASK_run_range};                                                                                   \
         return &cf_t;                                                                                                  \
     }                                                                                                                  \
     CF__UNUSED CF_NODISCARD static inline cf_future *fn##_CF_TASK_submit(                                              \
@@ -309,6 +411,47 @@ CF_API void **cf_worker_local(void);
     {                                                                                                                  \
         const struct fn##_CF_TASK_args cf_args = {CF__VALUES_##n};                                                     \
         return cf_spawn_bytes(cf_e, fn##_CF_TASK_type(), &cf_args, CF__OPTIONS_ADDRESS(cf_o));                         \
+    }                                                                                                                  \
+    CF__UNUSED static inline cf_err fn##_CF_TASK_submit_all(                                                           \
+        cf_executor *cf_e, size_t cf_count, cf_future **cf_futures,                                                    \
+        CF__APPLY(CF__ARRAYS_##n, L) CF__OPTIONS(cf_submit_opts) cf_o)                                                 \
+    {                                                                                                                  \
+        const void *const cf_arrays[] = {CF__ADDRESSES_##n};                                                           \
+        return cf_submit_all_bytes(cf_e, fn##_CF_TASK_type(), cf_count, cf_futures, cf_arrays,                         \
+                                   CF__OPTIONS_ADDRESS(cf_o));                                                         \
+    }                                                                                                                  \
+    CF__UNUSED static inline cf_err fn##_CF_TASK_for(cf_executor *cf_e, size_t cf_last,                                \
+                                                     CF__APPLY(CF__PARAMETERS_##n, L) CF__OPTIONS(cf_map_opts) cf_o)   \
+    {                                                                                                                  \
+        const struct fn##_CF_TASK_args cf_args = {CF__VALUES_##n};                                                     \
+        size_t cf_first = 0;                                                                                           \
+        memcpy(&cf_first, &cf_args, CF__MIN(sizeof cf_first, sizeof cf_args));                                         \
+        return cf_for_bytes(cf_e, fn##_CF_TASK_type(), cf_first, cf_last, &cf_args, CF__OPTIONS_ADDRESS(cf_o));        \
+    }                                                                                                                  \
+    CF__LOCAL(struct fn##_CF_TASK_lazy {                                                                               \
+        bool (*next)(void *CF__APPLY(CF__TARGETS_##n, L));                                                             \
+        cf_map_done *done;                                                                                             \
+        void *context;                                                                                                 \
+    };)                                                                                                                \
+    CF__UNUSED static inline bool fn##_CF_TASK_lazy_next(void *cf_context, void *cf_args)                              \
+    {                                                                                                                  \
+        const struct fn##_CF_TASK_lazy *cf_l = CF__STATIC_CAST(const struct fn##_CF_TASK_lazy *, cf_context);          \
+        struct fn##_CF_TASK_args *cf_p = CF__STATIC_CAST(struct fn##_CF_TASK_args *, cf_args);                         \
+        (void)cf_p;                                                                                                    \
+        return cf_l->next(cf_l->context CF__PASS_TO_##n);                                                              \
+    }                                                                                                                  \
+    CF__UNUSED static inline bool fn##_CF_TASK_lazy_done(void *cf_context, size_t cf_i, cf_future *cf_f)               \
+    {                                                                                                                  \
+        const struct fn##_CF_TASK_lazy *cf_l = CF__STATIC_CAST(const struct fn##_CF_TASK_lazy *, cf_context);          \
+        return cf_l->done(cf_l->context, cf_i, cf_f);                                                                  \
+    }                                                                                                                  \
+    CF__UNUSED static inline cf_err fn##_CF_TASK_map_lazy(                                                             \
+        cf_executor *cf_e, size_t cf_n, bool (*cf_next)(void *CF__APPLY(CF__TARGETS_##n, L)), cf_map_done *cf_done,    \
+        void *cf_context, CF__OPTIONS(cf_map_opts) cf_o)                                                               \
+    {                                                                                                                  \
+        struct fn##_CF_TASK_lazy cf_l = {cf_next, cf_done, cf_context};                                                \
+        return cf_map_lazy_bytes(cf_e, fn##_CF_TASK_type(), cf_n, fn##_CF_TASK_lazy_next, fn##_CF_TASK_lazy_done,      \
+                                 &cf_l, CF__OPTIONS_ADDRESS(cf_o));                                                    \
     }
 
 /* Its children: the record, and the calls; `member` is the result's, with its semicolon, `offset` where it is. */
@@ -342,6 +485,12 @@ CF_API void **cf_worker_local(void);
     CF__TASK_RUN(n, fn,                                                                                                \
                  *CF__STATIC_CAST(__typeof__(R) *, cf_out) =                                                           \
                      CF__FUNCTION(R, fn, CF__APPLY(CF__TYPES_##n, L))(CF__PASS_##n))                                   \
+    CF__TASK_RUN_RANGE(                                                                                                \
+        n, fn, L, __typeof__(R) *cf_r = CF__STATIC_CAST(__typeof__(R) *, cf_out);                                      \
+        __typeof__(R) cf_value = CF__FUNCTION(R, fn, CF__APPLY(CF__TYPES_##n, L))(CF__PASS_##n), if (cf_r != NULL) {   \
+            *cf_r = cf_value;                                                                                          \
+            cf_out = cf_r + 1;                                                                                         \
+        })                                                                                                             \
     typedef __typeof__(R) fn##_CF_TASK_result_type CF__UNUSED;                                                         \
     CF__TASK_TAIL(n, fn, L, #R, sizeof(__typeof__(R)), CF__ALIGNOF(__typeof__(R)), CF__IS_POINTER(R))                  \
     CF__TASK_CHILD(n, __typeof__(R), fn, L, __typeof__(R) cf_result;                                                   \
@@ -362,6 +511,7 @@ CF_API void **cf_worker_local(void);
 #define CF__TASK_VOID_3(n, fn, L)                                                                                      \
     CF__TASK_HEAD(n, void, fn, L)                                                                                      \
     CF__TASK_RUN(n, fn, CF__FUNCTION(void, fn, CF__APPLY(CF__TYPES_##n, L))(CF__PASS_##n))                             \
+    CF__TASK_RUN_RANGE(n, fn, L, CF__FUNCTION(void, fn, CF__APPLY(CF__TYPES_##n, L))(CF__PASS_##n), (void)0)           \
     CF__TASK_TAIL(n, fn, L, "void", 0, 1, 0u)                                                                          \
     CF__TASK_CHILD(n, void, fn, L, , 0, , )                                                                            \
     CF__UNUSED static inline cf_err fn##_CF_TASK_map(cf_executor *cf_e, size_t cf_count,                               \
@@ -399,13 +549,7 @@ cf_worker_local(void)
 CF_API bool
 cf_cancelled(void)
 {
-    /* A task that was asked to stop while it waits for this one is still waiting, so this one is to stop as well. */
-    for (cf__task_context *context = cf__task_current(); context != NULL; context = context->outer) {
-        /* relaxed: a request; nothing is published with it. */
-        if (context->cancel_word != NULL && (cf__load_relaxed(context->cancel_word) & context->cancel_bit) != 0)
-            return true;
-    }
-    return false;
+    return cf__task_asked_to_stop(cf__task_current());
 }
 
 #endif /* CF__BODIES */

@@ -456,6 +456,12 @@ cf__thread_pool_free(cf_executor *base, bool forked)
     cf__os_free(pool);
 }
 
+CF__PRIVATE unsigned
+cf__thread_pool_concurrency(cf_executor *base)
+{
+    return CF__POINTER_CAST(cf__thread_pool *, base)->options.max_workers;
+}
+
 /* A copy of the options with the defaults filled in. */
 CF__PRIVATE void
 cf__thread_pool_resolve(cf_pool_opts *ours, const cf_pool_opts *theirs)
@@ -478,7 +484,9 @@ cf_thread_pool_with(const cf_pool_opts *options)
                                         cf__thread_pool_shutdown,
                                         cf__thread_pool_free,
                                         NULL,
-                                        NULL};
+                                        NULL,
+                                        cf__thread_pool_concurrency,
+                                        true};
     cf_pool_opts ours;
     cf__thread_pool_resolve(&ours, options);
     unsigned capacity = CF__MAX(ours.max_workers, CF__WORKERS_MOST);

@@ -371,9 +371,9 @@ static void
 test_pool_limit_of_memory(void **state)
 {
     enum { memory = 1 << 20 };
-    static const cf_task_type fits = {"fits", "x", run_bytes, NULL, memory, 1, 1, 1, 1, 0};
-    static const cf_task_type args_too_big = {"args", "x", run_bytes, NULL, memory + 1, 1, 1, 1, 1, 0};
-    static const cf_task_type result_too_big = {"result", "x", run_bytes, NULL, 1, 1, memory + 1, 1, 1, 0};
+    static const cf_task_type fits = {"fits", "x", run_bytes, NULL, memory, 1, 1, 1, 1, 0, NULL};
+    static const cf_task_type args_too_big = {"args", "x", run_bytes, NULL, memory + 1, 1, 1, 1, 1, 0, NULL};
+    static const cf_task_type result_too_big = {"result", "x", run_bytes, NULL, 1, 1, memory + 1, 1, 1, 0, NULL};
     static unsigned char args[memory + 1] = {7};
     unsigned char value = 0;
     (void)state;

@@ -48,11 +48,29 @@ typedef struct cf_task_type {
     size_t result_size, result_align; /* bytes; size 0 when there is no result, align at least 1 */
     uint32_t arity;                   /* how many arguments */
     uint32_t pointers;                /* bit i: argument i (from 1) is a pointer; bit 0: the result is */
+    /* Calls the function for items [index, end) of a map with `context` in cf__current, and stores the results (NULL:
+     * not wanted) one after another.  Returns the one after the last that ran: it ends with one that fails, whose
+     * result isn't stored, or when it's asked to stop.  NULL: pack() and run() for each item. */
+    size_t (*run_range)(const void *const *arrays, void *results, size_t index, size_t end, void *context);
 } cf_task_type;
 
 extern __thread void *cf__current;
 
+/* Whether somebody wants the task to stop, or one that waits for it and runs it meanwhile, or its pool is killed. */
+CF_API bool cf__task_asked_to_stop(const cf__task_context *context);
+
 #if CF__BODIES
+
+CF_API bool
+cf__task_asked_to_stop(const cf__task_context *context)
+{
+    for (; context != NULL; context = context->outer) {
+        /* relaxed: a request; nothing is published with it. */
+        if (context->cancel_word != NULL && (cf__load_relaxed(context->cancel_word) & context->cancel_bit) != 0)
+            return true;
+    }
+    return false;
+}
 
 __attribute__((weak, visibility("default"))) __thread void *cf__current;
 

@@ -1,0 +1,941 @@
+/* cfutures/map.h - one function for many items: as ranges that workers cut from, or lazily, a few at a time.
+ * SPDX-License-Identifier: MIT
+ * LAYER 4.  Includes: executor.h, detail/os_process.h.  Included by: task.h.
+ *
+ * HOW IT WORKS  A map goes in *rounds*, mostly one; a round's items are cut into *chunks*, large ones first, small
+ *   ones at the end, so that all workers end at about the same time.  As many *runners* as the executor has workers
+ *   are submitted, as ordinary tasks, so an executor's engine knows nothing of maps.  A runner claims one chunk
+ *   after another and runs its items.  The truth is a chunk's word (state, runner, next item); everything else is
+ *   plain data that the word publishes:
+ *
+ *       FREE(n) --claim--> RUNNING(r, n+1) --step--> RUNNING(r, n+2) ... --> DONE
+ *          ^                  |      \__stop, or r has died and item n is lost__> FREE(n+1)
+ *          |__________________|                 close: FREE, RUNNING --> CLOSED, for ever
+ *
+ *   The calling thread takes no part: a pool of one worker runs one task at a time, and users rely on it.  If it is
+ *   a worker of the same pool, its wait runs the runners.
+ * FAST OR TRACKED  A map on threads without a deadline reads the caller's arrays and writes its results in place,
+ *   by a loop that CF_TASK has compiled for the function (run_range), and its words move once a chunk.  All others
+ *   are tracked: the caller packs the arguments into the executor's memory, the word moves with each item, and the
+ *   results stay there until the round ends.  So after a deadline nobody touches the caller's arrays; a runner that
+ *   is still in an item keeps that memory alive.  Rounds bound it.
+ * WHEN A WORKER DIES  its runner's future says so; the caller finds the chunk that this runner had: the item that
+ *   ran is lost, the rest is free again, and a new runner with a new number goes on.
+ * INVARIANTS
+ *   M1  An item is begun by exactly one successful CAS of its chunk's word, and by it alone.  So none runs twice,
+ *       and none is begun after its chunk is closed.
+ *   M2  The caller moves a RUNNING word that isn't closed only once its runner is dead.
+ *   M3  A runner number is used once.
+ *   M4  What the caller reads from shared memory is a word's state and position, which it bounds, an item's status,
+ *       and bytes of results and messages: nothing that it follows.
+ * ORDERING
+ *   [M1] item's result and status -> the caller         step's CAS, release / close's and collect's load-acquire
+ *   [M2] recovered chunk -> its next runner             recover's store-release / claim's CAS, acquire
+ *   The rest of the round is written before the runners are submitted.
+ * WHO OWES THE WAKE  nobody here: the caller sleeps on the runners' futures.
+ * AN EXECUTOR OF ANOTHER'S that doesn't say how many tasks it runs at once gets a task per item: it may run them
+ *   by means of its own, elsewhere.
+ * REJECTED  A shared cursor moved by fetch_add: a runner killed after it took with it what it had taken (615 items
+ *   lost in 227 deaths; with words none).  Equal chunks: the last one decides. */
+#ifndef CFUTURES_MAP_H
+#define CFUTURES_MAP_H
+
+#include "detail/os_process.h"
+#include "executor.h"
+
+/** What became of the first item, in input order, that went wrong. */
+typedef struct cf_map_failure {
+    size_t index;                   /* which one; of cf_for(): the index given to the function */
+    cf_err error;                   /* as in status; CF_OK: none went wrong */
+    int code;                       /* as given to cf_fail() */
+    char message[CF__MESSAGE_SIZE]; /* as cf_future_message() */
+} cf_map_failure;
+
+/** Options of one map.  Zero in any field means its default. */
+typedef struct cf_map_opts {
+    size_t struct_size CF__DEFAULT(sizeof(cf_map_opts)); /* set by cf_map_options() */
+    /* Borrowed: gets each item's outcome, as cf_future_wait() returns it; NULL: not wanted. */
+    cf_err *status CF__DEFAULT(NULL);
+    /* Until when to wait for the whole map; 0: as long as it takes. */
+    cf_time deadline CF__DEFAULT(0);
+    /* Items that a worker takes at a time; 0: chosen, many at first and few at the end. */
+    size_t chunk CF__DEFAULT(0);
+    /* Borrowed: gets what became of the first item that went wrong; NULL: not wanted. */
+    cf_map_failure *failure CF__DEFAULT(NULL);
+} cf_map_opts;
+
+/** Run a task for each of `count` items, and wait for all: item i takes element i of each of the arrays (one for
+ *  each argument) and writes its result to element i of `results` (NULL: not wanted).
+ *
+ * Ownership: borrows all arrays until it returns.
+ * Blocks:    until every item is done, or options->deadline: then no more items start, those that run go on, and
+ *            nothing more is read from or written to the caller's arrays.
+ * Ordering:  items start about in input order, and in any order if several run at once.
+ * Returns:   CF_OK when every item went well; else the first item's error in input order: CF_ERR_FAILED,
+ *            CF_ERR_WORKER_LOST (of the item that ran when its worker died), CF_ERR_TIMEOUT (it wasn't done at the
+ *            deadline), CF_ERR_CANCELLED (by a shutdown, before it started), or as cf_submit_bytes().  An item that
+ *            fails doesn't stop the others; its element of `results` isn't written. */
+CF_API cf_err cf_map_bytes(cf_executor *executor, const cf_task_type *type, size_t count, void *results,
+                           const void *const *arrays, const cf_map_opts *options);
+
+/** Run a task for each index in [first, last), and wait for all.  `args` are the task's arguments, of which the
+ *  first is a size_t and is replaced by the index; they're copied once, not for each item.  Results are dropped.
+ *
+ * options->status has an element for each index, from `first` on.  Otherwise as cf_map_bytes(). */
+CF_API cf_err cf_for_bytes(cf_executor *executor, const cf_task_type *type, size_t first, size_t last, const void *args,
+                           const cf_map_opts *options);
+
+/** Submit a task for each of `count` items: futures[i] gets the future of the one with element i of each array.
+ *
+ * Ownership: the caller owns every one of the futures, which are never NULL; arguments are copied.
+ * Blocks:    as cf_submit_bytes().
+ * Returns:   CF_OK when all were submitted; else the first error of a submit, which its future holds, too. */
+CF_API cf_err cf_submit_all_bytes(cf_executor *executor, const cf_task_type *type, size_t count, cf_future **futures,
+                                  const void *const *arrays, const cf_submit_opts *options);
+
+/** Fills in the arguments of a lazy map's next item; false: there are no more. */
+typedef bool cf_map_next(void *context, void *args);
+
+/** Takes what became of item `index`; `future` is settled, and borrowed for the call.  False: no more, please. */
+typedef bool cf_map_done(void *context, size_t index, cf_future *future);
+
+/** Map over input of any length, with at most `in_flight` items (0: two for each worker) submitted and not yet
+ *  taken by `done`.
+ *
+ * `next` and `done` are called in the calling thread only; `done` in input order, as soon as it's an item's turn.
+ * Blocks:    until the input has ended and everything is done; until `done` returns false or options->deadline:
+ *            then what hasn't started is cancelled, and what runs goes on.  Also ends when the executor takes no
+ *            more tasks, after the item that learned it.
+ * Returns:   CF_OK, or the first item's error in input order, as cf_map_bytes(); CF_ERR_NOMEM. */
+CF_API cf_err cf_map_lazy_bytes(cf_executor *executor, const cf_task_type *type, size_t in_flight, cf_map_next *next,
+                                cf_map_done *done, void *context, const cf_map_opts *options);
+
+/* ---- implementation: what runners and caller share ---- */
+
+#if CF__BODIES
+
+#define CF__MAP_CHUNKS 256u                               /* in a round at least, if it has so many items */
+#define CF__MAP_CHUNKS_MOST 4096u                         /* if the caller chooses their size */
+#define CF__MAP_ROUND 65536u                              /* items in a tracked round at most */
+#define CF__MAP_BYTES (CF__STATIC_CAST(size_t, 16) << 20) /* of a tracked round, unless the items are large */
+#define CF__MAP_SLICE INT64_C(10000000) /* nanoseconds after which the caller looks for dead runners */
+#define CF__MAP_PATIENCE 16             /* runners that may die in a row without having begun an item */
+
+/* A chunk's word: state, 24 bits of runner number, 32 bits of next item. */
+#define CF__MAP_FREE 0u    /* items before `next` are done, the others not begun */
+#define CF__MAP_RUNNING 1u /* tracked: item next - 1 runs, those before it are done; fast: unknown */
+#define CF__MAP_DONE 2u
+#define CF__MAP_CLOSED 3u /* items before `next` are done, no other will be begun */
+
+typedef struct cf__map_chunk {
+    uint64_t word; /* A */
+    unsigned char pad[CF__CACHE_LINE - 8];
+} cf__map_chunk;
+
+/* What a runner has for itself, and its successor after it; read when it has ended. */
+typedef struct cf__map_seat {
+    uint32_t failed; /* the first of its items that failed, in input order; UINT32_MAX: none */
+    int code;
+    char message[CF__MESSAGE_SIZE];
+    unsigned char pad[CF__CACHE_LINE - (8 + CF__MESSAGE_SIZE) % CF__CACHE_LINE];
+} cf__map_seat;
+
+/* A round; the caller has its own copy, the runners one in the executor's memory.  All immutable. */
+typedef struct cf__map_round {
+    const cf_task_type *type;
+    const void *const *arrays; /* fast: the caller's, else NULL */
+    unsigned char *args;       /* packed, of item 0; or one for each seat; NULL: run_range reads the arrays */
+    size_t args_stride;        /* bytes */
+    unsigned char *spare;   /* of each seat: room for a result that nobody wants, or that may not be wanted; or NULL */
+    unsigned char *results; /* of item 0; NULL: not wanted */
+    cf_err *status;         /* of item 0: CF_ERR_FAILED is written there; or NULL */
+    cf__map_chunk *chunks;
+    cf__map_seat *seats;
+    uint32_t *hint; /* A: chunks before it are taken, probably */
+    size_t first;   /* item 0's place in the arrays, or cf_for's index */
+    cf_time deadline;
+    uint32_t count, chunk_count, chunk_size; /* items; chunks; items in one, 0: guided */
+    bool tracked, in_processes, counts;      /* counts: cf_for, the index is the first argument */
+} cf__map_round;
+
+typedef struct cf__map_ticket { /* a runner's arguments */
+    const cf__map_round *round;
+    uint32_t seat, number;
+} cf__map_ticket;
+
+CF__PRIVATE uint64_t
+cf__map_word(uint32_t state, uint32_t runner, uint32_t next)
+{
+    return (CF__STATIC_CAST(uint64_t, next) << 32) | (runner << 8) | state;
+}
+
+CF__PRIVATE uint32_t
+cf__map_state(uint64_t word)
+{
+    return CF__STATIC_CAST(uint32_t, word & 0xff);
+}
+
+CF__PRIVATE uint32_t
+cf__map_runner_of(uint64_t word)
+{
+    return CF__STATIC_CAST(uint32_t, (word >> 8) & 0xffffff);
+}
+
+CF__PRIVATE uint32_t
+cf__map_next_of(uint64_t word)
+{
+    return CF__STATIC_CAST(uint32_t, word >> 32);
+}
+
+/* The first item of a chunk.  Guided: what is left after it falls with the square of the chunks that are left, so
+ * that their sizes fall evenly, from twice the average to almost nothing. */
+CF__PRIVATE uint32_t
+cf__map_begin(const cf__map_round *round, uint32_t chunk)
+{
+    uint64_t all = round->chunk_count, left = all - chunk, count = round->count;
+    if (round->chunk_size != 0)
+        return CF__STATIC_CAST(uint32_t, CF__MIN(count, CF__STATIC_CAST(uint64_t, chunk) * round->chunk_size));
+    return CF__STATIC_CAST(uint32_t, count - count * left * left / (all * all));
+}
+
+/* ---- runners ---- */
+
+/* Claims a free chunk, and with it its next item, for runner `number`; false when there is none. */
+CF__PRIVATE bool
+cf__map_claim(const cf__map_round *round, uint32_t number, uint32_t *chunk, uint64_t *word)
+{
+    uint32_t start = cf__load_relaxed(round->hint); /* relaxed: where to look first; we look everywhere */
+    for (uint32_t i = 0; i < round->chunk_count; i++) {
+        uint32_t index = (start + i) % round->chunk_count;
+        uint64_t found = cf__load_relaxed(&round->chunks[index].word); /* relaxed: the CAS checks it */
+        while (cf__map_state(found) == CF__MAP_FREE) {
+            *word = cf__map_word(CF__MAP_RUNNING, number, cf__map_next_of(found) + 1);
+            /* acquire [M2]: the runner before us may have run a part of it. */
+            if (cf__cas_acq_rel(&round->chunks[index].word, &found, *word)) {
+                cf__store_relaxed(round->hint, index + 1);
+                *chunk = index;
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Runner: the items of the chunk before `next` are done.  True: item `next` is begun, go on.  False: the chunk is
+ * done, was closed, or given back (`stop`). */
+CF__PRIVATE bool
+cf__map_step(const cf__map_round *round, uint32_t chunk, uint64_t *word, uint32_t next, bool stop)
+{
+    uint32_t runner = cf__map_runner_of(*word);
+    uint64_t before = *word;
+    bool done = next == cf__map_begin(round, chunk + 1);
+    if (!done && !stop && !round->tracked)
+        return true;
+    *word = done   ? cf__map_word(CF__MAP_DONE, runner, next)
+            : stop ? cf__map_word(CF__MAP_FREE, 0, next)
+                   : cf__map_word(CF__MAP_RUNNING, runner, next + 1);
+    /* release [M1]: the items' results; acquire isn't needed. */
+    return cf__cas_acq_rel(&round->chunks[chunk].word, &before, *word) && !done && !stop;
+}
+
+/* Runs item `item`, or as many up to `end` as its loop takes; returns the one after the last that ran, which may
+ * have failed. */
+CF__PRIVATE uint32_t
+cf__map_run_items(const cf__map_round *round, uint32_t seat, uint32_t item, uint32_t end, cf__task_context *context)
+{
+    const cf_task_type *type = round->type;
+    size_t size = type->result_size, index = round->first + item;
+    unsigned char *result = round->results != NULL ? round->results + item * size : NULL;
+    if (round->args == NULL)
+        return CF__STATIC_CAST(uint32_t, type->run_range(round->arrays, result, index, round->first + end, context) -
+                                             round->first);
+    bool own = round->counts || round->arrays != NULL; /* the seat's arguments, not the item's */
+    unsigned char *args = round->args + (own ? seat : item) * round->args_stride;
+    unsigned char *out = round->spare != NULL ? round->spare + seat * CF__ROUND_UP(size, type->result_align) : result;
+    if (round->counts)
+        memcpy(args, &index, sizeof index);
+    else if (own)
+        type->pack(args, round->arrays, index);
+    type->run(args, out, context);
+    if (out != result && result != NULL && !context->failed)
+        memcpy(result, out, size);
+    return item + 1;
+}
+
+CF__PRIVATE void
+cf__map_note_failure(const cf__map_round *round, cf__map_seat *seat, uint32_t item, cf__task_context *context)
+{
+    if (round->status != NULL)
+        round->status[item] = CF_ERR_FAILED;
+    if (item < seat->failed) {
+        seat->failed = item;
+        seat->code = context->code;
+        memcpy(seat->message, context->message, sizeof seat->message);
+    }
+    context->failed = false;
+    context->message[0] = 0;
+}
+
+/* A runner. */
+CF__PRIVATE void
+cf__map_run(const void *args, void *unused, void *context)
+{
+    cf__map_ticket ticket;
+    cf__task_context item, *outer = CF__STATIC_CAST(cf__task_context *, context);
+    uint32_t chunk, *guard = NULL;
+    uint64_t word;
+    void *before = cf__current;
+    (void)unused;
+    memcpy(&ticket, args, sizeof ticket);
+    const cf__map_round *round = ticket.round;
+    bool timed = round->deadline != CF_FOREVER, stop = timed && cf_passed(round->deadline);
+
+    if (round->in_processes)
+        guard = cf__os_fork_guard_new();
+    cf__current = context;
+    cf__task_context_init(&item, outer->cancel_word, outer->cancel_bit);
+    item.executor = outer->executor;
+    while (!stop && cf__map_claim(round, ticket.number, &chunk, &word)) {
+        uint32_t next = cf__map_next_of(word) - 1;
+        do {
+            next = cf__map_run_items(round, ticket.seat, next,
+                                     round->tracked ? next + 1 : cf__map_begin(round, chunk + 1), &item);
+            if (guard != NULL && cf__load_relaxed(guard) == 0) /* relaxed: only a fork changes it */
+                return; /* the item has forked, and this is the child: the worker sees it as well, and ends */
+            if (round->in_processes)
+                cf__os_flush_streams();
+            if (item.failed)
+                cf__map_note_failure(round, &round->seats[ticket.seat], next - 1, &item);
+            stop = cf__task_asked_to_stop(&item) || (timed && cf_passed(round->deadline));
+        } while (cf__map_step(round, chunk, &word, next, stop));
+        stop = stop || cf__map_state(cf__load_relaxed(&round->chunks[chunk].word)) == CF__MAP_CLOSED;
+    }
+    cf__current = before;
+    cf__os_fork_guard_free(guard);
+}
+
+CF__PRIVATE const cf_task_type *
+cf__map_runner_type(void)
+{
+    static const cf_task_type type = {
+        "cf_map", "void", cf__map_run, NULL, sizeof(cf__map_ticket), CF__ALIGNOF(cf__map_ticket), 0, 1, 1, 0, NULL};
+    return &type;
+}
+
+/* ---- the caller ---- */
+
+typedef struct cf__map_job { /* what is to be done, and how it went; of the caller alone, as long as the call lasts */
+    cf_executor *executor;
+    const cf_task_type *type;
+    size_t first, count;       /* what the first item is called; items */
+    unsigned char *results;    /* NULL: not wanted, or there are none */
+    const void *const *arrays; /* cf_map */
+    const void *args;          /* cf_for; NULL: cf_map */
+    cf_map_opts options;
+    cf_map_failure failure; /* of the first item that went wrong so far; index SIZE_MAX: none */
+} cf__map_job;
+
+struct cf__map;
+
+typedef struct cf__map_runner { /* who has seat i; its node is there for when the caller leaves it behind */
+    cf__callback node;
+    struct cf__map *map;
+    cf_future *future; /* NULL: nobody */
+    uint32_t number;
+    bool left_behind;
+} cf__map_runner;
+
+typedef struct cf__map { /* private to the calling process; fields: A atomic */
+    cf__map_round round; /* the caller's copy */
+    cf__map_job *job;    /* while the call lasts */
+    cf_executor *executor;
+    void *block;             /* in the executor's memory: the runners' copy of `round`, and all that it points to */
+    uint32_t references;     /* A: the caller's, and one for each runner that it has left behind */
+    unsigned workers, seats; /* of the executor; runners at a time */
+    unsigned live, patience; /* runners that haven't ended; that may yet die having done nothing */
+    uint32_t next_number;    /* of a runner */
+    uint32_t items, chunk;   /* in a round at most; option */
+    size_t done;             /* items of the rounds before */
+    cf_err reason;           /* why items weren't begun; CF_OK: all are, sooner or later */
+    bool abandoned;          /* the block stays: a runner may write there, and nobody will learn when it ends */
+    cf__map_runner *runners; /* one a seat */
+} cf__map;
+
+CF__PRIVATE void
+cf__map_release(cf__map *map)
+{
+    /* acq_rel: what others did with it happens before the free. */
+    if (cf__fetch_sub_acq_rel(&map->references, 1u) != 1)
+        return;
+    if (!map->abandoned)
+        cf_executor_free(map->executor, map->block);
+    cf__os_free(map);
+}
+
+CF__PRIVATE void
+cf__map_runner_ended(cf__callback *node, cf_future *future)
+{
+    (void)future;
+    cf__map_release(CF__POINTER_CAST(cf__map_runner *, node)->map);
+}
+
+/* Item `item` of the job went wrong. */
+CF__PRIVATE void
+cf__map_went_wrong(cf__map_job *job, size_t item, cf_err error, int code, const char *message)
+{
+    cf_map_failure *failure = &job->failure;
+    if (job->options.status != NULL)
+        job->options.status[item] = error;
+    if (item >= failure->index)
+        return;
+    failure->index = item;
+    failure->error = error;
+    failure->code = code;
+    (void)snprintf(failure->message, sizeof failure->message, "%s", message);
+}
+
+/* Submits a runner for `seat`; false if that failed. */
+CF__PRIVATE bool
+cf__map_submit_runner(cf__map *map, unsigned seat)
+{
+    cf__map_runner *runner = &map->runners[seat];
+    cf__map_ticket ticket = {CF__STATIC_CAST(const cf__map_round *, map->block), seat, map->next_number};
+    cf_submit_opts options;
+    cf__options_copy(&options, sizeof options, NULL);
+    options.deadline = map->round.deadline;
+    cf_future *future = cf_submit_bytes(map->executor, cf__map_runner_type(), &ticket, &options);
+    if (future->type == NULL) {
+        if (map->live == 0) /* else those that run do it all */
+            map->reason = future->error == CF_ERR_SHUTDOWN && map->next_number != 0 ? CF_ERR_CANCELLED : future->error;
+        cf_future_release(future);
+        return false;
+    }
+    runner->map = map;
+    runner->future = future;
+    runner->number = map->next_number++;
+    map->live++;
+    return true;
+}
+
+/* Runner `number` is dead: takes back its chunk, if it had one, less the item that it ran, which is lost (M2). */
+CF__PRIVATE bool
+cf__map_recover(const cf__map_round *round, uint32_t number, uint32_t *lost, uint32_t *lost_end)
+{
+    for (uint32_t i = 0; i < round->chunk_count; i++) {
+        uint64_t word = cf__load_acquire(&round->chunks[i].word); /* acquire [M1]: what it has done */
+        uint32_t begin = cf__map_begin(round, i), end = cf__map_begin(round, i + 1), next = cf__map_next_of(word);
+        if (cf__map_state(word) != CF__MAP_RUNNING || cf__map_runner_of(word) != number)
+            continue;
+        if (next <= begin || next > end || !round->tracked) { /* scribbled over, or unknown: nothing of it counts */
+            *lost = begin;
+            next = end;
+        } else {
+            *lost = next - 1;
+        }
+        *lost_end = next;
+        /* release [M2]: the next runner goes on behind it. */
+        cf__store_release(&round->chunks[i].word, cf__map_word(next < end ? CF__MAP_FREE : CF__MAP_DONE, 0, next));
+        return true;
+    }
+    return false;
+}
+
+/* No more items are begun. */
+CF__PRIVATE void
+cf__map_close(const cf__map_round *round)
+{
+    for (uint32_t i = 0; i < round->chunk_count; i++) {
+        uint64_t word = cf__load_acquire(&round->chunks[i].word); /* acquire [M1], as the CAS */
+        while (cf__map_state(word) == CF__MAP_FREE || cf__map_state(word) == CF__MAP_RUNNING) {
+            uint32_t next = cf__map_next_of(word) - (cf__map_state(word) == CF__MAP_RUNNING);
+            if (cf__cas_acq_rel(&round->chunks[i].word, &word, cf__map_word(CF__MAP_CLOSED, 0, next)))
+                break;
+        }
+    }
+}
+
+CF__PRIVATE bool
+cf__map_has_free_chunk(const cf__map_round *round)
+{
+    for (uint32_t i = 0; i < round->chunk_count; i++) {
+        if (cf__map_state(cf__load_relaxed(&round->chunks[i].word)) == CF__MAP_FREE)
+            return true;
+    }
+    return false;
+}
+
+/* The runner in `seat` has ended: well, or with its worker, or it never began.  Submits another where that helps. */
+CF__PRIVATE void
+cf__map_take_leave(cf__map *map, unsigned seat)
+{
+    const cf__map_round *round = &map->round;
+    cf__map_runner *runner = &map->runners[seat];
+    cf_future *future = runner->future;
+    cf_err error = cf_future_wait(future, CF_NOW);
+    uint32_t lost = 0, lost_end = 0;
+    bool held = error != CF_OK && cf__map_recover(round, runner->number, &lost, &lost_end);
+    for (; lost < lost_end; lost++) {
+        cf__map_went_wrong(map->job, map->done + lost, error, 0, cf_future_message(future));
+        if (round->tracked)
+            round->status[lost] = error;
+    }
+    cf_future_release(future);
+    runner->future = NULL;
+    map->live--;
+    if (held)
+        map->patience = CF__MAP_PATIENCE;
+    if (map->reason != CF_OK || !cf__map_has_free_chunk(round))
+        return;
+    if (cf_passed(round->deadline))
+        map->reason = CF_ERR_TIMEOUT;
+    else if (held || (error == CF_ERR_WORKER_LOST && map->patience-- != 0) || (error == CF_OK && map->live == 0))
+        (void)cf__map_submit_runner(map, seat);
+    else if (map->live == 0)
+        map->reason = error;
+}
+
+/* Waits until all runners have ended, or the deadline. */
+CF__PRIVATE void
+cf__map_await(cf__map *map)
+{
+    bool late = false;
+    for (unsigned seat = 0; map->live != 0 && !late; seat = (seat + 1) % map->seats) {
+        if (map->runners[seat].future == NULL)
+            continue;
+        cf_time until = map->round.deadline;
+        if (map->round.in_processes) /* another one may die meanwhile */
+            until = CF__MIN(until, cf_after_ns(CF__MAP_SLICE));
+        (void)cf_future_wait(map->runners[seat].future, until);
+        late = cf_passed(map->round.deadline);
+        for (unsigned i = 0; i < map->seats; i++) {
+            if (map->runners[i].future != NULL && cf_future_done(map->runners[i].future))
+                cf__map_take_leave(map, i);
+        }
+    }
+    if (map->live != 0 && map->reason == CF_OK)
+        map->reason = CF_ERR_TIMEOUT;
+}
+
+/* Closes the round and leaves those runners behind that still run. */
+CF__PRIVATE void
+cf__map_leave(cf__map *map)
+{
+    for (unsigned i = 0; i < map->seats; i++) {
+        if (map->runners[i].future != NULL)
+            (void)cf_future_cancel(map->runners[i].future); /* if it runs, it's asked to stop */
+    }
+    cf__map_close(&map->round);
+    for (unsigned i = 0; i < map->seats; i++) {
+        cf__map_runner *runner = &map->runners[i];
+        if (runner->future == NULL)
+            continue;
+        if (!cf_future_done(runner->future)) {
+            runner->left_behind = true;
+            runner->node.run = cf__map_runner_ended;
+            (void)cf__fetch_add_relaxed(&map->references, 1u); /* relaxed: we hold one */
+            if (cf__future_add_callback(runner->future, &runner->node) != CF_OK) {
+                map->abandoned = true; /* it's a pool's shared memory, and goes with it */
+                (void)cf__fetch_sub_acq_rel(&map->references, 1u);
+            }
+        }
+        cf_future_release(runner->future);
+    }
+}
+
+/* Takes the outcome of a tracked chunk's items [begin, end), which are done, to the caller. */
+CF__PRIVATE void
+cf__map_collect_items(const cf__map *map, uint32_t begin, uint32_t end)
+{
+    const cf__map_round *round = &map->round;
+    size_t size = round->type->result_size;
+    for (uint32_t item = begin; item <= end; item++) {
+        uint32_t error = CF_OK; /* not a cf_err until it's known to be one (M4) */
+        if (item < end)
+            memcpy(&error, &round->status[item], sizeof error);
+        if (error == CF_OK && item < end)
+            continue;
+        if (round->results != NULL && item > begin)
+            memcpy(map->job->results + (map->done + begin) * size, round->results + begin * size,
+                   (item - begin) * size);
+        if (item < end) {
+            cf_err known = error < CF__ERR_COUNT ? CF__STATIC_CAST(cf_err, error) : CF_ERR_FAILED;
+            cf__map_went_wrong(map->job, map->done + item, known, 0, cf_strerror(known));
+        }
+        begin = item + 1;
+    }
+}
+
+/* Takes the round's outcome to the caller. */
+CF__PRIVATE void
+cf__map_collect(cf__map *map)
+{
+    const cf__map_round *round = &map->round;
+    cf_map_failure *failure = &map->job->failure;
+    if (map->reason != CF_OK)
+        cf__map_leave(map);
+    for (uint32_t i = 0; i < round->chunk_count; i++) {
+        uint64_t word = cf__load_acquire(&round->chunks[i].word); /* acquire [M1] */
+        uint32_t begin = cf__map_begin(round, i), end = cf__map_begin(round, i + 1), done = end;
+        if (cf__map_state(word) != CF__MAP_DONE)
+            done = CF__MIN(CF__MAX(cf__map_next_of(word), begin), end);
+        if (round->tracked)
+            cf__map_collect_items(map, begin, done);
+        for (uint32_t item = done; item < end; item++)
+            cf__map_went_wrong(map->job, map->done + item, map->reason, 0, cf_strerror(map->reason));
+    }
+    for (unsigned i = 0; i < map->seats; i++) {
+        const cf__map_seat *seat = &round->seats[i];
+        uint32_t failed = seat->failed;
+        if (map->runners[i].left_behind || failed >= round->count)
+            continue;
+        if (!round->tracked)
+            cf__map_went_wrong(map->job, map->done + failed, CF_ERR_FAILED, 0, "");
+        if (map->done + failed == failure->index && failure->error == CF_ERR_FAILED) {
+            failure->code = seat->code;
+            memcpy(failure->message, seat->message, sizeof seat->message - 1);
+        }
+    }
+}
+
+/* How a round of `count` items is cut. */
+CF__PRIVATE void
+cf__map_cut(cf__map_round *round, size_t count, uint32_t chunk, unsigned workers)
+{
+    uint32_t most = CF__MAX(CF__MAP_CHUNKS, 8 * workers);
+    round->count = CF__STATIC_CAST(uint32_t, count);
+    round->chunk_size = chunk != 0 ? chunk : round->count <= most;
+    round->chunk_count = chunk != 0 ? (round->count - 1) / chunk + 1 : CF__MIN(round->count, most);
+}
+
+/* Lays the block out at `base`; returns where it ends, which two more alignments may move on for another base. */
+CF__PRIVATE uintptr_t
+cf__map_layout(cf__map_round *round, uintptr_t base, unsigned seats, bool results)
+{
+    const cf_task_type *type = round->type;
+    uintptr_t at = base + CF__ROUND_UP(sizeof *round, CF__CACHE_LINE);
+    bool in_place = !round->tracked && !round->counts && type->run_range != NULL;
+    round->chunks = CF__POINTER_CAST(cf__map_chunk *, at);
+    at += round->chunk_count * sizeof(cf__map_chunk);
+    round->seats = CF__POINTER_CAST(cf__map_seat *, at);
+    at += seats * sizeof(cf__map_seat);
+    round->hint = CF__POINTER_CAST(uint32_t *, at);
+    at += CF__CACHE_LINE;
+    if (round->tracked) {
+        round->status = CF__POINTER_CAST(cf_err *, at);
+        at += round->count * sizeof(cf_err);
+    }
+    at = CF__ROUND_UP(at, type->args_align);
+    round->args_stride = CF__ROUND_UP(type->args_size, type->args_align);
+    if (!in_place) {
+        round->args = CF__POINTER_CAST(unsigned char *, at);
+        at += (round->tracked && !round->counts ? round->count : seats) * round->args_stride;
+    }
+    at = CF__ROUND_UP(at, type->result_align);
+    if (round->tracked && results) {
+        round->results = CF__POINTER_CAST(unsigned char *, at);
+        at += round->count * type->result_size;
+    } else if (!in_place && type->result_size != 0) {
+        round->spare = CF__POINTER_CAST(unsigned char *, at);
+        at += seats * CF__ROUND_UP(type->result_size, type->result_align);
+    }
+    return at;
+}
+
+/* A map for `job`, with memory for its largest round; NULL if there isn't enough for a round of one item. */
+CF__PRIVATE cf__map *
+cf__map_new(cf__map_job *job, unsigned workers)
+{
+    const cf_task_type *type = job->type;
+    cf__map_round round;
+    memset(CF__STATIC_CAST(void *, &round), 0, sizeof round);
+    round.type = type;
+    round.deadline = job->options.deadline;
+    round.in_processes = !job->executor->ops->shares_memory;
+    round.tracked = round.in_processes || round.deadline != CF_FOREVER;
+    round.counts = job->args != NULL;
+    round.arrays = round.tracked ? NULL : job->arrays;
+
+    size_t items = CF__MIN(job->count, CF__STATIC_CAST(size_t, UINT32_MAX / 2));
+    uint32_t chunk = CF__STATIC_CAST(uint32_t, CF__MIN(job->options.chunk, items));
+    if (chunk != 0)
+        items = CF__MIN(items, CF__STATIC_CAST(size_t, chunk) * CF__MAP_CHUNKS_MOST);
+    if (round.tracked) {
+        size_t bytes = sizeof(cf_err) + (round.counts ? 0 : CF__ROUND_UP(type->args_size, type->args_align)) +
+                       (job->results != NULL ? type->result_size : 0);
+        size_t fits = CF__MAX(CF__MAP_BYTES / bytes, CF__STATIC_CAST(size_t, 4) * workers);
+        items = CF__MIN(CF__MIN(items, fits), CF__STATIC_CAST(size_t, CF__MAP_ROUND));
+    }
+    void *block = NULL;
+    unsigned seats = 0;
+    for (; block == NULL && items != 0; items = items / 2) {
+        cf__map_cut(&round, items, chunk, workers);
+        seats = CF__MIN(workers, round.chunk_count);
+        block = cf_executor_alloc(job->executor, cf__map_layout(&round, 0, seats, job->results != NULL) +
+                                                     type->args_align + type->result_align);
+    }
+    size_t head = CF__ROUND_UP(sizeof(cf__map), CF__ALIGNOF(cf__map_runner));
+    size_t size = head + seats * sizeof(cf__map_runner);
+    unsigned char *memory = block != NULL ? CF__STATIC_CAST(unsigned char *, cf__os_alloc(size)) : NULL;
+    if (memory == NULL) {
+        cf_executor_free(job->executor, block);
+        return NULL;
+    }
+    memset(memory, 0, size);
+    cf__map *map = CF__POINTER_CAST(cf__map *, memory);
+    (void)cf__map_layout(&round, CF__POINTER_CAST(uintptr_t, block), seats, job->results != NULL);
+    map->round = round;
+    map->job = job;
+    map->executor = job->executor;
+    map->block = block;
+    map->references = 1;
+    map->workers = workers;
+    map->seats = seats;
+    map->items = round.count;
+    map->chunk = chunk;
+    map->patience = CF__MAP_PATIENCE;
+    map->runners = CF__POINTER_CAST(cf__map_runner *, memory + head);
+    return map;
+}
+
+/* Runs the next round. */
+CF__PRIVATE void
+cf__map_run_round(cf__map *map)
+{
+    const cf__map_job *job = map->job;
+    const cf_task_type *type = job->type;
+    cf__map_round *round = &map->round;
+    cf__map_cut(round, CF__MIN(map->items, job->count - map->done), map->chunk, map->workers);
+    round->first = job->first + map->done;
+    for (uint32_t i = 0; i < round->chunk_count; i++) {
+        uint32_t begin = cf__map_begin(round, i), end = cf__map_begin(round, i + 1);
+        /* relaxed, here and below: the runners' submits publish it. */
+        cf__store_relaxed(&round->chunks[i].word, cf__map_word(begin < end ? CF__MAP_FREE : CF__MAP_DONE, 0, begin));
+    }
+    cf__store_relaxed(round->hint, 0u);
+    for (unsigned i = 0; i < map->seats; i++) {
+        round->seats[i].failed = UINT32_MAX;
+        if (round->counts)
+            memcpy(round->args + i * round->args_stride, job->args, type->args_size);
+    }
+    if (round->tracked) {
+        memset(CF__STATIC_CAST(void *, round->status), 0, round->count * sizeof(cf_err));
+        for (uint32_t i = 0; !round->counts && i < round->count; i++)
+            type->pack(round->args + i * round->args_stride, job->arrays, map->done + i);
+    } else {
+        round->results = job->results != NULL ? job->results + map->done * type->result_size : NULL;
+        round->status = job->options.status != NULL ? job->options.status + map->done : NULL;
+    }
+    memcpy(map->block, CF__STATIC_CAST(const void *, round), sizeof *round);
+
+    for (unsigned i = 0; i < CF__MIN(map->seats, round->chunk_count); i++) {
+        if (!cf__map_submit_runner(map, i))
+            break;
+    }
+    cf__map_await(map);
+    cf__map_collect(map);
+    map->done += round->count;
+}
+
+/* ---- a task for each item ---- */
+
+typedef struct cf__map_single { /* a map as a lazy one */
+    cf__map_job *job;
+    size_t next, taken;
+    cf_err last;
+} cf__map_single;
+
+CF__PRIVATE bool
+cf__map_single_next(void *context, void *args)
+{
+    cf__map_single *self = CF__STATIC_CAST(cf__map_single *, context);
+    const cf__map_job *job = self->job;
+    if (self->next == job->count)
+        return false;
+    if (job->args != NULL) {
+        size_t index = job->first + self->next;
+        memcpy(args, job->args, job->type->args_size);
+        memcpy(args, &index, sizeof index);
+    } else {
+        job->type->pack(args, job->arrays, self->next);
+    }
+    self->next++;
+    return true;
+}
+
+CF__PRIVATE bool
+cf__map_single_done(void *context, size_t index, cf_future *future)
+{
+    cf__map_single *self = CF__STATIC_CAST(cf__map_single *, context);
+    cf__map_job *job = self->job;
+    size_t size = job->type->result_size;
+    self->last = cf_future_wait(future, CF_NOW);
+    self->taken = index + 1;
+    if (self->last != CF_OK)
+        cf__map_went_wrong(job, index, self->last, cf_future_code(future), cf_future_message(future));
+    else if (job->results != NULL)
+        memcpy(job->results + index * size, future->result, size);
+    return true;
+}
+
+CF_API cf_err
+cf_map_lazy_bytes(cf_executor *executor, const cf_task_type *type, size_t in_flight, cf_map_next *next,
+                  cf_map_done *done, void *context, const cf_map_opts *options)
+{
+    cf_map_opts ours;
+    cf_submit_opts submit;
+    cf_err first = cf__executor_check(executor);
+    cf__options_copy(&ours, sizeof ours, options);
+    cf__options_copy(&submit, sizeof submit, NULL);
+    submit.deadline = ours.deadline = ours.deadline != 0 ? ours.deadline : CF_FOREVER;
+    if (first != CF_OK)
+        return first;
+    if (in_flight == 0)
+        in_flight = 2 * CF__STATIC_CAST(size_t, CF__MAX(cf__executor_concurrency(executor), 8u));
+    size_t futures_size = in_flight * sizeof(cf_future *);
+    unsigned char *memory =
+        in_flight < SIZE_MAX / 16
+            ? CF__STATIC_CAST(unsigned char *, cf__os_alloc(futures_size + type->args_size + type->args_align))
+            : NULL;
+    if (memory == NULL)
+        return CF_ERR_NOMEM;
+    cf_future **futures = CF__POINTER_CAST(cf_future **, memory);
+    void *args =
+        CF__POINTER_CAST(void *, CF__ROUND_UP(CF__POINTER_CAST(uintptr_t, memory + futures_size), type->args_align));
+
+    size_t submitted = 0, taken = 0;
+    bool more = true, held = false; /* held: `args` are those of an item that found no memory */
+    while (more || submitted != taken) {
+        cf_future *oldest = submitted != taken ? futures[taken % in_flight] : NULL;
+        if (more && submitted - taken < in_flight && !(held && oldest != NULL) &&
+            (oldest == NULL || !cf_future_done(oldest))) {
+            if (cf_passed(ours.deadline)) {
+                first = first != CF_OK ? first : CF_ERR_TIMEOUT;
+                break;
+            }
+            more = held || next(context, args);
+            if (!more)
+                continue;
+            cf_future *future = cf_submit_bytes(executor, type, args, &submit);
+            held = future->type == NULL && future->error == CF_ERR_NOMEM && oldest != NULL;
+            if (held)
+                cf_future_release(future); /* what's in flight may have the memory: take some, then try again */
+            else
+                futures[submitted++ % in_flight] = future;
+            continue;
+        }
+        cf_err error = cf_future_wait(oldest, ours.deadline);
+        if (!cf_future_done(oldest)) {
+            first = first != CF_OK ? first : CF_ERR_TIMEOUT;
+            break;
+        }
+        first = first != CF_OK ? first : error;
+        bool over = oldest->type == NULL && (error == CF_ERR_SHUTDOWN || cf__executor_check(executor) != CF_OK);
+        over = !done(context, taken++, oldest) || over;
+        cf_future_release(oldest);
+        if (over)
+            break;
+    }
+    for (; taken != submitted; taken++) {
+        (void)cf_future_cancel(futures[taken % in_flight]);
+        cf_future_release(futures[taken % in_flight]);
+    }
+    cf__os_free(memory);
+    return first;
+}
+
+CF__PRIVATE cf_err
+cf__map_do(cf__map_job *job, const cf_map_opts *options)
+{
+    cf__options_copy(&job->options, sizeof job->options, options);
+    if (job->options.deadline == 0)
+        job->options.deadline = CF_FOREVER;
+    job->failure.index = SIZE_MAX;
+    for (size_t i = 0; job->options.status != NULL && i < job->count; i++)
+        job->options.status[i] = CF_OK;
+    if (job->type->result_size == 0)
+        job->results = NULL;
+    cf_err reason = cf__executor_check(job->executor);
+    unsigned workers = reason == CF_OK ? CF__MIN(cf__executor_concurrency(job->executor), 1u << 16) : 0;
+    size_t done = 0;
+    cf__map *map = workers != 0 && job->count != 0 ? cf__map_new(job, workers) : NULL;
+    if (map != NULL) {
+        while (map->reason == CF_OK && map->done < job->count)
+            cf__map_run_round(map);
+        done = map->done;
+        reason = map->reason;
+        cf__map_release(map);
+    } else if (reason == CF_OK && job->count != 0) {
+        /* Nobody knows where it runs its tasks; or one item is as large as its memory, or that is in use: as tasks
+         * they wait for room, or learn that there never is enough. */
+        cf__map_single self = {job, 0, 0, CF_ERR_NOMEM};
+        cf_map_opts lazy;
+        cf__options_copy(&lazy, sizeof lazy, NULL);
+        lazy.deadline = job->options.deadline;
+        (void)cf_map_lazy_bytes(job->executor, job->type, CF__MIN(job->count, CF__STATIC_CAST(size_t, 1024)),
+                                cf__map_single_next, cf__map_single_done, &self, &lazy);
+        done = self.taken;
+        reason = cf_passed(lazy.deadline) ? CF_ERR_TIMEOUT : self.last;
+    }
+    for (; done < job->count; done++)
+        cf__map_went_wrong(job, done, reason, 0, cf_strerror(reason));
+    if (job->count == 0)
+        job->failure.error = reason;
+    if (job->options.failure != NULL) {
+        *job->options.failure = job->failure;
+        job->options.failure->index = job->failure.error != CF_OK ? job->first + job->failure.index : 0;
+    }
+    return job->failure.error;
+}
+
+CF_API cf_err
+cf_map_bytes(cf_executor *executor, const cf_task_type *type, size_t count, void *results, const void *const *arrays,
+             const cf_map_opts *options)
+{
+    cf__map_job job;
+    memset(CF__STATIC_CAST(void *, &job), 0, sizeof job);
+    job.executor = executor;
+    job.type = type;
+    job.count = count;
+    job.results = CF__STATIC_CAST(unsigned char *, results);
+    job.arrays = arrays;
+    return cf__map_do(&job, options);
+}
+
+CF_API cf_err
+cf_for_bytes(cf_executor *executor, const cf_task_type *type, size_t first, size_t last, const void *args,
+             const cf_map_opts *options)
+{
+    cf__map_job job;
+    memset(CF__STATIC_CAST(void *, &job), 0, sizeof job);
+    job.executor = executor;
+    job.type = type;
+    job.first = first;
+    job.count = last > first ? last - first : 0;
+    job.args = args;
+    return cf__map_do(&job, options);
+}
+
+CF_API cf_err
+cf_submit_all_bytes(cf_executor *executor, const cf_task_type *type, size_t count, cf_future **futures,
+                    const void *const *arrays, const cf_submit_opts *options)
+{
+    cf_err first = CF_OK;
+    unsigned char *memory = CF__STATIC_CAST(unsigned char *, cf__os_alloc(type->args_size + type->args_align));
+    void *args = CF__POINTER_CAST(void *, CF__ROUND_UP(CF__POINTER_CAST(uintptr_t, memory), type->args_align));
+    for (size_t i = 0; i < count; i++) {
+        if (memory == NULL) {
+            futures[i] = cf__future_static(CF_ERR_NOMEM);
+        } else {
+            type->pack(args, arrays, i);
+            futures[i] = cf_submit_bytes(executor, type, args, options);
+        }
+        if (first == CF_OK && futures[i]->type == NULL)
+            first = futures[i]->error;
+    }
+    cf__os_free(memory);
+    return first;
+}
+
+#endif /* CF__BODIES */
+
+#endif
