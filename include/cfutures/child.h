@@ -111,6 +111,7 @@ cf__child_run_stolen(cf__child *child, cf__local_worker *worker, uint32_t number
     child->next = worker->stolen;
     worker->stolen = child;
     cf__task_context_init(&context, NULL, 0);
+    context.can_fail = child->starter->can_fail;
     context.outer = child->starter; /* cf_cancelled() asks the task that waits for it */
     context.worker = worker;
     context.local = cf__task_current()->local;

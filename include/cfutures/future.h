@@ -73,20 +73,20 @@ struct cf_future {
     const cf_task_type *type;        /* I: NULL for a promise */
     const cf__future_origin *origin; /* I: NULL: this record is the truth */
     const void *executor;            /* I: who runs it: identity, never dereferenced; or NULL */
-    void *args;                      /* I: the arguments, in this allocation; NULL if kept elsewhere */
-    void *result;                    /* S: room for the result; in this allocation, or the origin's */
-    size_t result_size;              /* I: bytes */
-    void *callbacks;                 /* A: stack of cf__callback, or cf__callbacks_closed() */
-    cf_future *next;                 /* belongs to the executor while it queues the future */
-    char *message;                   /* S: owned, or NULL */
-    cf_err error;                    /* S: CF_OK or why the task failed; a cancelled one says so in the state */
-    int code;                        /* S: the code given to cf_fail(), else 0 */
-    int signal, status;              /* S: how a lost worker ended: signal, or exit status; else 0 */
-    int32_t process;                 /* I: who made it */
-    bool spins;                      /* I: it pays to spin before sleeping: a worker is awake, on another CPU */
-    cf__slab *slab;                  /* I: whose cell this is; NULL: allocated */
-    cf_future *within;               /* belongs to who runs it: the task whose wait it is run in, or NULL */
-    CF__PLACE                        /* where its waiters sleep */
+    void *args;         /* I: the arguments, in this allocation; S, once settled: the callbacks still to be run */
+    void *result;       /* S: room for the result; in this allocation, or the origin's */
+    size_t result_size; /* I: bytes */
+    void *callbacks;    /* A: stack of cf__callback, or cf__callbacks_closed() */
+    cf_future *next;    /* belongs to the executor while it queues the future */
+    char *message;      /* S: owned, or NULL */
+    cf_err error;       /* S: CF_OK or why the task failed; a cancelled one says so in the state */
+    int code;           /* S: the code given to cf_fail(), else 0 */
+    int signal, status; /* S: how a lost worker ended: signal, or exit status; else 0 */
+    int32_t process;    /* I: who made it */
+    bool spins;         /* I: it pays to spin before sleeping: a worker is awake, on another CPU */
+    cf__slab *slab;     /* I: whose cell this is; NULL: allocated */
+    cf_future *within;  /* belongs to who runs it: the task whose wait it is run in, or NULL */
+    CF__PLACE           /* where its waiters sleep */
 };
 
 /* ---- reading a future ---- */
@@ -273,6 +273,17 @@ cf__future_claim_outcome(cf_future *future)
     return false;
 }
 
+/* Runs the callbacks that are left in `args`: should one end its thread, the others aren't lost with its stack. */
+CF__PRIVATE void
+cf__future_run_rest(cf_future *future)
+{
+    cf__callback *node;
+    while ((node = CF__STATIC_CAST(cf__callback *, future->args)) != NULL) {
+        future->args = node->next;
+        node->run(node, future);
+    }
+}
+
 /* Closes the list of callbacks and runs what was on it, oldest first (F3). */
 CF__PRIVATE void
 cf__future_run_callbacks(cf_future *future)
@@ -287,11 +298,8 @@ cf__future_run_callbacks(cf_future *future)
         oldest = stack;
         stack = next;
     }
-    while (oldest != NULL) {
-        cf__callback *next = oldest->next;
-        oldest->run(oldest, future);
-        oldest = next;
-    }
+    future->args = oldest;
+    cf__future_run_rest(future);
 }
 
 /* Moves the word to `state` and wakes who waits.  The caller owns the outcome, has written it, and holds a

@@ -87,19 +87,21 @@ cf__thread_pool_take_all(cf__thread_pool *pool)
     return list;
 }
 
-/* How many futures are queued or run (T1); exact when no worker is awake.  The mutex is held. */
+/* How many futures are queued or run (T1), not less than there are.  The mutex is held. */
 CF__PRIVATE size_t
 cf__thread_pool_left(const cf__thread_pool *pool, size_t *ran)
 {
     size_t left = pool->injected;
     uint32_t high = cf__load_relaxed(&pool->high);
     *ran = 0;
+    /* acquire: first all that were taken, then all that were pushed.  So none that was taken isn't counted as pushed, and
+     * 0 means that for a moment there was none. */
     for (uint32_t i = 0; i < high; i++) {
-        const cf__thread_worker *worker = pool->workers[i];
-        /* relaxed, all: see cf__thread_worker_run_queued(). */
-        left += cf__load_relaxed(&worker->pushed) - cf__load_relaxed(&worker->taken);
-        *ran += cf__load_relaxed(&worker->ran);
+        left -= cf__load_acquire(&pool->workers[i]->taken);
+        *ran += cf__load_relaxed(&pool->workers[i]->ran);
     }
+    for (uint32_t i = 0; i < high; i++)
+        left += cf__load_relaxed(&pool->workers[i]->pushed);
     return left;
 }
 
@@ -140,9 +142,10 @@ cf__thread_worker_leave(cf__thread_worker *self)
     cf__thread_pool *pool = self->pool;
     cf__sleeper *sleeper = NULL;
     int error = 0;
+    cf__current = NULL; /* a destructor of the program's that runs after this is in no worker */
     cf__slab_cache_empty(&self->local.cache, pool->slab);
     pool->living--;
-    self->ended = true;
+    pool->start_failed = false;
     (void)cf__thread_pool_account(pool, self->searching ? CF__SEARCHING : 0);
     self->searching = false;
     if (!pool->quit && (pool->levels != 0 || pool->strays != NULL || cf__thread_pool_has_pushed(pool)))
@@ -151,6 +154,8 @@ cf__thread_worker_leave(cf__thread_worker *self)
         cf__thread_pool_break(pool, "the last worker thread has ended, and no other could be started");
     if (pool->idle == pool->living)
         cf__event_wake_all(&pool->quiet);
+    self->used = false; /* only now, or we might start our own successor, and join ourselves */
+    self->ended = true;
     cf__mutex_unlock(&pool->mutex);
     cf__sleeper_wake(sleeper);
 }
@@ -162,27 +167,30 @@ cf__thread_worker_exited(void *argument)
     cf__thread_worker *self = CF__STATIC_CAST(cf__thread_worker *, argument);
     cf__thread_pool *pool = self->pool;
     cf_future *future;
-    bool outermost = self->running != NULL;
+    size_t popped = self->popped;
     cf__current = &self->context;
     while (cf__deque_pop(&self->local.children) != NULL) {
     }
     cf__child_abandon(&self->local);
     while ((future = self->running) != NULL) {
         self->running = future->within;
-        bool last = future->within == NULL;
-        cf__future_settle_failed(future, CF_ERR_TASK_EXITED, 0, "");
-        if (last)
-            cf_future_release(future); /* the queue's reference, cf__thread_worker_run_queued() */
+        if (cf__settled(cf__load_relaxed(&future->state))) /* a callback has ended the thread; relaxed: by ourselves */
+            cf__future_run_rest(future);
+        else
+            cf__future_settle_failed(future, CF_ERR_TASK_EXITED, 0, "");
+        cf_future_release(future); /* each was run with a reference of ours */
     }
-    self->nested = 0;
     cf__mutex_lock(&pool->mutex);
-    if (outermost) {
-        cf__store_relaxed(&self->ran, self->ran + 1);
-        cf__store_relaxed(&self->taken, self->taken + 1);
-        if (pool->bounded) {
-            pool->pending--;
-            cf__sleeper_wake(cf__event_take(&pool->room));
-        }
+    self->popped = 0;
+    cf__store_relaxed(&self->ran, self->ran + popped);
+    cf__store_release(&self->taken, self->taken + popped); /* release: cf__thread_pool_left() */
+    if (self->waits)
+        pool->blocked--;
+    self->waits = false;
+    self->blocked_on = NULL;
+    if (pool->bounded && popped != 0) {
+        pool->pending--;
+        cf__sleeper_wake(cf__event_take(&pool->room));
     }
     cf__thread_worker_leave(self);
 }
@@ -196,7 +204,9 @@ cf__thread_worker_loop(void *argument)
     cf__work work;
     cf__task_context_init(&self->context, &pool->kill, 1);
     self->context.worker = &self->local;
+    self->user = NULL;
     self->context.local = &self->user;
+    self->stack = __builtin_frame_address(0);
     cf__current = &self->context;
     if (options->on_start != NULL)
         options->on_start(options->on_start_context);
@@ -204,8 +214,7 @@ cf__thread_worker_loop(void *argument)
     self->context.can_fail = false;
     if (self->context.failed) {
         cf__mutex_lock(&pool->mutex);
-        pool->failed_starts++;
-        pool->limit -= pool->limit != 0;
+        pool->limit--;
         if (pool->living == 1)
             cf__thread_pool_break(pool, self->context.message);
         cf__thread_worker_leave(self);
@@ -327,8 +336,8 @@ cf__thread_pool_submit(cf_executor *base, const cf_task_type *type, const void *
     } else if (waits && pool->pending >= pool->options.max_pending) {
         refused = CF_ERR_TIMEOUT;
     } else {
-        if (pool->living == 0 || pool->limit < pool->options.max_workers - pool->failed_starts) {
-            pool->limit = pool->options.max_workers - pool->failed_starts; /* a start has failed: try again */
+        if (pool->start_failed) {
+            pool->start_failed = false; /* try again */
             (void)cf__thread_pool_account(pool, 0);
         }
         bool first = pool->living == 0;
@@ -345,7 +354,7 @@ cf__thread_pool_submit(cf_executor *base, const cf_task_type *type, const void *
                 future = cf__thread_pool_place(pool, cell, type, args);
                 future->slab = pool->slab;
             }
-            unsigned level = CF__STATIC_CAST(unsigned, options->priority + CF__PRIORITIES / 2);
+            unsigned level = CF__DEFAULT_LEVEL + CF__STATIC_CAST(unsigned, options->priority); /* modulo */
             cf__future_list_append(&pool->injection[level], future);
             /* seq_cst [K1]: a searcher that has just let go of the search looks here. */
             (void)cf__exchange_seq_cst(&pool->levels, pool->levels | 1u << level);
@@ -427,7 +436,7 @@ cf__thread_pool_shutdown(cf_executor *base, cf_shutdown_mode mode, cf_time deadl
         cf__mutex_unlock(&pool->mutex);
         /* Nobody starts threads any more, and those there are have nothing to do but end. */
         for (uint32_t i = 0; i < high; i++)
-            if (pool->workers[i]->used)
+            if (pool->workers[i]->used || pool->workers[i]->ended)
                 cf__os_thread_join(&pool->workers[i]->thread);
         cf__mutex_lock(&pool->mutex);
         pool->joined = true;
@@ -506,6 +515,7 @@ cf_thread_pool_with(const cf_pool_opts *options)
     pool->workers = workers;
     pool->capacity = capacity;
     pool->worker_main = cf__thread_worker_main;
+    pool->stack_size = cf__os_stack_size(ours.stack_size);
     pool->limit = ours.max_workers;
     pool->bounded = ours.max_pending != SIZE_MAX;
     pool->spin = cf_usable_cpus() > 1;

@@ -349,6 +349,19 @@ cf__os_thread_start(cf__thread *thread, void *(*run)(void *), void *argument, si
     return error;
 }
 
+/* The size in bytes of a new thread's stack, of which `asked` was asked for; 0: nothing in particular. */
+CF__PRIVATE size_t
+cf__os_stack_size(size_t asked)
+{
+    pthread_attr_t attributes;
+    size_t size = asked;
+    if (size == 0 && pthread_attr_init(&attributes) == 0) {
+        (void)pthread_attr_getstacksize(&attributes, &size);
+        (void)pthread_attr_destroy(&attributes);
+    }
+    return size;
+}
+
 /* Calls run(argument); should the thread be ended in it, by pthread_exit or pthread_cancel, ended(argument). */
 CF__PRIVATE void
 cf__os_run_guarded(void (*run)(void *), void *argument, void (*ended)(void *))

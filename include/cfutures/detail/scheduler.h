@@ -49,8 +49,8 @@
 
 #define CF__WORKERS_MOST 256u         /* threads of a pool at most, those that stand in for blocked ones included */
 #define CF__PRIORITIES 16             /* -8 to 7 */
+#define CF__DEFAULT_LEVEL 8u          /* of priority 0 */
 #define CF__BATCH 32                  /* futures that a worker takes from the injection at most */
-#define CF__NESTED_MOST 128           /* tasks that run inside each other's waits at most: they share one stack */
 #define CF__SEARCH_SPIN INT64_C(5000) /* nanoseconds that a worker looks for work before it sleeps */
 
 struct cf__thread_pool;
@@ -61,14 +61,18 @@ typedef struct cf__thread_worker { /* fields: I immutable, W the worker's own, A
     uint32_t number;              /* I: index + 1 */
     uint32_t random;              /* W: where to start stealing */
     uint32_t turn;                /* W: counts the tasks */
-    uint32_t nested;              /* W: tasks that it runs inside waits */
+    int64_t batch_end;            /* W: entries of `futures` below it came from the injection: oldest first */
+    unsigned popped;              /* W: how many of those in `running` came from a queue */
+    const void *stack;            /* W: where its stack begins */
+    bool waits;                   /* M: it is counted in `blocked` */
+    const cf__child *joins;       /* M: the stolen child that it sleeps for; or NULL */
     bool searching;               /* W: owns CF__SEARCHING */
     cf_future *running;           /* W: the innermost task, linked by `within` to those whose waits it runs in */
     size_t pushed, taken, ran;    /* A: futures pushed on `futures`; taken from anywhere; of these, not cancelled */
     cf__event joined;             /* M: the worker itself, while it waits for a stolen child */
     const cf_future *blocked_on;  /* M: what it waits for, without a deadline; or NULL */
     cf__thread thread;            /* M */
-    bool used, ended;             /* M: the thread was started; has ended and is to be joined */
+    bool used, ended;             /* M: the thread lives; has ended and is to be joined */
     cf__task_context context;     /* W: of what runs between tasks: callbacks, on_start */
     void *user;                   /* W: cf_worker_local() */
     cf__deque futures;
@@ -83,6 +87,7 @@ typedef struct cf__thread_pool { /* fields: I immutable, M under mutex, A atomic
     cf_pool_opts options;               /* I: resolved */
     char name[11];                      /* I: prefix of the threads' names */
     bool spin;                          /* I: more than one CPU */
+    size_t stack_size;                  /* I: bytes, of a worker */
     void *(*worker_main)(void *worker); /* I */
     cf__slab *slab;                     /* I: of futures; its cells are taken under the mutex */
     cf__mutex mutex;
@@ -95,7 +100,7 @@ typedef struct cf__thread_pool { /* fields: I immutable, M under mutex, A atomic
     cf__child *strays;                         /* M */
     unsigned idle, spare;                      /* M: workers in `work`; the low half of demand */
     unsigned limit;                            /* M: workers that may be active */
-    unsigned failed_starts;   /* M: workers whose on_start has failed: max_workers is less by so many */
+    bool start_failed;        /* M: no thread was to be had: try again at the next submit, wait or end */
     unsigned living, blocked; /* M: threads; of these in a wait */
     bool bounded;             /* I: there is a max_pending */
     uint32_t closed, kill;    /* A: no more submits; tasks are asked to stop */
@@ -116,7 +121,8 @@ CF__PRIVATE unsigned
 cf__thread_pool_growth(const cf__thread_pool *pool)
 {
     unsigned active = pool->living - pool->blocked;
-    return active < pool->limit ? CF__MIN(pool->limit - active, pool->capacity - pool->living) : 0;
+    return active < pool->limit && !pool->start_failed ? CF__MIN(pool->limit - active, pool->capacity - pool->living)
+                                                       : 0;
 }
 
 /* After a change of idle, limit, living or blocked: the low half of demand follows.  The mutex is held.  Returns
@@ -148,14 +154,16 @@ CF__PRIVATE int
 cf__thread_pool_start_worker(cf__thread_pool *pool)
 {
     uint32_t high = cf__load_relaxed(&pool->high), index = 0;
-    while (index < high && !pool->workers[index]->ended && pool->workers[index]->used)
+    while (index < high && (pool->workers[index]->used || (pool->workers[index]->ended && high < pool->capacity)))
         index++;
+    if (index == pool->capacity)
+        return EAGAIN; /* the one that ends right now still has its record */
     cf__thread_worker *worker;
     if (index < high) {
         worker = pool->workers[index];
         if (worker->ended)
             cf__os_thread_join(&worker->thread); /* it has let go of the mutex for the last time */
-        worker->used = worker->ended = false;
+        worker->ended = false;
     } else {
         worker = CF__STATIC_CAST(cf__thread_worker *, cf__os_alloc(sizeof *worker));
         if (worker == NULL)
@@ -200,8 +208,8 @@ cf__thread_pool_call_one(cf__thread_pool *pool, int *error)
     (void)cf__fetch_and_seq_cst(&pool->demand, ~CF__SEARCHING); /* a new thread looks before it searches */
     if (cf__thread_pool_growth(pool) != 0) {
         *error = cf__thread_pool_start_worker(pool);
-        if (*error != 0) { /* until the next submit from outside, be content with those there are */
-            pool->limit = pool->living - pool->blocked;
+        if (*error != 0) {
+            pool->start_failed = true;
             (void)cf__thread_pool_account(pool, 0);
         }
     }
@@ -266,18 +274,22 @@ cf__thread_worker_take(cf__thread_worker *self, cf__work *work)
     work->child = pool->strays;
     if (work->child != NULL)
         pool->strays = work->child->next;
-    else if (!pool->bounded && !cf__deque_has_entries(&self->futures))
-        most = CF__BATCH;
-    while (work->child == NULL && count < most && (batch[count] = cf__thread_pool_uninject(pool)) != NULL)
+    else if (!pool->bounded && pool->levels >> CF__DEFAULT_LEVEL == 1 && !cf__deque_has_entries(&self->futures))
+        most = CF__BATCH; /* all of one priority, the default */
+    while (work->child == NULL && count < most && (batch[count] = cf__thread_pool_uninject(pool)) != NULL) {
         count++;
+        if (pool->levels >> CF__DEFAULT_LEVEL == 0)
+            break;
+    }
     cf__mutex_unlock(&pool->mutex);
     if (count == 0)
         return work->child != NULL;
     work->future = batch[0];
     if (count == 1)
         return true;
-    while (--count > 0) /* so that the oldest is the next to be popped */
-        (void)cf__deque_push(&self->futures, batch[count]);
+    for (unsigned i = 1; i < count; i++)
+        (void)cf__deque_push(&self->futures, batch[i]);
+    self->batch_end = cf__load_relaxed(&self->futures.bottom); /* relaxed: ours */
     cf__local_worker_pushed(&self->local);
     return true;
 }
@@ -308,15 +320,20 @@ CF__PRIVATE bool
 cf__thread_worker_find(cf__thread_worker *self, cf__work *work)
 {
     cf__thread_pool *pool = self->pool;
+    cf__deque *own = &self->futures;
     work->future = NULL;
     work->child = NULL;
-    /* relaxed, both: hints; before it sleeps the worker looks under the mutex. */
-    bool first = (cf__load_relaxed(&pool->levels) >> (CF__PRIORITIES / 2 + 1)) != 0 || ++self->turn % 61 == 0;
-    if (first && cf__load_relaxed(&pool->levels) != 0 && cf__thread_worker_take(self, work))
+    /* relaxed: a hint; before it sleeps the worker looks under the mutex. */
+    uint32_t levels = cf__load_relaxed(&pool->levels);
+    bool oldest = ++self->turn % 61 == 0, batch = cf__load_relaxed(&own->top) < self->batch_end;
+    if ((levels >> (CF__DEFAULT_LEVEL + 1) != 0 || (oldest && !batch && levels >> CF__DEFAULT_LEVEL != 0)) &&
+        cf__thread_worker_take(self, work))
         return true;
-    work->future = CF__STATIC_CAST(cf_future *, cf__deque_pop(&self->futures));
-    return work->future != NULL || (cf__load_relaxed(&pool->levels) != 0 && cf__thread_worker_take(self, work)) ||
-           cf__thread_worker_steal(self, work);
+    /* What it took in one go it runs oldest first, as the injection would have given it; its own newest first. */
+    bool newest = cf__load_relaxed(&own->bottom) > self->batch_end && !(oldest && batch);
+    work->future = CF__STATIC_CAST(cf_future *, newest ? cf__deque_pop(own) : cf__deque_steal(own));
+    return work->future != NULL || (levels >> CF__DEFAULT_LEVEL != 0 && cf__thread_worker_take(self, work)) ||
+           cf__thread_worker_steal(self, work) || (levels != 0 && cf__thread_worker_take(self, work));
 }
 
 /* Becomes the one who searches, unless another is. */
@@ -421,27 +438,35 @@ cf__thread_worker_run_future(cf__thread_worker *self, cf_future *future)
 CF__PRIVATE void
 cf__thread_worker_run_queued(cf__thread_worker *self, cf_future *future)
 {
+    self->popped++;
     cf__thread_worker_run_future(self, future);
-    bool cancelled = cf_future_cancelled(future);
+    self->popped--;
+    cf__store_relaxed(&self->ran, self->ran + !cf_future_cancelled(future)); /* relaxed: for reports */
     cf_future_release(future);
-    /* relaxed, both: sums of them are compared under the mutex, after which this worker has passed through it. */
-    cf__store_relaxed(&self->ran, self->ran + !cancelled);
-    cf__store_relaxed(&self->taken, self->taken + 1);
+    cf__store_release(&self->taken, self->taken + 1); /* release: cf__thread_pool_left() */
 }
 
 /* ---- waits inside tasks ---- */
 
-/* Whether `self`, waiting for `future`, would close a circle of waits.  The mutex is held. */
+/* Whether `self`, waiting for `future`, would close a circle of waits.  The mutex is held.  (One that a join closes isn't
+ * seen: cf_child_join() can't say no.) */
 CF__PRIVATE bool
 cf__thread_pool_circular(const cf__thread_pool *pool, const cf__thread_worker *self, const cf_future *future)
 {
-    for (uint32_t steps = 0; future != NULL && future->executor == &pool->base && steps <= pool->capacity; steps++) {
-        uint32_t state = cf__load_relaxed(&future->state); /* relaxed: an owner changes only by settling */
-        uint32_t owner = state >> CF__OWNER_SHIFT;
-        if ((state & CF__STATE_MASK) != CF__RUNNING || owner == 0)
+    const cf__child *child = NULL;
+    for (uint32_t steps = 0; steps <= pool->capacity; steps++) {
+        uint32_t owner = 0; /* of what is waited for; relaxed, both: an owner changes only by settling */
+        if (child != NULL) {
+            owner = cf__load_relaxed(&child->state) >> CF__CHILD_THIEF_SHIFT;
+        } else if (future != NULL && future->executor == &pool->base) {
+            uint32_t state = cf__load_relaxed(&future->state);
+            owner = (state & CF__STATE_MASK) == CF__RUNNING ? state >> CF__OWNER_SHIFT : 0;
+        }
+        if (owner == 0)
             return false;
         if (owner == self->number)
             return true;
+        child = pool->workers[owner - 1]->joins;
         future = pool->workers[owner - 1]->blocked_on;
     }
     return false;
@@ -455,12 +480,15 @@ cf__thread_pool_begin_wait(cf__local_worker *local, cf_future *future, cf_time d
     *blocks = false;
     if (cf__executor_forked(&pool->base))
         return CF_ERR_FORKED;
-    if (future != NULL && future->executor == &pool->base && self->nested < CF__NESTED_MOST) {
+    /* Tasks that run inside each other's waits share one stack: half of it at most. */
+    const char *stack = CF__STATIC_CAST(const char *, self->stack);
+    const char *here = CF__STATIC_CAST(const char *, __builtin_frame_address(0));
+    size_t used = CF__STATIC_CAST(size_t, here < stack ? stack - here : here - stack);
+    if (future != NULL && future->executor == &pool->base && used < pool->stack_size / 2) {
         /* If it is the newest on our deque, which it mostly is, it needn't stay there. */
         bool popped = cf__deque_peek(&self->futures) == future;
         cf_future *newest = popped ? CF__STATIC_CAST(cf_future *, cf__deque_pop(&self->futures)) : NULL;
         uint32_t before = cf__load_relaxed(&future->state); /* relaxed: a guess; running it is a CAS */
-        self->nested++;
         if (newest != NULL) {
             cf__thread_worker_run_queued(self, newest);
         } else if ((before & CF__STATE_MASK) == CF__PENDING) {
@@ -468,23 +496,27 @@ cf__thread_pool_begin_wait(cf__local_worker *local, cf_future *future, cf_time d
             cf__thread_worker_run_future(self, future);
             cf_future_release(future);
         }
-        self->nested--;
         if (cf__settled(cf__load_acquire(&future->state))) /* acquire, future.h [F1] */
             return CF_OK;
     }
     cf__sleeper *sleeper = NULL;
     cf_err error = CF_OK;
     cf__mutex_lock(&pool->mutex);
-    if (deadline == CF_FOREVER && cf__thread_pool_circular(pool, self, future)) {
+    pool->blocked++;
+    pool->start_failed = false;
+    (void)cf__thread_pool_account(pool, 0);
+    bool work = pool->levels != 0 || pool->strays != NULL || cf__thread_pool_has_pushed(pool);
+    bool exhausted = work && pool->blocked == pool->living && pool->living == pool->capacity;
+    if (deadline == CF_FOREVER && (exhausted || cf__thread_pool_circular(pool, self, future))) {
         error = CF_ERR_DEADLOCK;
+        pool->blocked--;
+        (void)cf__thread_pool_account(pool, 0);
     } else {
         int start_error;
-        pool->blocked++;
+        self->waits = *blocks = true;
         self->blocked_on = deadline == CF_FOREVER ? future : NULL;
-        (void)cf__thread_pool_account(pool, 0);
-        if (pool->levels != 0 || pool->strays != NULL || cf__thread_pool_has_pushed(pool))
+        if (work)
             sleeper = cf__thread_pool_call_one(pool, &start_error);
-        *blocks = true;
     }
     cf__mutex_unlock(&pool->mutex);
     cf__sleeper_wake(sleeper);
@@ -498,6 +530,7 @@ cf__thread_pool_end_wait(cf__local_worker *local)
     cf__thread_pool *pool = self->pool;
     cf__mutex_lock(&pool->mutex);
     pool->blocked--;
+    self->waits = false;
     self->blocked_on = NULL;
     (void)cf__thread_pool_account(pool, 0);
     cf__mutex_unlock(&pool->mutex);
@@ -547,6 +580,7 @@ cf__thread_pool_join(cf__local_worker *local, cf__child *child)
             bool blocks;
             (void)cf__thread_pool_begin_wait(local, NULL, CF_FOREVER, &blocks);
             cf__mutex_lock(&pool->mutex);
+            self->joins = child;
             state = cf__load_acquire(&child->state); /* acquire, child.h [C1] */
             while (!(state & CF__CHILD_DONE)) {
                 /* The thief owes the wake from here on, and comes with the mutex.  acquire, child.h [C1], on failure. */
@@ -555,6 +589,7 @@ cf__thread_pool_join(cf__local_worker *local, cf__child *child)
                 (void)cf__event_wait(&self->joined, &pool->mutex, CF_FOREVER);
                 state = cf__load_acquire(&child->state); /* acquire, child.h [C1] */
             }
+            self->joins = NULL;
             cf__mutex_unlock(&pool->mutex);
             if (blocks)
                 cf__thread_pool_end_wait(local);
