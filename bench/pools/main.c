@@ -89,6 +89,12 @@ main(int argc, char **argv)
         .machine = &here,
     };
     comparison_write(&result, json, svg);
+    /* Two CPUs that others use as well show nobody's speed-up. */
+    summary reached =
+        summarize_ratio(rounds_samples(&r, 0, MEASURE_CPU), rounds_samples(&r, 2, MEASURE_CPU), r.repeats);
+    if (reached.median < 0.75 * (crew < here.cpus ? crew : here.cpus))
+        complain("careful: fib on processes reached only %.2f: the machine was busy, or the work is too small",
+                 reached.median);
     rounds_free(&r);
     bool written = output_close(json, common.json);
     return output_close(svg, common.svg) && written ? 0 : 1;
