@@ -11,9 +11,9 @@
 #include "workload.h"
 
 static const metric metrics[] = {
-    [MEASURE_TIME] = {"time", "s", "time, s", "time"},
-    [MEASURE_STARTUP] = {"startup", "ms", "start-up, ms", "start-up"},
-    [MEASURE_TASK_COST] = {"task_cost", "us", "us per task", "per task"},
+    [MEASURE_TIME] = {"time", "s", "time, s", .caption = "time"},
+    [MEASURE_STARTUP] = {"startup", "ms", "start-up, ms", .caption = "start-up"},
+    [MEASURE_TASK_COST] = {"task_cost", "us", "us per task", .caption = "per task"},
 };
 
 static const contender *const contenders[] = {&fib_serial, &fib_pthreads, &fib_threads, &fib_fork, &fib_processes};

@@ -8,7 +8,7 @@
 #include "workload.h"
 
 static const metric metrics[] = {
-    [MEASURE_SPAWN] = {"spawn", "ns", "spawn and join, ns", "spawn", "OpenMP tasks"},
+    [MEASURE_SPAWN] = {"spawn", "ns", "spawn and join, ns", "spawn", .against = "OpenMP tasks"},
 };
 
 int

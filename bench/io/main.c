@@ -9,7 +9,7 @@
 #include "../support/report.h"
 #include "workload.h"
 
-static const metric metrics[] = {[MEASURE_TIME] = {"time", "s", "time, s", "time"}};
+static const metric metrics[] = {[MEASURE_TIME] = {"time", "s", "time, s", .caption = "time"}};
 
 static const contender *const contenders[] = {&io_serial, &io_pthreads, &io_threads};
 

@@ -12,15 +12,18 @@
 static const char executor[] = "ProcessPoolExecutor", mp_pool[] = "multiprocessing.Pool";
 
 static const metric metrics[] = {
-    [MEASURE_START] = {"start", "ms", "start to first results, ms", "start", executor},
-    [MEASURE_HOT] = {"hot_p50", "us", "round trip, median, us", "round trip", executor},
-    [MEASURE_IDLE] = {"idle_p50", "us", "after 100 us idle, median, us", "after idle", executor},
-    [MEASURE_TASKS] = {"tasks", "us", "empty tasks one by one, us/task", "tasks", mp_pool},
-    [MEASURE_TASKS_MANY] = {"tasks_64", "us", "the same on 64 workers, us/task", "64 workers", mp_pool},
-    [MEASURE_COPY] = {"copy", "GB/s", "1 MiB there and back, GB/s", "1 MiB copied", executor, .more_is_better = true},
-    [MEASURE_IN_PLACE] = {"in_place", "GB/s", "1 MiB in place, GB/s", "in place", executor, .more_is_better = true},
-    [MEASURE_KILLED] = {"killed", "ms", "worker killed: next task done, ms", "killed", executor},
-    [MEASURE_LOST] = {"lost", "tasks", "worker killed: others' tasks lost, of 100", "lost", .no_ratio = true},
+    [MEASURE_START] = {"start", "ms", "start to first results, ms", "start", .against = executor},
+    [MEASURE_HOT] = {"hot_p50", "us", "round trip, median, us", "round trip", .against = executor},
+    [MEASURE_IDLE] = {"idle_p50", "us", "after 100 us idle, median, us", "after idle", .against = executor},
+    [MEASURE_TASKS] = {"tasks", "us", "empty tasks one by one, us/task", "tasks", .against = mp_pool},
+    [MEASURE_TASKS_MANY] = {"tasks_64", "us", "the same on 64 workers, us/task", "64 workers", .against = mp_pool},
+    [MEASURE_COPY] = {"copy", "GB/s", "1 MiB there and back, GB/s", "1 MiB copied", .against = executor,
+                      .more_is_better = true},
+    [MEASURE_IN_PLACE] = {"in_place", "GB/s", "1 MiB in place, GB/s", "in place", .against = executor,
+                          .more_is_better = true},
+    [MEASURE_KILLED] = {"killed", "ms", "worker killed: next task done, ms", "killed", .against = executor},
+    [MEASURE_LOST] = {"lost", "tasks", "worker killed: others' tasks lost, of 100", .caption = "lost",
+                      .no_ratio = true},
 };
 
 int

@@ -10,13 +10,13 @@
 #include "workload.h"
 
 static const metric metrics[] = {
-    [MEASURE_FUTURES] = {"futures", "ns", "submit, then collect, ns/task", "submit, collect"},
-    [MEASURE_SPAWN] = {"spawn", "ns", "spawn, wait for all, ns/task", "spawn"},
-    [MEASURE_MEMORY] = {"memory", "bytes", "pending task with future, bytes", "memory"},
-    [MEASURE_HOT_P50] = {"hot_p50", "us", "round trip, median, us", "round trip"},
-    [MEASURE_HOT_P99] = {"hot_p99", "us", "round trip, 99 of 100, us", "99 of 100"},
-    [MEASURE_IDLE_P50] = {"idle_p50", "us", "after 100 us idle, median, us", "after idle"},
-    [MEASURE_IDLE_CPU] = {"idle_cpu", "CPUs", "CPUs in use while idle", "idle", .no_ratio = true},
+    [MEASURE_FUTURES] = {"futures", "ns", "submit, then collect, ns/task", .caption = "submit, collect"},
+    [MEASURE_SPAWN] = {"spawn", "ns", "spawn, wait for all, ns/task", .caption = "spawn"},
+    [MEASURE_MEMORY] = {"memory", "bytes", "pending task with future, bytes", .caption = "memory"},
+    [MEASURE_HOT_P50] = {"hot_p50", "us", "round trip, median, us", .caption = "round trip"},
+    [MEASURE_HOT_P99] = {"hot_p99", "us", "round trip, 99 of 100, us", .caption = "99 of 100"},
+    [MEASURE_IDLE_P50] = {"idle_p50", "us", "after 100 us idle, median, us", .caption = "after idle"},
+    [MEASURE_IDLE_CPU] = {"idle_cpu", "CPUs", "CPUs in use while idle", .caption = "idle", .no_ratio = true},
 };
 
 static const contender *const contenders[] = {&tasks_mutex, &tasks_cfutures};
