@@ -235,8 +235,19 @@ cf__future_init(void *memory, size_t record_size, size_t args_size, size_t args_
     if (memory == NULL)
         return result + result_size;
     cf_future *future = CF__STATIC_CAST(cf_future *, memory);
-    memset(future, 0, sizeof *future);
+    /* Field by field: at -O2 memset is a `rep stos`, a fifth of what a submit costs. */
+    future->state = CF__PENDING;
     future->references = 1;
+    future->type = NULL;
+    future->origin = NULL;
+    future->executor = NULL;
+    future->callbacks = NULL;
+    future->next = future->within = NULL;
+    future->message = NULL;
+    future->error = CF_OK;
+    future->code = future->signal = future->status = 0;
+    future->spins = false;
+    future->slab = NULL;
     cf__place_init(future);
     future->args = args_size != 0 ? CF__POINTER_CAST(void *, args) : NULL;
     future->result = CF__POINTER_CAST(void *, result);
