@@ -29,9 +29,9 @@
  *   M4  What the caller reads from shared memory is a word's state and position, which it bounds, an item's status,
  *       and bytes of results and messages: nothing that it follows.
  * ORDERING
- *   [M1] item's result and status -> the caller         step's CAS, release / close's and collect's load-acquire
- *   [M2] recovered chunk -> its next runner             recover's store-release / claim's CAS, acquire
- *   The rest of the round is written before the runners are submitted.
+ *   [M1] item's result and status -> the caller   step's CAS, release / load-acquire of the word by whoever collects
+ *   The rest of the round is written before the runners are submitted.  Claim and close need no order:
+ *   they are read-modify-writes, which continue the release sequence of the runner that had the chunk before.
  * WHO OWES THE WAKE  nobody here: the caller sleeps on the runners' futures.
  * AN EXECUTOR OF ANOTHER'S that doesn't say how many tasks it runs at once gets a task per item: it may run them
  *   by means of its own, elsewhere.
@@ -208,8 +208,8 @@ cf__map_claim(const cf__map_round *round, uint32_t number, uint32_t *chunk, uint
         uint64_t found = cf__load_relaxed(&round->chunks[index].word); /* relaxed: the CAS checks it */
         while (cf__map_state(found) == CF__MAP_FREE) {
             *word = cf__map_word(CF__MAP_RUNNING, number, cf__map_next_of(found) + 1);
-            /* acquire [M2]: the runner before us may have run a part of it. */
-            if (cf__cas_acq_rel(&round->chunks[index].word, &found, *word)) {
+            /* relaxed: only claims; nothing that an earlier runner wrote is read here. */
+            if (cf__cas_relaxed(&round->chunks[index].word, &found, *word)) {
                 cf__store_relaxed(round->hint, index + 1);
                 *chunk = index;
                 return true;
@@ -419,7 +419,7 @@ CF_API bool
 cf__map_recover(const cf__map_round *round, uint32_t number, uint32_t *lost, uint32_t *lost_end)
 {
     for (uint32_t i = 0; i < round->chunk_count; i++) {
-        uint64_t word = cf__load_acquire(&round->chunks[i].word); /* acquire [M1]: what it has done */
+        uint64_t word = cf__load_relaxed(&round->chunks[i].word); /* relaxed: its death happens before its future's */
         uint32_t begin = cf__map_begin(round, i), end = cf__map_begin(round, i + 1), next = cf__map_next_of(word);
         if (cf__map_state(word) != CF__MAP_RUNNING || cf__map_runner_of(word) != number)
             continue;
@@ -430,8 +430,8 @@ cf__map_recover(const cf__map_round *round, uint32_t number, uint32_t *lost, uin
             *lost = next - 1;
         }
         *lost_end = next;
-        /* release [M2]: the next runner goes on behind it. */
-        cf__store_release(&round->chunks[i].word, cf__map_word(next < end ? CF__MAP_FREE : CF__MAP_DONE, 0, next));
+        /* relaxed: it breaks the release sequence, but we are who collects, and have just read what was in it. */
+        cf__store_relaxed(&round->chunks[i].word, cf__map_word(next < end ? CF__MAP_FREE : CF__MAP_DONE, 0, next));
         return true;
     }
     return false;
@@ -442,10 +442,10 @@ CF_API void
 cf__map_close(const cf__map_round *round)
 {
     for (uint32_t i = 0; i < round->chunk_count; i++) {
-        uint64_t word = cf__load_acquire(&round->chunks[i].word); /* acquire [M1], as the CAS */
+        uint64_t word = cf__load_relaxed(&round->chunks[i].word); /* relaxed, as the CAS: who collects reads it again */
         while (cf__map_state(word) == CF__MAP_FREE || cf__map_state(word) == CF__MAP_RUNNING) {
             uint32_t next = cf__map_next_of(word) - (cf__map_state(word) == CF__MAP_RUNNING);
-            if (cf__cas_acq_rel(&round->chunks[i].word, &word, cf__map_word(CF__MAP_CLOSED, 0, next)))
+            if (cf__cas_relaxed(&round->chunks[i].word, &word, cf__map_word(CF__MAP_CLOSED, 0, next)))
                 break;
         }
     }
