@@ -220,7 +220,7 @@ setup_pool_2(void)
 static void
 map_with(cf_time deadline, uint32_t count)
 {
-    uint32_t in[3] = {0, 2, 1}, out[3] = {42, 42, 42};
+    uint32_t in[3] = {1, 0, 2}, out[3] = {42, 42, 42};
     cf_err status[3];
     const void *arrays[] = {in};
     cf_map_opts options = {.struct_size = sizeof options, .status = status, .deadline = deadline};
