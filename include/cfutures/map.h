@@ -414,54 +414,49 @@ CF_API cf__map *
 cf__map_new(cf__map_job *job, unsigned workers)
 {
     const cf_task_type *type = job->type;
-    cf__map_round round;
-    memset(CF__STATIC_CAST(void *, &round), 0, sizeof round);
-    round.type = type;
-    round.deadline = job->options.deadline;
-    round.in_processes = !job->executor->ops->shares_memory;
-    round.counts = job->args != NULL;
-    round.tracked = round.in_processes || round.deadline != CF_FOREVER || (!round.counts && type->run_range == NULL);
-    round.arrays = job->arrays;
-    round.args_stride = CF__ROUND_UP(type->args_size, type->args_align);
-
     size_t items = CF__MIN(job->count, CF__STATIC_CAST(size_t, UINT32_MAX / 2));
-    uint32_t chunk = CF__STATIC_CAST(uint32_t, CF__MIN(job->options.chunk, items));
-    if (chunk != 0)
-        items = CF__MIN(items, CF__STATIC_CAST(size_t, chunk) * CF__MAP_CHUNKS_MOST);
-    if (round.tracked) {
-        size_t bytes = sizeof(cf_err) + (round.counts ? 0 : round.args_stride + type->result_size);
+    size_t head = CF__ROUND_UP(sizeof(cf__map), CF__ALIGNOF(cf__map_runner));
+    size_t size = head + CF__MIN(items, workers) * sizeof(cf__map_runner);
+    cf__map *map = CF__STATIC_CAST(cf__map *, cf__os_alloc(size));
+    if (map == NULL)
+        return NULL;
+    memset(CF__STATIC_CAST(void *, map), 0, size);
+    map->job = job;
+    map->executor = job->executor;
+    map->references = 1;
+    map->workers = workers;
+    map->chunk = CF__STATIC_CAST(uint32_t, CF__MIN(job->options.chunk, items));
+    map->patience = CF__MAP_PATIENCE;
+    map->runners = CF__POINTER_CAST(cf__map_runner *, CF__POINTER_CAST(unsigned char *, map) + head);
+    cf__map_round *round = &map->round;
+    round->type = type;
+    round->arrays = job->arrays;
+    round->args_stride = CF__ROUND_UP(type->args_size, type->args_align);
+    round->deadline = job->options.deadline;
+    round->in_processes = !job->executor->ops->shares_memory;
+    round->counts = job->args != NULL;
+    round->tracked =
+        round->in_processes || round->deadline != CF_FOREVER || (!round->counts && type->run_range == NULL);
+
+    if (map->chunk != 0)
+        items = CF__MIN(items, CF__STATIC_CAST(size_t, map->chunk) * CF__MAP_CHUNKS_MOST);
+    if (round->tracked) {
+        size_t bytes = sizeof(cf_err) + (round->counts ? 0 : round->args_stride + type->result_size);
         size_t fits = CF__MAX(CF__MAP_BYTES / bytes, CF__STATIC_CAST(size_t, 4) * workers);
         items = CF__MIN(CF__MIN(items, fits), CF__STATIC_CAST(size_t, CF__MAP_ROUND));
     }
-    void *block = NULL;
-    unsigned seats = 0;
-    for (; block == NULL && items != 0; items = items / 2) {
-        cf__map_cut(&round, items, chunk, workers);
-        seats = CF__MIN(workers, round.chunk_count);
-        block =
-            cf_executor_alloc(job->executor, cf__map_layout(&round, 0, seats) + type->args_align + type->result_align);
+    for (; map->block == NULL && items != 0; items = items / 2) {
+        cf__map_cut(round, items, map->chunk, workers);
+        map->items = round->count;
+        map->seats = CF__MIN(workers, round->chunk_count);
+        size = cf__map_layout(round, 0, map->seats) + type->args_align + type->result_align;
+        map->block = cf_executor_alloc(job->executor, size);
     }
-    size_t head = CF__ROUND_UP(sizeof(cf__map), CF__ALIGNOF(cf__map_runner));
-    size_t size = head + seats * sizeof(cf__map_runner);
-    unsigned char *memory = block != NULL ? CF__STATIC_CAST(unsigned char *, cf__os_alloc(size)) : NULL;
-    if (memory == NULL) {
-        cf_executor_free(job->executor, block);
+    if (map->block == NULL) {
+        cf__os_free(map);
         return NULL;
     }
-    memset(memory, 0, size);
-    cf__map *map = CF__POINTER_CAST(cf__map *, memory);
-    (void)cf__map_layout(&round, CF__POINTER_CAST(uintptr_t, block), seats);
-    map->round = round;
-    map->job = job;
-    map->executor = job->executor;
-    map->block = block;
-    map->references = 1;
-    map->workers = workers;
-    map->seats = seats;
-    map->items = round.count;
-    map->chunk = chunk;
-    map->patience = CF__MAP_PATIENCE;
-    map->runners = CF__POINTER_CAST(cf__map_runner *, memory + head);
+    (void)cf__map_layout(round, CF__POINTER_CAST(uintptr_t, map->block), map->seats);
     return map;
 }
 

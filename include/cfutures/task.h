@@ -126,7 +126,7 @@ CF_API bool cf_cancelled(void);
     }))
 #define CF__FOR_CHECK(fn)                                                                                              \
     ((void)sizeof(struct {                                                                                             \
-        _Static_assert(fn##_CF_TASK_counts, "cf_for: the first argument of " #fn " isn't a size_t");                   \
+        _Static_assert(fn##_CF_TASK_counts, "cf_for: the first argument of " #fn " must be a size_t");                 \
         char c;                                                                                                        \
     }))
 #define CF__RESULT(future, fn, result, deadline)                                                                       \
@@ -309,7 +309,7 @@ template <bool is_index>
 inline void
 cf__for_check()
 {
-    static_assert(is_index, "cf_for: the function's first argument isn't a size_t");
+    static_assert(is_index, "cf_for: the first argument of the function must be a size_t");
 }
 #else
 #define CF__LOCAL(...) __VA_ARGS__
