@@ -6,7 +6,7 @@
  * works and documents every function; the README has programs to start from.  An include points strictly down:
  *
  *   5  thread_pool.h  process_pool.h  inline_executor.h   what runs the tasks
- *   4  task.h  executor.h                                 typed tasks; submit, map, shutdown over any executor
+ *   4  task.h  map.h  executor.h                          typed tasks; submit, map, shutdown over any executor
  *   4  child.h                                            fork and join inside a task
  *   3  future.h  promise.h  wait.h                        one result that arrives once; waiting for many
  *   2  queue.h                                            queues that block
@@ -23,6 +23,7 @@
 #include "cfutures/errors.h"
 #include "cfutures/future.h"
 #include "cfutures/inline_executor.h"
+#include "cfutures/map.h"
 #include "cfutures/process_pool.h"
 #include "cfutures/promise.h"
 #include "cfutures/queue.h"

@@ -1,47 +1,26 @@
 /* cfutures/map.h - one function for many items: as ranges that workers cut from, or lazily, a few at a time.
  * SPDX-License-Identifier: MIT
- * LAYER 4.  Includes: executor.h, detail/os_process.h.  Included by: task.h.
+ * LAYER 4.  Includes: detail/map_round.h.  Included by: task.h.
  *
- * HOW IT WORKS  A map goes in *rounds*, mostly one; a round's items are cut into *chunks*, large ones first, small
- *   ones at the end, so that all workers end at about the same time.  As many *runners* as the executor has workers
- *   are submitted, as ordinary tasks, so an executor's engine knows nothing of maps.  A runner claims one chunk
- *   after another and runs its items.  The truth is a chunk's word (state, runner, next item); everything else is
- *   plain data that the word publishes:
- *
- *       FREE(n) --claim--> RUNNING(r, n+1) --step--> RUNNING(r, n+2) ... --> DONE
- *          ^                  |      \__stop, or r has died and item n is lost__> FREE(n+1)
- *          |__________________|                 close: FREE, RUNNING --> CLOSED, for ever
- *
- *   The calling thread takes no part: a pool of one worker runs one task at a time, and users rely on it.  If it is
+ * HOW IT WORKS  A map goes in *rounds*, mostly one (detail/map_round.h).  As many runners as the executor has workers
+ *   are submitted, as ordinary tasks, so an executor's engine knows nothing of maps; the caller waits for their
+ *   futures.  It takes no part itself: a pool of one worker runs one task at a time, and users rely on it.  If it is
  *   a worker of the same pool, its wait runs the runners.
- * FAST OR TRACKED  A map on threads without a deadline reads the caller's arrays and writes its results in place,
- *   by a loop that CF_TASK has compiled for the function (run_range), and its words move once a chunk.  All others
- *   are tracked: the caller packs the arguments into the executor's memory, the word moves with each item, and the
- *   results stay there until the round ends.  So after a deadline nobody touches the caller's arrays; a runner that
- *   is still in an item keeps that memory alive.  Rounds bound it.
+ * FAST ROUNDS  on threads without a deadline: the runners use the caller's arrays, and nothing is copied.
+ * TRACKED ROUNDS  else: the caller packs the arguments into the executor's memory and copies the results out at
+ *   the end, so after a deadline nobody touches the caller's arrays; a runner that is still in an item keeps that
+ *   memory alive (`references`).  Rounds bound it.
  * WHEN A WORKER DIES  its runner's future says so; the caller finds the chunk that this runner had: the item that
  *   ran is lost, the rest is free again, and a new runner with a new number goes on.
- * INVARIANTS
- *   M1  An item is begun by exactly one successful CAS of its chunk's word, and by it alone.  So none runs twice,
- *       and none is begun after its chunk is closed.
- *   M2  The caller moves a RUNNING word that isn't closed only once its runner is dead.
- *   M3  A runner number is used once.
- *   M4  What the caller reads from shared memory is a word's state and position, which it bounds, an item's status,
- *       and bytes of results and messages: nothing that it follows.
- * ORDERING
- *   [M1] item's result and status -> the caller         step's CAS, release / close's and collect's load-acquire
- *   [M2] recovered chunk -> its next runner             recover's store-release / claim's CAS, acquire
- *   The rest of the round is written before the runners are submitted.
+ * WHAT IS READ FROM SHARED MEMORY  is a word's state and position, bounded; an item's status; bytes of results and
+ *   messages.  Nothing that leads anywhere.
  * WHO OWES THE WAKE  nobody here: the caller sleeps on the runners' futures.
  * AN EXECUTOR OF ANOTHER'S that doesn't say how many tasks it runs at once gets a task per item: it may run them
- *   by means of its own, elsewhere.
- * REJECTED  A shared cursor moved by fetch_add: a runner killed after it took with it what it had taken (615 items
- *   lost in 227 deaths; with words none).  Equal chunks: the last one decides. */
+ *   by means of its own, elsewhere. */
 #ifndef CFUTURES_MAP_H
 #define CFUTURES_MAP_H
 
-#include "detail/os_process.h"
-#include "executor.h"
+#include "detail/map_round.h"
 
 /** What became of the first item, in input order, that went wrong. */
 typedef struct cf_map_failure {
@@ -108,9 +87,9 @@ typedef bool cf_map_done(void *context, size_t index, cf_future *future);
  *            more tasks, after the item that learned it.
  * Returns:   CF_OK, or the first item's error in input order, as cf_map_bytes(); CF_ERR_NOMEM. */
 CF_API cf_err cf_map_lazy_bytes(cf_executor *executor, const cf_task_type *type, size_t in_flight, cf_map_next *next,
-                                cf_map_done *done, void *context, const cf_map_opts *options);
+                                void *next_context, cf_map_done *done, void *done_context, const cf_map_opts *options);
 
-/* ---- implementation: what runners and caller share ---- */
+/* ---- implementation: the caller ---- */
 
 #if CF__BODIES
 
@@ -120,209 +99,6 @@ CF_API cf_err cf_map_lazy_bytes(cf_executor *executor, const cf_task_type *type,
 #define CF__MAP_BYTES (CF__STATIC_CAST(size_t, 16) << 20) /* of a tracked round, unless the items are large */
 #define CF__MAP_SLICE INT64_C(10000000) /* nanoseconds after which the caller looks for dead runners */
 #define CF__MAP_PATIENCE 16             /* runners that may die in a row without having begun an item */
-
-/* A chunk's word: state, 24 bits of runner number, 32 bits of next item. */
-#define CF__MAP_FREE 0u    /* items before `next` are done, the others not begun */
-#define CF__MAP_RUNNING 1u /* tracked: item next - 1 runs, those before it are done; fast: unknown */
-#define CF__MAP_DONE 2u
-#define CF__MAP_CLOSED 3u /* items before `next` are done, no other will be begun */
-
-typedef struct cf__map_chunk {
-    uint64_t word; /* A */
-    unsigned char pad[CF__CACHE_LINE - 8];
-} cf__map_chunk;
-
-/* What a runner has for itself, and its successor after it; read when it has ended. */
-typedef struct cf__map_seat {
-    uint32_t failed; /* the first of its items that failed, in input order; UINT32_MAX: none */
-    int code;
-    char message[CF__MESSAGE_SIZE];
-    unsigned char pad[CF__CACHE_LINE - (8 + CF__MESSAGE_SIZE) % CF__CACHE_LINE];
-} cf__map_seat;
-
-/* A round; the caller has its own copy, the runners one in the executor's memory.  All immutable. */
-typedef struct cf__map_round {
-    const cf_task_type *type;
-    const void *const *arrays; /* fast: the caller's, else NULL */
-    unsigned char *args;       /* packed, of item 0; or one for each seat; NULL: run_range reads the arrays */
-    size_t args_stride;        /* bytes */
-    unsigned char *spare;   /* of each seat: room for a result that nobody wants, or that may not be wanted; or NULL */
-    unsigned char *results; /* of item 0; NULL: not wanted */
-    cf_err *status;         /* of item 0: CF_ERR_FAILED is written there; or NULL */
-    cf__map_chunk *chunks;
-    cf__map_seat *seats;
-    uint32_t *hint; /* A: chunks before it are taken, probably */
-    size_t first;   /* item 0's place in the arrays, or cf_for's index */
-    cf_time deadline;
-    uint32_t count, chunk_count, chunk_size; /* items; chunks; items in one, 0: guided */
-    bool tracked, in_processes, counts;      /* counts: cf_for, the index is the first argument */
-} cf__map_round;
-
-typedef struct cf__map_ticket { /* a runner's arguments */
-    const cf__map_round *round;
-    uint32_t seat, number;
-} cf__map_ticket;
-
-CF__PRIVATE uint64_t
-cf__map_word(uint32_t state, uint32_t runner, uint32_t next)
-{
-    return (CF__STATIC_CAST(uint64_t, next) << 32) | (runner << 8) | state;
-}
-
-CF__PRIVATE uint32_t
-cf__map_state(uint64_t word)
-{
-    return CF__STATIC_CAST(uint32_t, word & 0xff);
-}
-
-CF__PRIVATE uint32_t
-cf__map_runner_of(uint64_t word)
-{
-    return CF__STATIC_CAST(uint32_t, (word >> 8) & 0xffffff);
-}
-
-CF__PRIVATE uint32_t
-cf__map_next_of(uint64_t word)
-{
-    return CF__STATIC_CAST(uint32_t, word >> 32);
-}
-
-/* The first item of a chunk.  Guided: what is left after it falls with the square of the chunks that are left, so
- * that their sizes fall evenly, from twice the average to almost nothing. */
-CF__PRIVATE uint32_t
-cf__map_begin(const cf__map_round *round, uint32_t chunk)
-{
-    uint64_t all = round->chunk_count, left = all - chunk, count = round->count;
-    if (round->chunk_size != 0)
-        return CF__STATIC_CAST(uint32_t, CF__MIN(count, CF__STATIC_CAST(uint64_t, chunk) * round->chunk_size));
-    return CF__STATIC_CAST(uint32_t, count - count * left * left / (all * all));
-}
-
-/* ---- runners ---- */
-
-/* Claims a free chunk, and with it its next item, for runner `number`; false when there is none. */
-CF__PRIVATE bool
-cf__map_claim(const cf__map_round *round, uint32_t number, uint32_t *chunk, uint64_t *word)
-{
-    uint32_t start = cf__load_relaxed(round->hint); /* relaxed: where to look first; we look everywhere */
-    for (uint32_t i = 0; i < round->chunk_count; i++) {
-        uint32_t index = (start + i) % round->chunk_count;
-        uint64_t found = cf__load_relaxed(&round->chunks[index].word); /* relaxed: the CAS checks it */
-        while (cf__map_state(found) == CF__MAP_FREE) {
-            *word = cf__map_word(CF__MAP_RUNNING, number, cf__map_next_of(found) + 1);
-            /* acquire [M2]: the runner before us may have run a part of it. */
-            if (cf__cas_acq_rel(&round->chunks[index].word, &found, *word)) {
-                cf__store_relaxed(round->hint, index + 1);
-                *chunk = index;
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-/* Runner: the items of the chunk before `next` are done.  True: item `next` is begun, go on.  False: the chunk is
- * done, was closed, or given back (`stop`). */
-CF__PRIVATE bool
-cf__map_step(const cf__map_round *round, uint32_t chunk, uint64_t *word, uint32_t next, bool stop)
-{
-    uint32_t runner = cf__map_runner_of(*word);
-    uint64_t before = *word;
-    bool done = next == cf__map_begin(round, chunk + 1);
-    if (!done && !stop && !round->tracked)
-        return true;
-    *word = done   ? cf__map_word(CF__MAP_DONE, runner, next)
-            : stop ? cf__map_word(CF__MAP_FREE, 0, next)
-                   : cf__map_word(CF__MAP_RUNNING, runner, next + 1);
-    /* release [M1]: the items' results; acquire isn't needed. */
-    return cf__cas_acq_rel(&round->chunks[chunk].word, &before, *word) && !done && !stop;
-}
-
-/* Runs item `item`, or as many up to `end` as its loop takes; returns the one after the last that ran, which may
- * have failed. */
-CF__PRIVATE uint32_t
-cf__map_run_items(const cf__map_round *round, uint32_t seat, uint32_t item, uint32_t end, cf__task_context *context)
-{
-    const cf_task_type *type = round->type;
-    size_t size = type->result_size, index = round->first + item;
-    unsigned char *result = round->results != NULL ? round->results + item * size : NULL;
-    if (round->args == NULL)
-        return CF__STATIC_CAST(uint32_t, type->run_range(round->arrays, result, index, round->first + end, context) -
-                                             round->first);
-    bool own = round->counts || round->arrays != NULL; /* the seat's arguments, not the item's */
-    unsigned char *args = round->args + (own ? seat : item) * round->args_stride;
-    unsigned char *out = round->spare != NULL ? round->spare + seat * CF__ROUND_UP(size, type->result_align) : result;
-    if (round->counts)
-        memcpy(args, &index, sizeof index);
-    else if (own)
-        type->pack(args, round->arrays, index);
-    type->run(args, out, context);
-    if (out != result && result != NULL && !context->failed)
-        memcpy(result, out, size);
-    return item + 1;
-}
-
-CF__PRIVATE void
-cf__map_note_failure(const cf__map_round *round, cf__map_seat *seat, uint32_t item, cf__task_context *context)
-{
-    if (round->status != NULL)
-        round->status[item] = CF_ERR_FAILED;
-    if (item < seat->failed) {
-        seat->failed = item;
-        seat->code = context->code;
-        memcpy(seat->message, context->message, sizeof seat->message);
-    }
-    context->failed = false;
-    context->message[0] = 0;
-}
-
-/* A runner. */
-CF__PRIVATE void
-cf__map_run(const void *args, void *unused, void *context)
-{
-    cf__map_ticket ticket;
-    cf__task_context item, *outer = CF__STATIC_CAST(cf__task_context *, context);
-    uint32_t chunk, *guard = NULL;
-    uint64_t word;
-    void *before = cf__current;
-    (void)unused;
-    memcpy(&ticket, args, sizeof ticket);
-    const cf__map_round *round = ticket.round;
-    bool timed = round->deadline != CF_FOREVER, stop = timed && cf_passed(round->deadline);
-
-    if (round->in_processes)
-        guard = cf__os_fork_guard_new();
-    cf__current = context;
-    cf__task_context_init(&item, outer->cancel_word, outer->cancel_bit);
-    item.executor = outer->executor;
-    while (!stop && cf__map_claim(round, ticket.number, &chunk, &word)) {
-        uint32_t next = cf__map_next_of(word) - 1;
-        do {
-            next = cf__map_run_items(round, ticket.seat, next,
-                                     round->tracked ? next + 1 : cf__map_begin(round, chunk + 1), &item);
-            if (guard != NULL && cf__load_relaxed(guard) == 0) /* relaxed: only a fork changes it */
-                return; /* the item has forked, and this is the child: the worker sees it as well, and ends */
-            if (round->in_processes)
-                cf__os_flush_streams();
-            if (item.failed)
-                cf__map_note_failure(round, &round->seats[ticket.seat], next - 1, &item);
-            stop = cf__task_asked_to_stop(&item) || (timed && cf_passed(round->deadline));
-        } while (cf__map_step(round, chunk, &word, next, stop));
-        stop = stop || cf__map_state(cf__load_relaxed(&round->chunks[chunk].word)) == CF__MAP_CLOSED;
-    }
-    cf__current = before;
-    cf__os_fork_guard_free(guard);
-}
-
-CF__PRIVATE const cf_task_type *
-cf__map_runner_type(void)
-{
-    static const cf_task_type type = {
-        "cf_map", "void", cf__map_run, NULL, sizeof(cf__map_ticket), CF__ALIGNOF(cf__map_ticket), 0, 1, 1, 0, NULL};
-    return &type;
-}
-
-/* ---- the caller ---- */
 
 typedef struct cf__map_job { /* what is to be done, and how it went; of the caller alone, as long as the call lasts */
     cf_executor *executor;
@@ -422,7 +198,7 @@ CF__PRIVATE bool
 cf__map_recover(const cf__map_round *round, uint32_t number, uint32_t *lost, uint32_t *lost_end)
 {
     for (uint32_t i = 0; i < round->chunk_count; i++) {
-        uint64_t word = cf__load_acquire(&round->chunks[i].word); /* acquire [M1]: what it has done */
+        uint64_t word = cf__load_relaxed(&round->chunks[i].word); /* relaxed: its death happens before its future's */
         uint32_t begin = cf__map_begin(round, i), end = cf__map_begin(round, i + 1), next = cf__map_next_of(word);
         if (cf__map_state(word) != CF__MAP_RUNNING || cf__map_runner_of(word) != number)
             continue;
@@ -433,8 +209,8 @@ cf__map_recover(const cf__map_round *round, uint32_t number, uint32_t *lost, uin
             *lost = next - 1;
         }
         *lost_end = next;
-        /* release [M2]: the next runner goes on behind it. */
-        cf__store_release(&round->chunks[i].word, cf__map_word(next < end ? CF__MAP_FREE : CF__MAP_DONE, 0, next));
+        /* relaxed: it breaks the release sequence, but we are who collects, and have just read what was in it. */
+        cf__store_relaxed(&round->chunks[i].word, cf__map_word(next < end ? CF__MAP_FREE : CF__MAP_DONE, 0, next));
         return true;
     }
     return false;
@@ -445,10 +221,10 @@ CF__PRIVATE void
 cf__map_close(const cf__map_round *round)
 {
     for (uint32_t i = 0; i < round->chunk_count; i++) {
-        uint64_t word = cf__load_acquire(&round->chunks[i].word); /* acquire [M1], as the CAS */
+        uint64_t word = cf__load_relaxed(&round->chunks[i].word); /* relaxed, as the CAS: who collects reads it again */
         while (cf__map_state(word) == CF__MAP_FREE || cf__map_state(word) == CF__MAP_RUNNING) {
             uint32_t next = cf__map_next_of(word) - (cf__map_state(word) == CF__MAP_RUNNING);
-            if (cf__cas_acq_rel(&round->chunks[i].word, &word, cf__map_word(CF__MAP_CLOSED, 0, next)))
+            if (cf__cas_relaxed(&round->chunks[i].word, &word, cf__map_word(CF__MAP_CLOSED, 0, next)))
                 break;
         }
     }
@@ -554,7 +330,7 @@ cf__map_collect_items(const cf__map *map, uint32_t begin, uint32_t end)
             memcpy(&error, &round->status[item], sizeof error);
         if (error == CF_OK && item < end)
             continue;
-        if (round->results != NULL && item > begin)
+        if (map->job->results != NULL && item > begin)
             memcpy(map->job->results + (map->done + begin) * size, round->results + begin * size,
                    (item - begin) * size);
         if (item < end) {
@@ -571,6 +347,7 @@ cf__map_collect(cf__map *map)
 {
     const cf__map_round *round = &map->round;
     cf_map_failure *failure = &map->job->failure;
+    cf_err reason = map->reason != CF_OK ? map->reason : CF_ERR_WORKER_LOST; /* OK: a faulty task wrote into a word */
     if (map->reason != CF_OK)
         cf__map_leave(map);
     for (uint32_t i = 0; i < round->chunk_count; i++) {
@@ -581,7 +358,7 @@ cf__map_collect(cf__map *map)
         if (round->tracked)
             cf__map_collect_items(map, begin, done);
         for (uint32_t item = done; item < end; item++)
-            cf__map_went_wrong(map->job, map->done + item, map->reason, 0, cf_strerror(map->reason));
+            cf__map_went_wrong(map->job, map->done + item, reason, 0, cf_strerror(reason));
     }
     for (unsigned i = 0; i < map->seats; i++) {
         const cf__map_seat *seat = &round->seats[i];
@@ -609,11 +386,11 @@ cf__map_cut(cf__map_round *round, size_t count, uint32_t chunk, unsigned workers
 
 /* Lays the block out at `base`; returns where it ends, which two more alignments may move on for another base. */
 CF__PRIVATE uintptr_t
-cf__map_layout(cf__map_round *round, uintptr_t base, unsigned seats, bool results)
+cf__map_layout(cf__map_round *round, uintptr_t base, unsigned seats)
 {
     const cf_task_type *type = round->type;
     uintptr_t at = base + CF__ROUND_UP(sizeof *round, CF__CACHE_LINE);
-    bool in_place = !round->tracked && !round->counts && type->run_range != NULL;
+    size_t places = round->counts ? seats : round->count;
     round->chunks = CF__POINTER_CAST(cf__map_chunk *, at);
     at += round->chunk_count * sizeof(cf__map_chunk);
     round->seats = CF__POINTER_CAST(cf__map_seat *, at);
@@ -624,19 +401,12 @@ cf__map_layout(cf__map_round *round, uintptr_t base, unsigned seats, bool result
         round->status = CF__POINTER_CAST(cf_err *, at);
         at += round->count * sizeof(cf_err);
     }
-    at = CF__ROUND_UP(at, type->args_align);
-    round->args_stride = CF__ROUND_UP(type->args_size, type->args_align);
-    if (!in_place) {
+    if (round->tracked || round->counts) {
+        at = CF__ROUND_UP(at, type->args_align);
         round->args = CF__POINTER_CAST(unsigned char *, at);
-        at += (round->tracked && !round->counts ? round->count : seats) * round->args_stride;
-    }
-    at = CF__ROUND_UP(at, type->result_align);
-    if (round->tracked && results) {
+        at = CF__ROUND_UP(at + places * round->args_stride, type->result_align);
         round->results = CF__POINTER_CAST(unsigned char *, at);
-        at += round->count * type->result_size;
-    } else if (!in_place && type->result_size != 0) {
-        round->spare = CF__POINTER_CAST(unsigned char *, at);
-        at += seats * CF__ROUND_UP(type->result_size, type->result_align);
+        at += places * type->result_size;
     }
     return at;
 }
@@ -646,54 +416,49 @@ CF__PRIVATE cf__map *
 cf__map_new(cf__map_job *job, unsigned workers)
 {
     const cf_task_type *type = job->type;
-    cf__map_round round;
-    memset(CF__STATIC_CAST(void *, &round), 0, sizeof round);
-    round.type = type;
-    round.deadline = job->options.deadline;
-    round.in_processes = !job->executor->ops->shares_memory;
-    round.tracked = round.in_processes || round.deadline != CF_FOREVER;
-    round.counts = job->args != NULL;
-    round.arrays = round.tracked ? NULL : job->arrays;
-
     size_t items = CF__MIN(job->count, CF__STATIC_CAST(size_t, UINT32_MAX / 2));
-    uint32_t chunk = CF__STATIC_CAST(uint32_t, CF__MIN(job->options.chunk, items));
-    if (chunk != 0)
-        items = CF__MIN(items, CF__STATIC_CAST(size_t, chunk) * CF__MAP_CHUNKS_MOST);
-    if (round.tracked) {
-        size_t bytes = sizeof(cf_err) + (round.counts ? 0 : CF__ROUND_UP(type->args_size, type->args_align)) +
-                       (job->results != NULL ? type->result_size : 0);
+    size_t head = CF__ROUND_UP(sizeof(cf__map), CF__ALIGNOF(cf__map_runner));
+    size_t size = head + CF__MIN(items, workers) * sizeof(cf__map_runner);
+    cf__map *map = CF__STATIC_CAST(cf__map *, cf__os_alloc(size));
+    if (map == NULL)
+        return NULL;
+    memset(CF__STATIC_CAST(void *, map), 0, size);
+    map->job = job;
+    map->executor = job->executor;
+    map->references = 1;
+    map->workers = workers;
+    map->chunk = CF__STATIC_CAST(uint32_t, CF__MIN(job->options.chunk, items));
+    map->patience = CF__MAP_PATIENCE;
+    map->runners = CF__POINTER_CAST(cf__map_runner *, CF__POINTER_CAST(unsigned char *, map) + head);
+    cf__map_round *round = &map->round;
+    round->type = type;
+    round->arrays = job->arrays;
+    round->args_stride = CF__ROUND_UP(type->args_size, type->args_align);
+    round->deadline = job->options.deadline;
+    round->in_processes = !job->executor->ops->shares_memory;
+    round->counts = job->args != NULL;
+    round->tracked =
+        round->in_processes || round->deadline != CF_FOREVER || (!round->counts && type->run_range == NULL);
+
+    if (map->chunk != 0)
+        items = CF__MIN(items, CF__STATIC_CAST(size_t, map->chunk) * CF__MAP_CHUNKS_MOST);
+    if (round->tracked) {
+        size_t bytes = sizeof(cf_err) + (round->counts ? 0 : round->args_stride + type->result_size);
         size_t fits = CF__MAX(CF__MAP_BYTES / bytes, CF__STATIC_CAST(size_t, 4) * workers);
         items = CF__MIN(CF__MIN(items, fits), CF__STATIC_CAST(size_t, CF__MAP_ROUND));
     }
-    void *block = NULL;
-    unsigned seats = 0;
-    for (; block == NULL && items != 0; items = items / 2) {
-        cf__map_cut(&round, items, chunk, workers);
-        seats = CF__MIN(workers, round.chunk_count);
-        block = cf_executor_alloc(job->executor, cf__map_layout(&round, 0, seats, job->results != NULL) +
-                                                     type->args_align + type->result_align);
+    for (; map->block == NULL && items != 0; items = items / 2) {
+        cf__map_cut(round, items, map->chunk, workers);
+        map->items = round->count;
+        map->seats = CF__MIN(workers, round->chunk_count);
+        size = cf__map_layout(round, 0, map->seats) + type->args_align + type->result_align;
+        map->block = cf_executor_alloc(job->executor, size);
     }
-    size_t head = CF__ROUND_UP(sizeof(cf__map), CF__ALIGNOF(cf__map_runner));
-    size_t size = head + seats * sizeof(cf__map_runner);
-    unsigned char *memory = block != NULL ? CF__STATIC_CAST(unsigned char *, cf__os_alloc(size)) : NULL;
-    if (memory == NULL) {
-        cf_executor_free(job->executor, block);
+    if (map->block == NULL) {
+        cf__os_free(map);
         return NULL;
     }
-    memset(memory, 0, size);
-    cf__map *map = CF__POINTER_CAST(cf__map *, memory);
-    (void)cf__map_layout(&round, CF__POINTER_CAST(uintptr_t, block), seats, job->results != NULL);
-    map->round = round;
-    map->job = job;
-    map->executor = job->executor;
-    map->block = block;
-    map->references = 1;
-    map->workers = workers;
-    map->seats = seats;
-    map->items = round.count;
-    map->chunk = chunk;
-    map->patience = CF__MAP_PATIENCE;
-    map->runners = CF__POINTER_CAST(cf__map_runner *, memory + head);
+    (void)cf__map_layout(round, CF__POINTER_CAST(uintptr_t, map->block), map->seats);
     return map;
 }
 
@@ -722,7 +487,8 @@ cf__map_run_round(cf__map *map)
         for (uint32_t i = 0; !round->counts && i < round->count; i++)
             type->pack(round->args + i * round->args_stride, job->arrays, map->done + i);
     } else {
-        round->results = job->results != NULL ? job->results + map->done * type->result_size : NULL;
+        if (!round->counts && job->results != NULL)
+            round->results = job->results + map->done * type->result_size;
         round->status = job->options.status != NULL ? job->options.status + map->done : NULL;
     }
     memcpy(map->block, CF__STATIC_CAST(const void *, round), sizeof *round);
@@ -779,7 +545,7 @@ cf__map_single_done(void *context, size_t index, cf_future *future)
 
 CF_API cf_err
 cf_map_lazy_bytes(cf_executor *executor, const cf_task_type *type, size_t in_flight, cf_map_next *next,
-                  cf_map_done *done, void *context, const cf_map_opts *options)
+                  void *next_context, cf_map_done *done, void *done_context, const cf_map_opts *options)
 {
     cf_map_opts ours;
     cf_submit_opts submit;
@@ -812,7 +578,7 @@ cf_map_lazy_bytes(cf_executor *executor, const cf_task_type *type, size_t in_fli
                 first = first != CF_OK ? first : CF_ERR_TIMEOUT;
                 break;
             }
-            more = held || next(context, args);
+            more = held || next(next_context, args);
             if (!more)
                 continue;
             cf_future *future = cf_submit_bytes(executor, type, args, &submit);
@@ -830,7 +596,7 @@ cf_map_lazy_bytes(cf_executor *executor, const cf_task_type *type, size_t in_fli
         }
         first = first != CF_OK ? first : error;
         bool over = oldest->type == NULL && (error == CF_ERR_SHUTDOWN || cf__executor_check(executor) != CF_OK);
-        over = !done(context, taken++, oldest) || over;
+        over = !done(done_context, taken++, oldest) || over;
         cf_future_release(oldest);
         if (over)
             break;
@@ -843,17 +609,26 @@ cf_map_lazy_bytes(cf_executor *executor, const cf_task_type *type, size_t in_fli
     return first;
 }
 
+/* A map over `arrays`, or with `args` a cf_for. */
 CF__PRIVATE cf_err
-cf__map_do(cf__map_job *job, const cf_map_opts *options)
+cf__map_do(cf_executor *executor, const cf_task_type *type, size_t first, size_t count, void *results,
+           const void *const *arrays, const void *args, const cf_map_opts *options)
 {
+    cf__map_job ours, *job = &ours;
+    memset(CF__STATIC_CAST(void *, job), 0, sizeof *job);
     cf__options_copy(&job->options, sizeof job->options, options);
     if (job->options.deadline == 0)
         job->options.deadline = CF_FOREVER;
+    job->executor = executor;
+    job->type = type;
+    job->first = first;
+    job->count = count;
+    job->results = type->result_size != 0 ? CF__STATIC_CAST(unsigned char *, results) : NULL;
+    job->arrays = arrays;
+    job->args = args;
     job->failure.index = SIZE_MAX;
-    for (size_t i = 0; job->options.status != NULL && i < job->count; i++)
+    for (size_t i = 0; job->options.status != NULL && i < count; i++)
         job->options.status[i] = CF_OK;
-    if (job->type->result_size == 0)
-        job->results = NULL;
     cf_err reason = cf__executor_check(job->executor);
     unsigned workers = reason == CF_OK ? CF__MIN(cf__executor_concurrency(job->executor), 1u << 16) : 0;
     size_t done = 0;
@@ -872,7 +647,7 @@ cf__map_do(cf__map_job *job, const cf_map_opts *options)
         cf__options_copy(&lazy, sizeof lazy, NULL);
         lazy.deadline = job->options.deadline;
         (void)cf_map_lazy_bytes(job->executor, job->type, CF__MIN(job->count, CF__STATIC_CAST(size_t, 1024)),
-                                cf__map_single_next, cf__map_single_done, &self, &lazy);
+                                cf__map_single_next, &self, cf__map_single_done, &self, &lazy);
         done = self.taken;
         reason = cf_passed(lazy.deadline) ? CF_ERR_TIMEOUT : self.last;
     }
@@ -891,28 +666,14 @@ CF_API cf_err
 cf_map_bytes(cf_executor *executor, const cf_task_type *type, size_t count, void *results, const void *const *arrays,
              const cf_map_opts *options)
 {
-    cf__map_job job;
-    memset(CF__STATIC_CAST(void *, &job), 0, sizeof job);
-    job.executor = executor;
-    job.type = type;
-    job.count = count;
-    job.results = CF__STATIC_CAST(unsigned char *, results);
-    job.arrays = arrays;
-    return cf__map_do(&job, options);
+    return cf__map_do(executor, type, 0, count, results, arrays, NULL, options);
 }
 
 CF_API cf_err
 cf_for_bytes(cf_executor *executor, const cf_task_type *type, size_t first, size_t last, const void *args,
              const cf_map_opts *options)
 {
-    cf__map_job job;
-    memset(CF__STATIC_CAST(void *, &job), 0, sizeof job);
-    job.executor = executor;
-    job.type = type;
-    job.first = first;
-    job.count = last > first ? last - first : 0;
-    job.args = args;
-    return cf__map_do(&job, options);
+    return cf__map_do(executor, type, first, last > first ? last - first : 0, NULL, NULL, args, options);
 }
 
 CF_API cf_err

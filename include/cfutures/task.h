@@ -135,7 +135,7 @@ CF_API void **cf_worker_local(void);
     }))
 #define CF__FOR_CHECK(fn)                                                                                              \
     ((void)sizeof(struct {                                                                                             \
-        _Static_assert(fn##_CF_TASK_counts, "cf_for: the first argument of " #fn " isn't a size_t");                   \
+        _Static_assert(fn##_CF_TASK_counts, "cf_for: the first argument of " #fn " must be a size_t");                 \
         char c;                                                                                                        \
     }))
 #define CF__RESULT(future, fn, result, deadline)                                                                       \
@@ -318,7 +318,7 @@ template <bool is_index>
 inline void
 cf__for_check()
 {
-    static_assert(is_index, "cf_for: the function's first argument isn't a size_t");
+    static_assert(is_index, "cf_for: the first argument of the function must be a size_t");
 }
 #else
 #define CF__LOCAL(...) __VA_ARGS__
@@ -430,7 +430,6 @@ cf__for_check()
     }                                                                                                                  \
     CF__LOCAL(struct fn##_CF_TASK_lazy {                                                                               \
         bool (*next)(void *CF__APPLY(CF__TARGETS_##n, L));                                                             \
-        cf_map_done *done;                                                                                             \
         void *context;                                                                                                 \
     };)                                                                                                                \
     CF__UNUSED static inline bool fn##_CF_TASK_lazy_next(void *cf_context, void *cf_args)                              \
@@ -440,18 +439,13 @@ cf__for_check()
         (void)cf_p;                                                                                                    \
         return cf_l->next(cf_l->context CF__PASS_TO_##n);                                                              \
     }                                                                                                                  \
-    CF__UNUSED static inline bool fn##_CF_TASK_lazy_done(void *cf_context, size_t cf_i, cf_future *cf_f)               \
-    {                                                                                                                  \
-        const struct fn##_CF_TASK_lazy *cf_l = CF__STATIC_CAST(const struct fn##_CF_TASK_lazy *, cf_context);          \
-        return cf_l->done(cf_l->context, cf_i, cf_f);                                                                  \
-    }                                                                                                                  \
     CF__UNUSED static inline cf_err fn##_CF_TASK_map_lazy(                                                             \
         cf_executor *cf_e, size_t cf_n, bool (*cf_next)(void *CF__APPLY(CF__TARGETS_##n, L)), cf_map_done *cf_done,    \
         void *cf_context, CF__OPTIONS(cf_map_opts) cf_o)                                                               \
     {                                                                                                                  \
-        struct fn##_CF_TASK_lazy cf_l = {cf_next, cf_done, cf_context};                                                \
-        return cf_map_lazy_bytes(cf_e, fn##_CF_TASK_type(), cf_n, fn##_CF_TASK_lazy_next, fn##_CF_TASK_lazy_done,      \
-                                 &cf_l, CF__OPTIONS_ADDRESS(cf_o));                                                    \
+        struct fn##_CF_TASK_lazy cf_l = {cf_next, cf_context};                                                         \
+        return cf_map_lazy_bytes(cf_e, fn##_CF_TASK_type(), cf_n, fn##_CF_TASK_lazy_next, &cf_l, cf_done, cf_context,  \
+                                 CF__OPTIONS_ADDRESS(cf_o));                                                           \
     }
 
 /* Its children: the record, and the calls; `member` is the result's, with its semicolon, `offset` where it is. */

@@ -134,6 +134,20 @@ refuses_plain_c11() { # compiler: the first error is our sentence
     grep 'error:' "$work/plain" | head -n 1 | tee /dev/stderr | grep -q 'cfutures: -std=c11 hides what it needs'
 }
 
+refuses_other_index() { # compiler, language: cf_for over a function that takes no size_t first is an error that says so
+    has "$1" || { echo "not installed"; return 77; }
+    {
+        echo '#include <cfutures.h>'
+        echo 'static void f(int i, size_t n) { (void)i; (void)n; }'
+        echo 'CF_TASK_VOID(f, int, size_t);'
+        echo 'int main(void) { return cf_for(NULL, f, 0, 10, 1) == CF_OK; }'
+    } >"$work/for_int"
+    sed 's/int i/size_t i/; s/f, int/f, size_t/' "$work/for_int" >"$work/for_size"
+    "$1" -Iinclude -fsyntax-only -x "$2" "$work/for_size" || return 1
+    "$1" -Iinclude -fsyntax-only -x "$2" "$work/for_int" && { echo "cf_for with an int compiled"; return 1; }
+    "$1" -Iinclude -fsyntax-only -x "$2" "$work/for_int" 2>&1 | grep "error.*cf_for: the first argument of .* must be a size_t"
+}
+
 # What the README promises a program needs: -Iinclude, -pthread, nothing more.
 two_tus() { # words: compiler and flags
     [ -f include/cfutures.h ] || { echo "include/cfutures.h doesn't exist"; return 1; }
@@ -170,6 +184,9 @@ declares_only() { # object: no function of ours in it, but C++'s cf_thread_pool(
 
 single "gcc: plain -std=c11 stops with our sentence" refuses_plain_c11 gcc
 single "clang: plain -std=c11 stops with our sentence" refuses_plain_c11 clang
+single "gcc: cf_for wants a size_t first" refuses_other_index gcc c
+single "g++: cf_for wants a size_t first" refuses_other_index g++ c++
+single "clang: cf_for wants a size_t first" refuses_other_index clang c
 # shellcheck disable=SC2086
 single "gcc: two files include cfutures.h, linked and run" two_tus gcc $c_flags
 # shellcheck disable=SC2086

@@ -14,7 +14,7 @@ typedef struct notes {                   /* fields: A atomic */
     unsigned ran[ITEMS];                 /* A: how often item i was begun */
     unsigned inside[GATES], open[GATES]; /* A: a task that holds: came in; may go on */
     unsigned now, most;                  /* A: tasks that run right now; the most there were */
-    unsigned forked;                     /* A: children of an item that came back */
+    unsigned forked, in_child;           /* A: children of an item that came back; items that ran in one */
 } notes;
 static notes *shared;
 
@@ -97,7 +97,11 @@ run_by_hand(const void *args, void *result, void *context)
 {
     void *before = cf__current;
     cf__current = context;
-    *(int *)result = twice(*(const int *)args);
+    int half = *(const int *)args;
+    *(int *)result = half;
+    (void)sched_yield(); /* what another writes there meanwhile would show */
+    (void)twice(half);
+    *(int *)result += *(const int *)args;
     cf__current = before;
 }
 static void
@@ -109,19 +113,27 @@ static const cf_task_type by_hand = {
     "by_hand", "int", run_by_hand, pack_by_hand, sizeof(int), alignof(int), sizeof(int), alignof(int), 1, 0, NULL};
 
 /* Notes that it ran; `how` says what else. */
-enum { WELL, FAILS, ABORTS, EXITS, HOLDS, FORKS };
+enum { WELL, FAILS, ABORTS, EXITS, HOLDS, FORKS, LINGERS, PRINTS, DIES_LAST };
+
+static bool is_forked_child; /* of an item */
 
 static unsigned
 notes_run(unsigned item, int how)
 {
+    if (is_forked_child)
+        count_one(&shared->in_child);
     unsigned now = __atomic_add_fetch(&shared->now, 1, __ATOMIC_SEQ_CST), most = counted(&shared->most);
     while (now > most &&
            !__atomic_compare_exchange_n(&shared->most, &most, now, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
     }
     count_one(&shared->ran[item]);
+    if (how == PRINTS)
+        (void)fputs("kept", stdout);
+    while (how == DIES_LAST && counted(&shared->ran[item + 5]) == 0)
+        (void)sched_yield();
     if (how == FAILS)
         (void)cf_fail((int)item, "item %u", item);
-    if (how == ABORTS)
+    if (how == ABORTS || how == DIES_LAST)
         (void)kill(getpid(), SIGKILL);
     if (how == EXITS)
         exit(3);
@@ -130,9 +142,12 @@ notes_run(unsigned item, int how)
         while (counted(&shared->open[0]) == 0 && !cf_cancelled())
             (void)sched_yield();
     }
+    for (int i = 0; how == LINGERS && i < 20; i++)
+        (void)sched_yield();
     if (how == FORKS) {
         pid_t child = fork();
-        if (child == 0)
+        is_forked_child = child == 0;
+        if (is_forked_child)
             count_one(&shared->forked);
         else
             (void)waitpid(child, NULL, 0);
@@ -388,6 +403,12 @@ test_map_keeps_to_workers(void **state)
         prepare(2000);
         assert_int_equal(cf_map(pool, notes_run, 2000, answers, numbers, ways), CF_OK);
         assert_in_range(counted(&shared->most), 1, workers[cf_test_i]);
+        prepare(2000);
+        cf_map_opts one_chunk = {.chunk = SIZE_MAX};
+        for (unsigned i = 0; i < 200; i++)
+            ways[i] = LINGERS;
+        assert_int_equal(cf_map_with(pool, &one_chunk, notes_run, 200, answers, numbers, ways), CF_OK);
+        assert_int_equal(counted(&shared->most), 1);
     }
 }
 
@@ -602,8 +623,55 @@ test_map_item_ends_worker(void **state)
     }
 }
 
+/* The first item that went wrong is so by its place, although another was lost earlier. */
+static void
+test_map_first_loss_by_place(void **state)
+{
+    (void)state;
+    cf_map_failure failure;
+    cf_executor *pool = three_processes();
+    prepare(10);
+    ways[0] = DIES_LAST; /* when item 5 has begun */
+    ways[1] = ABORTS;
+    ways[2] = EXITS;
+    cf_err error = cf_map_with(pool, cf_map_options(.status = status, .chunk = 1, .failure = &failure), notes_run, 10,
+                               answers, numbers, ways);
+    assert_int_equal(error, CF_ERR_WORKER_LOST);
+    assert_int_equal(failure.index, 0);
+    cf_executor_close(pool);
+}
+
+/* What items have printed is there, although a later one ended the worker. */
+static void
+test_map_output_is_kept(void **state)
+{
+    (void)state;
+    char text[16] = {0};
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    (void)fflush(stdout);
+    int before = dup(STDOUT_FILENO);
+    (void)dup2(fileno(file), STDOUT_FILENO);
+    cf_executor *pool = one_process();
+    (void)dup2(before, STDOUT_FILENO);
+    (void)close(before);
+    prepare(2);
+    ways[0] = PRINTS;
+    ways[1] = ABORTS;
+    cf_err error = cf_map_with(pool, cf_map_options(.chunk = 2), notes_run, 2, answers, numbers, ways);
+    cf_executor_close(pool);
+    rewind(file);
+    size_t size = fread(text, 1, sizeof text - 1, file);
+    (void)fclose(file);
+    assert_int_equal(error, CF_ERR_WORKER_LOST);
+    assert_int_equal(size, 4);
+    assert_string_equal(text, "kept");
+}
+
 typedef struct killed_map {
     cf_executor *pool;
+    unsigned n;
+    size_t chunk;
     cf_err err;
     unsigned over; /* A */
 } killed_map;
@@ -612,7 +680,8 @@ static void *
 maps_under_fire(void *argument)
 {
     killed_map *m = argument;
-    m->err = cf_map_with(m->pool, cf_map_options(.status = status), notes_run, ITEMS, answers, numbers, ways);
+    m->err = cf_map_with(m->pool, cf_map_options(.status = status, .chunk = m->chunk), notes_run, m->n, answers,
+                         numbers, ways);
     count_one(&m->over);
     return NULL;
 }
@@ -622,19 +691,23 @@ static void
 test_map_killed_at_random(void **state)
 {
     (void)state;
-    unsigned kills = 0, seed = (unsigned)getpid(), lost = 0;
+    unsigned seed = (unsigned)getpid(), kills_in_all = 0, lost_in_all = 0;
     cf_executor *pool = three_processes();
     const cf__arena_view *view = &((cf__process_pool *)pool)->setup.view;
-    for (int round = 0; round < 5; round++) {
-        killed_map m = {pool, CF_OK, 0};
+    while (kills_in_all < 60) {
+        killed_map m = {pool, ITEMS, 0, CF_OK, 0};
+        unsigned kills = 0, lost = 0;
         prepare(ITEMS);
-        lost = kills = 0;
+        for (unsigned i = 0; i < ITEMS; i++)
+            ways[i] = i % 8 == 0 ? LINGERS : WELL;
         pthread_t thread = start_thread(maps_under_fire, &m);
         while (counted(&m.over) == 0) {
-            for (unsigned spin = (unsigned)rand_r(&seed) % 2000; spin != 0 && counted(&m.over) == 0; spin--)
+            for (int spin = rand_r(&seed) % 1000; spin != 0; spin--)
                 (void)sched_yield();
-            int32_t process = __atomic_load_n(&view->workers[rand_r(&seed) % 3].process, __ATOMIC_ACQUIRE);
-            kills += process > 0 && kill(process, SIGKILL) == 0;
+            /* Only one that was ready: 8 in a row that weren't break the pool. */
+            const cf__worker_record *worker = &view->workers[rand_r(&seed) % 3];
+            int32_t process = counted(&worker->started) != 0 ? __atomic_load_n(&worker->process, __ATOMIC_ACQUIRE) : 0;
+            kills += process > 0 && counted(&m.over) == 0 && kill(process, SIGKILL) == 0;
         }
         join_thread(thread);
         for (unsigned i = 0; i < ITEMS; i++) {
@@ -643,9 +716,89 @@ test_map_killed_at_random(void **state)
         }
         assert_int_equal(m.err, lost != 0 ? CF_ERR_WORKER_LOST : CF_OK);
         assert_in_range(lost, 0, kills);
-        fprintf(stderr, "%u kills %u lost\n", kills, lost);
+        kills_in_all += kills;
+        lost_in_all += lost;
+    }
+    assert_in_range(lost_in_all, 1, kills_in_all);
+    cf_executor_close(pool);
+}
+
+/* Dead workers are made up for while others are busy: the rest of the items doesn't wait for the longest. */
+static void
+test_map_goes_on_beside_long_item(void **state)
+{
+    (void)state;
+    cf_executor *pool = three_processes();
+    for (unsigned held = 0; held < 3; held++) { /* whichever runner is looked at first */
+        killed_map m = {pool, 500, 1, CF_OK, 0};
+        prepare(m.n);
+        ways[held] = HOLDS;
+        for (unsigned i = 3; i < 9; i++)
+            ways[i] = ABORTS;
+        pthread_t thread = start_thread(maps_under_fire, &m);
+        wait_until(counted(&shared->ran[m.n - 1]) == 1);
+        count_one(&shared->open[0]);
+        join_thread(thread);
+        assert_int_equal(m.err, CF_ERR_WORKER_LOST);
+        for (unsigned i = 0; i < m.n; i++)
+            check_item(i, ways[i] == ABORTS ? CF_ERR_WORKER_LOST : CF_OK, 1, 1);
     }
     cf_executor_close(pool);
+}
+
+/* An executor whose workers die before they have begun anything. */
+typedef struct deadly {
+    cf_executor base;
+    unsigned deaths; /* still to come */
+} deadly;
+
+static cf_future *
+deadly_submit(cf_executor *base, const cf_task_type *type, const void *args, const cf_submit_opts *options)
+{
+    deadly *self = (deadly *)base;
+    cf_future *future = cf_executor_new_task(base, type, args);
+    (void)options;
+    assert_non_null(future);
+    if (self->deaths != 0) {
+        self->deaths--;
+        assert_int_equal(cf_future_set_error(future, CF_ERR_WORKER_LOST, 0, "died"), CF_OK);
+    } else {
+        (void)cf_future_run(future);
+    }
+    cf_future_release(future);
+    return future;
+}
+
+static unsigned
+deadly_concurrency(cf_executor *base)
+{
+    (void)base;
+    return 1;
+}
+
+/* A worker that dies between two items costs none; but a map whose runners only ever die ends all the same. */
+static void
+test_map_runners_die_idle(void **state)
+{
+    (void)state;
+    static const cf_executor_ops ops = {.struct_size = sizeof ops,
+                                        .kind = "deadly",
+                                        .submit = deadly_submit,
+                                        .concurrency = deadly_concurrency,
+                                        .shares_memory = true};
+    static const unsigned deaths[] = {1, CF__MAP_PATIENCE, CF__MAP_PATIENCE + 1, 1000000000};
+    for (size_t d = 0; d < sizeof deaths / sizeof *deaths; d++) {
+        deadly executor = {.deaths = deaths[d]};
+        cf_executor_init(&executor.base, &ops);
+        prepare(10);
+        cf_err expected = deaths[d] <= CF__MAP_PATIENCE ? CF_OK : CF_ERR_WORKER_LOST;
+        assert_int_equal(
+            cf_map_with(&executor.base, cf_map_options(.status = status), notes_run, 10, answers, numbers, ways),
+            expected);
+        for (unsigned i = 0; i < 10; i++)
+            check_item(i, expected, expected == CF_OK, expected == CF_OK);
+        cf_executor_destroy(&executor.base);
+    }
 }
 
 /* The child of an item that forks, and comes back in it as well, runs no items. */
@@ -662,6 +815,7 @@ test_map_item_forks(void **state)
         for (unsigned i = 0; i < 300; i++)
             check_item(i, CF_OK, 1, 1);
         assert_int_equal(counted(&shared->forked), 3);
+        assert_int_equal(counted(&shared->in_child), 0);
     }
 }
 
@@ -671,7 +825,7 @@ test_map_pool_breaks(void **state)
 {
     (void)state;
     cf_executor *pool = three_processes();
-    killed_map m = {pool, CF_OK, 0};
+    killed_map m = {pool, ITEMS, 0, CF_OK, 0};
     prepare(ITEMS);
     ways[ITEMS / 2] = HOLDS;
     pthread_t thread = start_thread(maps_under_fire, &m);
@@ -714,20 +868,6 @@ test_map_scribbled_words(void **state)
 
 /* ---- shutdown ---- */
 
-typedef struct shut_map {
-    cf_executor *pool;
-    unsigned n;
-    cf_err err;
-} shut_map;
-
-static void *
-maps_to_shut(void *argument)
-{
-    shut_map *m = argument;
-    m->err = cf_map_with(m->pool, cf_map_options(.status = status), notes_run, m->n, answers, numbers, ways);
-    return NULL;
-}
-
 /* A shutdown that cancels what is pending cancels a map of which nothing has begun. */
 static void
 test_map_cancelled_by_shutdown(void **state)
@@ -736,11 +876,11 @@ test_map_cancelled_by_shutdown(void **state)
     static make_executor *const single[] = {one_thread, one_process};
     FOR_EACH(pool, single)
     {
-        shut_map m = {pool, 500, CF_OK};
+        killed_map m = {pool, 500, 0, CF_OK, 0};
         prepare(m.n);
         cf_future *holder = cf_submit(pool, notes_run, 1000, HOLDS);
         wait_until(counted(&shared->inside[0]) == 1);
-        pthread_t thread = start_thread(maps_to_shut, &m);
+        pthread_t thread = start_thread(maps_under_fire, &m);
         cf_shutdown_report report = {0, 0, 0, 0};
         /* Until the runner was there to be cancelled; after a shutdown the map fails to submit. */
         cf_err error = CF_OK;
@@ -778,13 +918,13 @@ test_map_killed_by_shutdown(void **state)
     (void)state;
     FOR_EACH_EXECUTOR(pool)
     {
-        shut_map m = {pool, 5000, CF_OK};
+        killed_map m = {pool, 5000, 0, CF_OK, 0};
         if (strcmp(pool->ops->kind, "inline executor") == 0)
             continue;
         prepare(m.n);
         for (unsigned i = 1000; i < m.n; i++)
             ways[i] = HOLDS;
-        pthread_t thread = start_thread(maps_to_shut, &m);
+        pthread_t thread = start_thread(maps_under_fire, &m);
         wait_until(counted(&shared->inside[0]) >= 1);
         assert_int_equal(cf_executor_shutdown(pool, CF_KILL, CF_FOREVER, NULL), CF_OK);
         join_thread(thread);
@@ -883,8 +1023,10 @@ test_map_in_small_memory(void **state)
     for (size_t m = 0; m < sizeof memories / sizeof *memories; m++) {
         cf_auto(cf_executor) pool = cf_process_pool(.max_workers = 2, .memory = memories[m]);
         memset(out, 0, sizeof out);
+        fault_clear();
         cf_err expected = memories[m] < sizeof(big) ? CF_ERR_TOO_BIG : CF_OK;
         assert_int_equal(cf_map_with(pool, cf_map_options(.status = status), make_big, n, out, in), expected);
+        assert_true(m != 0 || fault_count("alloc") < n / 4); /* not a task for each */
         for (int i = 0; i < n; i++) {
             assert_int_equal(status[i], expected);
             assert_int_equal(out[i].last, expected == CF_OK ? i : 0);
@@ -1127,7 +1269,11 @@ main(void)
         map_test(test_map_deadline_in_the_middle),
         map_test(test_map_deadline_in_own_thread),
         map_test(test_map_item_ends_worker),
+        map_test(test_map_first_loss_by_place),
+        map_test(test_map_output_is_kept),
         map_test(test_map_killed_at_random),
+        map_test(test_map_goes_on_beside_long_item),
+        map_test(test_map_runners_die_idle),
         map_test(test_map_item_forks),
         map_test(test_map_pool_breaks),
         map_test(test_map_scribbled_words),
