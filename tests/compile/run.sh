@@ -168,6 +168,19 @@ declares_only() { # object: no function of ours in it, but C++'s cf_thread_pool(
         END { exit bad }'
 }
 
+# A host and a plugin, loaded by dlopen() with RTLD_LOCAL and compiled with hidden visibility; `own`: the host exports
+# nothing, so the plugin has its own cf__current.
+plugin() { # shared or own, words: compiler and flags
+    current=$1; shift
+    has "$1" || { echo "not installed"; return 77; }
+    if [ "$current" = shared ]; then export_all=-rdynamic; else export_all=; fi
+    "$@" -Iinclude -pthread -fPIC -fvisibility=hidden -c tests/compile/plugin.c -o "$work/plugin.o" &&
+    "$1" -shared -pthread "$work/plugin.o" -o "$work/plugin.so" &&
+    "$@" -Iinclude -pthread -c tests/compile/plugin_host.c -o "$work/plugin_host.o" &&
+    "$1" -pthread $export_all "$work/plugin_host.o" -o "$work/plugin_host" -ldl &&
+    timeout 60 "$work/plugin_host" "$work/plugin.so" "$current"
+}
+
 single "gcc: plain -std=c11 stops with our sentence" refuses_plain_c11 gcc
 single "clang: plain -std=c11 stops with our sentence" refuses_plain_c11 clang
 # shellcheck disable=SC2086
@@ -182,7 +195,21 @@ single "gcc: three files, declarations and one copy" linkage msa gcc $c_flags
 single "gcc: three files, mixed" linkage s gcc $c_flags
 # shellcheck disable=SC2086
 single "g++: three files, declarations and one copy" linkage msa g++ -std=c++11 $cxx_flags -x c++
+# shellcheck disable=SC2086
+single "gcc: a plugin that shares cf__current with its host" plugin shared gcc -O2 $c_flags
+# shellcheck disable=SC2086
+single "gcc: a plugin with its own cf__current" plugin own gcc -O2 $c_flags
 if [ $full = yes ]; then
+    for current in shared own; do
+        # shellcheck disable=SC2086
+        single "g++: a plugin, $current" plugin $current g++ -std=c++11 $cxx_flags -x c++
+        # shellcheck disable=SC2086
+        single "clang: a plugin, $current" plugin $current clang -O2 $c_flags
+        # shellcheck disable=SC2086
+        single "clang++: a plugin, $current" plugin $current clang++ -O2 -std=c++17 $cxx_flags -x c++
+        # shellcheck disable=SC2086
+        single "gcc: a plugin, $current, condition variables" plugin $current gcc -DCF_USE_CONDVAR $c_flags
+    done
     # shellcheck disable=SC2086
     single "clang: two files, -O2" two_tus clang -O2 $c_flags
     # shellcheck disable=SC2086
