@@ -39,6 +39,11 @@ wrapper='' bad=0 ok=0 failed=0 skipped=0
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
+newest() { # of gcc or clang: the highest version that is a package
+    has apt-cache || return
+    apt-cache search --names-only "^$1-[0-9]+\$" 2>/dev/null | sed -n "s/^$1-\([0-9]*\) .*/\1/p" | sort -n | tail -n 1
+}
+
 lacking() { # prints the packages that are missing: needed, nothing works without; or wanted, by some tests
     if [ "$1" = needed ]; then
         if ! has cc || ! has gcc; then say gcc libc6-dev; fi
@@ -48,6 +53,11 @@ lacking() { # prints the packages that are missing: needed, nothing works withou
         if ! has pkg-config || ! pkg-config --exists cmocka; then say pkg-config libcmocka-dev; fi
     elif [ $tier = all ] || [ "${CI:-}" = true ]; then
         if ! has clang || ! has clang++; then say clang; fi
+        # The newest of both that this system offers, beside what it calls gcc and clang.
+        n=$(newest gcc)
+        [ -z "$n" ] || has "g++-$n" || say "gcc-$n" "g++-$n"
+        n=$(newest clang)
+        [ -z "$n" ] || has "clang++-$n" || say "clang-$n"
         has clang-tidy || say clang-tidy
         has cmake || say cmake
         # Each version breaks lines in its own way; .clang-format is for this one.
@@ -56,17 +66,17 @@ lacking() { # prints the packages that are missing: needed, nothing works withou
 }
 
 install() {
+    as_root=
+    [ "$(id -u)" = 0 ] || as_root=sudo
+    # The lock belongs to whoever else installs; it is waited for.
+    apt() { $as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 "$@" >"$work/apt" 2>&1; }
+    # A machine that never asked knows no package, so not what is newest either.
+    if [ $tier = all ] && has apt-get && has ${as_root:-sh} && [ -z "$(newest gcc)" ]; then apt update || tail -n 5 "$work/apt"; fi
     needed=$(lacking needed | tr '\n' ' ') wanted=$(lacking wanted | tr '\n' ' ')
     [ -n "$needed$wanted" ] || return 0
     say "installing: $needed$wanted"
     has apt-get || die "no apt-get here; please install: $needed$wanted"
-    as_root=
-    if [ "$(id -u)" != 0 ]; then
-        has sudo || die "neither root nor sudo here; please install: $needed$wanted"
-        as_root=sudo
-    fi
-    # The lock belongs to whoever else installs; it is waited for.
-    apt() { $as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 "$@" >"$work/apt" 2>&1; }
+    has ${as_root:-sh} || die "neither root nor sudo here; please install: $needed$wanted"
     apt update || tail -n 5 "$work/apt"
     if [ -n "$needed" ]; then
         # shellcheck disable=SC2086 # words

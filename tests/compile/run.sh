@@ -2,9 +2,10 @@
 # tests/compile/run.sh [--full] - each header by itself, in every language that it promises, without a warning.
 #
 # A translation unit includes one header twice: the first include shows that it stands alone, the second that
-# its guard holds.  Then two files that both include cfutures.h are linked and run, and plain -std=c11 must
-# stop with our sentence.  --full adds more standards and optimized builds.  A compiler that is missing is skipped,
-# which fails where CI=true.
+# its guard holds.  Then programs are linked and run: of several files, with functions in each, or declarations and one
+# compiled copy (CF_DECLARE_ONLY, CF_IMPLEMENTATION); with every macro; a host with a plugin.  Plain -std=c11 must stop
+# with our sentence.  --full adds more standards, optimized builds, and every version of gcc and clang that is installed.
+# A compiler that is missing is skipped, which fails where CI=true.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 root=$(pwd)
@@ -45,6 +46,16 @@ c_flags="-Werror $(warnings c)"
 cxx_flags="-Werror $(warnings c++)"
 has() { command -v "$1" >/dev/null 2>&1; }
 say() { printf '%s\n' "$*"; }
+
+# Beside gcc and clang, whatever version they are here, all others that are installed: tests/run.sh installs the newest.
+cxx_of() { case $1 in gcc*) say "g++${1#gcc}" ;; *) say "clang++${1#clang}" ;; esac; }
+others=
+for cc in gcc clang; do
+    n=5
+    while [ $((n += 1)) -lt 60 ]; do
+        if has $cc-$n && [ "$($cc-$n -dumpversion)" != "$($cc -dumpversion 2>/dev/null)" ]; then others="$others $cc-$n"; fi
+    done
+done
 
 headers=$(cd include && find . -name '*.h' | sed 's|^\./||' | LC_ALL=C sort)
 count=$(printf '%s\n' "$headers" | grep -c .)
@@ -94,6 +105,13 @@ if [ $full = yes ]; then
     row clang++ c++ "-std=c++11"
     row clang++ c++ "-std=c++17"
     row clang++ c++ "-std=c++20"
+    for cc in $others; do
+        row "$cc" c "-std=gnu11"
+        row "$cc" c "-std=c11 -D_DEFAULT_SOURCE"
+        row "$cc" c "-std=gnu2x -O2"
+        row "$(cxx_of "$cc")" c++ "-std=c++11"
+        row "$(cxx_of "$cc")" c++ "-std=c++20 -O2"
+    done
 fi
 
 xargs -P "$(nproc)" -I '{}' sh "$root/tests/compile/run.sh" --one "$work" '{}' <"$work/jobs"
@@ -182,6 +200,29 @@ declares_only() { # object: no function of ours in it, but C++'s cf_thread_pool(
         END { exit bad }'
 }
 
+# A host and a plugin, loaded by dlopen() with RTLD_LOCAL and compiled with hidden visibility; `own`: the host exports
+# nothing, so the plugin has its own cf__current.
+plugin() { # shared or own, words: compiler and flags
+    current=$1; shift
+    has "$1" || { echo "not installed"; return 77; }
+    if [ "$current" = shared ]; then export_all=-rdynamic; else export_all=; fi
+    "$@" -Iinclude -pthread -fPIC -fvisibility=hidden -c tests/compile/plugin.c -o "$work/plugin.o" &&
+    "$1" -shared -pthread "$work/plugin.o" -o "$work/plugin.so" &&
+    "$@" -Iinclude -pthread -c tests/compile/plugin_host.c -o "$work/plugin_host.o" &&
+    "$1" -pthread $export_all "$work/plugin_host.o" -o "$work/plugin_host" -ldl &&
+    timeout 60 "$work/plugin_host" "$work/plugin.so" "$current"
+}
+
+# What our macros write stands in the program's file, where its warnings hold.
+macros() { # words: compiler and flags; compiled at every level, run at the last
+    has "$1" || { echo "not installed"; return 77; }
+    for level in $levels; do
+        "$@" $level -Iinclude -pthread -c tests/compile/macros.c -o "$work/macros.o" || return 1
+    done
+    "$1" -pthread "$work/macros.o" -o "$work/macros" && timeout 60 "$work/macros"
+}
+if [ $full = yes ]; then levels="-O0 -O1 -O3 -O2"; else levels=-O2; fi
+
 single "gcc: plain -std=c11 stops with our sentence" refuses_plain_c11 gcc
 single "clang: plain -std=c11 stops with our sentence" refuses_plain_c11 clang
 single "gcc: cf_for wants a size_t first" refuses_other_index gcc c
@@ -199,7 +240,42 @@ single "gcc: three files, declarations and one copy" linkage msa gcc $c_flags
 single "gcc: three files, mixed" linkage s gcc $c_flags
 # shellcheck disable=SC2086
 single "g++: three files, declarations and one copy" linkage msa g++ -std=c++11 $cxx_flags -x c++
+# shellcheck disable=SC2086
+single "gcc: our macros in a program with all warnings" macros gcc $c_flags
+# shellcheck disable=SC2086
+single "g++: the same as C++11" macros g++ -std=c++11 $cxx_flags -x c++
+# shellcheck disable=SC2086
+single "gcc: a plugin that shares cf__current with its host" plugin shared gcc -O2 $c_flags
+# shellcheck disable=SC2086
+single "gcc: a plugin with its own cf__current" plugin own gcc -O2 $c_flags
 if [ $full = yes ]; then
+    # shellcheck disable=SC2086
+    single "g++: our macros as C++20" macros g++ -std=c++20 $cxx_flags -x c++
+    for cc in clang $others; do
+        # shellcheck disable=SC2086
+        single "$cc: our macros, -O0 to -O3" macros $cc $c_flags
+        # shellcheck disable=SC2086
+        single "$(cxx_of $cc): the same as C++11" macros "$(cxx_of $cc)" -std=c++11 $cxx_flags -x c++
+        # shellcheck disable=SC2086
+        single "$(cxx_of $cc): the same as C++20" macros "$(cxx_of $cc)" -std=c++20 $cxx_flags -x c++
+    done
+    for cc in $others; do
+        single "$cc: plain -std=c11 stops with our sentence" refuses_plain_c11 "$cc"
+        # shellcheck disable=SC2086
+        single "$cc: three files, declarations and one copy" linkage msa "$cc" -O2 $c_flags
+        # shellcheck disable=SC2086
+        single "$cc: a plugin with its own cf__current" plugin own "$cc" -O2 $c_flags
+    done
+    for current in shared own; do
+        # shellcheck disable=SC2086
+        single "g++: a plugin, $current" plugin $current g++ -std=c++11 $cxx_flags -x c++
+        # shellcheck disable=SC2086
+        single "clang: a plugin, $current" plugin $current clang -O2 $c_flags
+        # shellcheck disable=SC2086
+        single "clang++: a plugin, $current" plugin $current clang++ -O2 -std=c++17 $cxx_flags -x c++
+        # shellcheck disable=SC2086
+        single "gcc: a plugin, $current, condition variables" plugin $current gcc -DCF_USE_CONDVAR $c_flags
+    done
     # shellcheck disable=SC2086
     single "clang: two files, -O2" two_tus clang -O2 $c_flags
     # shellcheck disable=SC2086
