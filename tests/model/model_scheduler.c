@@ -323,10 +323,16 @@ warm_2_spin(void)
     pool->spin = true;
 }
 static void
-warm_3(void)
+warm_2_of_3(void)
 {
     setup_pool((cf_pool_opts){.max_workers = 3}, false);
     warm(2);
+}
+static void
+warm_1_of_3(void)
+{
+    setup_pool((cf_pool_opts){.max_workers = 3}, false);
+    warm(1);
 }
 /* A promise at futures[0]. */
 static void
@@ -396,6 +402,17 @@ submit_meeting_1(void *arg)
 {
     (void)arg;
     finish(cf_submit(executor, meet, 1, 0), 1);
+}
+/* Each waits for the next: all three must run at once. */
+static void
+submit_three(void *arg)
+{
+    (void)arg;
+    cf_future *first = cf_submit(executor, meet, 0, 1), *second = cf_submit(executor, meet, 1, 2);
+    cf_future *third = cf_submit(executor, meet, 2, 0);
+    finish(first, 1);
+    finish(second, 1);
+    finish(third, 1);
 }
 static void
 submit_push(void *arg)
@@ -492,6 +509,22 @@ wait_for_settler(void *arg)
     (void)arg;
     open_gate(3);
     cf_future *waiter = cf_submit(executor, wait_for, 0), *settler = cf_submit(executor, settle, 0);
+    finish(waiter, 1);
+    finish(settler, 1);
+}
+static void
+wait_for_settler_then_submit(void *arg)
+{
+    wait_for_settler(arg);
+    submit_one(arg);
+}
+/* The shutdown goes on until the thread that is one too many has ended. */
+static void
+wait_for_settler_and_drain(void *arg)
+{
+    open_gate(3);
+    cf_future *waiter = cf_submit(executor, wait_for, 0), *settler = cf_submit(executor, settle, 0);
+    drain(arg);
     finish(waiter, 1);
     finish(settler, 1);
 }
@@ -661,8 +694,12 @@ static const model_scenario scenarios[] = {
      .setup = cold_2,
      .threads = {{"submit", submit_meeting_after_one, NULL}},
      .check = check_all},
+    {.name = "sched_burst_of_three",
+     .setup = warm_1_of_3,
+     .threads = {{"submit", submit_three, NULL}},
+     .check = check_all},
     {.name = "sched_push", .setup = warm_2, .threads = {{"submit", submit_push, NULL}}, .check = check_all},
-    {.name = "sched_push_burst", .setup = warm_3, .threads = {{"submit", submit_push_two, NULL}}, .check = check_all},
+    {.name = "sched_push_burst", .setup = warm_2_of_3, .threads = {{"submit", submit_push_two, NULL}}, .check = check_all},
     {.name = "sched_start_fails",
      .setup = cold_2,
      .threads = {{"submit", submit_may_fail, NULL}},
@@ -686,6 +723,14 @@ static const model_scenario scenarios[] = {
      .threads = {{"submit", wait_for_queued, NULL}, {"cancel", cancel_queued, NULL}},
      .check = check_all},
     {.name = "sched_stand_in", .setup = promise_1, .threads = {{"submit", wait_for_settler, NULL}}, .check = check_all},
+    {.name = "sched_stand_in_retires",
+     .setup = promise_1,
+     .threads = {{"submit", wait_for_settler_then_submit, NULL}},
+     .check = check_all},
+    {.name = "sched_drain_and_retire",
+     .setup = promise_1,
+     .threads = {{"drain", wait_for_settler_and_drain, NULL}},
+     .check = close_all},
     {.name = "sched_stand_in_of_two",
      .setup = promise_2,
      .threads = {{"submit", wait_for_waiter, NULL}},
