@@ -110,6 +110,7 @@ typedef struct model_scenario {
     long random;        /* executions at random, for what is too large to exhaust; 0: exhaustive */
     double seconds;     /* 0: 20; then the search stops as "bounded" */
     bool leaks;         /* blocks may be left at the end */
+    bool calm;          /* setup and check run without preemptions, stale reads, faults: they prepare and clear up */
     const char *expect; /* the kind of failure that must be found: "deadlock", "race", ...; NULL: none may */
 } model_scenario;
 
@@ -273,6 +274,7 @@ typedef struct cf__thread {
 #define cf__os_thread_start(thread, run, argument, stack_size)                                                         \
     ((void)(stack_size), model__thread_start(MODEL__SITE("thread_start", #run), (thread), (run), (argument)))
 #define cf__os_thread_join(thread) model__thread_join(MODEL__SITE("thread_join", #thread), (thread))
+#define cf__os_run_guarded(run, argument, ended) ((void)(ended), (run)(argument)) /* no model ends a thread by itself */
 #define cf__os_thread_is_self(thread) ((thread)->number == model.current->number)
 #define cf__os_thread_name(name) ((void)(name))
 #define cf__os_pid() model__pid()

@@ -261,8 +261,9 @@ model__choose(unsigned count, model__weight weight)
     if (model.random) {
         model.seed = model.seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
         uint64_t bits = model.seed >> 33;
-        if (weight == MODEL__EVEN || bits % 8 == 0)
-            chosen = (unsigned)((bits / 8) % count);
+        uint64_t rate = UINT64_C(8) << model.execution % 3 * 2; /* so that what may happen also happens late */
+        if (weight == MODEL__EVEN || bits % rate == 0)
+            chosen = (unsigned)((bits / rate) % count);
     }
     model.options[at] = (uint8_t)count;
     model.choices[at] = (uint8_t)chosen;

@@ -174,7 +174,8 @@ wait_in_worker(void *arg) /* of the executor that has the task queued: runs it *
 {
     cf__task_context context;
     (void)arg;
-    cf__task_context_init(&context, executor, NULL, 0);
+    cf__task_context_init(&context, NULL, 0);
+    context.executor = executor;
     cf__current = &context;
     look();
     model_check(cf__current == &context);

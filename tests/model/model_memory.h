@@ -184,6 +184,19 @@ model__location_new(const model__site *site, const volatile void *p, size_t size
     return location;
 }
 
+/* The owner of a stack uses the place of a variable whose frame has returned for another. */
+MODEL__SMALL static void
+model__revive(const model__site *site, model__location *location)
+{
+    location->popped = false;
+    location->name = site->expression;
+    memset(location->read, 0, sizeof location->read);
+    memset(location->written, 0, sizeof location->written);
+    model__location_on_stack(location);
+    const void *place = (const void *)location->address;
+    location->floor = model__append(location, model__memory_get(place, location->size), NULL)->time;
+}
+
 /* The location of `p`, as it is now. */
 MODEL__ENGINE static model__location *
 model__location_at(const model__site *site, const volatile void *p, size_t size, bool write)
@@ -199,12 +212,7 @@ model__location_at(const model__site *site, const volatile void *p, size_t size,
         if ((unsigned)location->stack != model.current->number)
             model__fail("use after free", "%s touches %s (%s) in a frame that has returned (%s:%d)",
                         model.current->name, site->expression, location->name, model__base(site->file), site->line);
-        location->popped = false; /* another variable in the same place */
-        location->name = site->expression;
-        memset(location->read, 0, sizeof location->read);
-        memset(location->written, 0, sizeof location->written);
-        model__location_on_stack(location);
-        location->floor = model__append(location, model__memory_get(p, size), NULL)->time;
+        model__revive(site, location);
     }
     /* Written plainly since: visible to all. */
     if (location->newest->value != model__memory_get(p, size))
@@ -285,7 +293,9 @@ model__plain(const model__site *site, uintptr_t address, size_t size, bool write
             cell->readers |= (uint16_t)(1u << self);
         }
         for (unsigned byte = from & ~3u; byte < to; byte += 4) {
-            const model__location *location = model__location_find((at & ~(uintptr_t)7) + byte);
+            model__location *location = model__location_find((at & ~(uintptr_t)7) + byte);
+            if (location != NULL && location->popped && write && location->stack == (int)self)
+                model__revive(site, location);
             if (location == NULL || location->popped)
                 continue;
             for (unsigned i = 0; i < model.coroutines; i++)

@@ -54,6 +54,7 @@ setup_options(cf_pool_opts options)
     options.struct_size = sizeof options;
     pool = cf_thread_pool_with(&options);
     model_check(cf_executor_error(pool) == CF_OK);
+    ((cf__thread_pool *)pool)->spin = false;
 }
 static void
 setup_1(void)

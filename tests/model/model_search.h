@@ -6,14 +6,41 @@
 
 /* ---- one execution ---- */
 
+MODEL__SMALL static int
+model__bound(int given, int standard)
+{
+    return given == MODEL_NONE ? 0 : given > 0 ? given : standard;
+}
+
+/* What the search may still do to the scenario. */
+MODEL__SMALL static void
+model__set_bounds(const model_scenario *scenario)
+{
+    model.preemptions = model.only_preemptions != 0 ? model.only_preemptions : model__bound(scenario->preemptions, 2);
+    model.stale_reads =
+        model.only_stale != 0 ? model__bound(model.only_stale, 0) : model__bound(scenario->stale_reads, 1);
+    model.spurious = model__bound(scenario->spurious, 1);
+    model.kills = scenario->kills;
+}
+
+MODEL__SMALL static void
+model__no_bounds(void)
+{
+    model.preemptions = model.stale_reads = model.spurious = model.kills = model.faults = 0;
+}
+
 /* Coroutine 0: what the scenario is. */
 MODEL__ENGINE static void
 model__scenario_main(void *argument)
 {
     static const model__site site = {"join_all", "", __FILE__, __LINE__};
     const model_scenario *scenario = argument;
+    if (scenario->calm)
+        model__no_bounds();
     if (scenario->setup != NULL)
         scenario->setup();
+    if (scenario->calm)
+        model__set_bounds(scenario);
     model.faults = scenario->faults; /* setup's own calls don't fail */
     for (unsigned i = 0; i < MODEL_THREADS && scenario->threads[i].run != NULL; i++)
         model__coroutine_new(scenario->threads[i].name, 0, scenario->threads[i].run, scenario->threads[i].argument)
@@ -26,6 +53,8 @@ model__scenario_main(void *argument)
     for (unsigned i = 1; i < model.coroutines; i++)
         if (model.coroutine[i].joined)
             model__learn(&model.current->knowledge, &model.coroutine[i].knowledge);
+    if (scenario->calm)
+        model__no_bounds();
     if (scenario->check != NULL)
         scenario->check();
 }
@@ -48,12 +77,6 @@ model__check_rest(void)
     }
 }
 
-MODEL__SMALL static int
-model__bound(int given, int standard)
-{
-    return given == MODEL_NONE ? 0 : given > 0 ? given : standard;
-}
-
 /* Runs the scenario once, with the choices there are; model.failure says how it went. */
 MODEL__ENGINE static void
 model__execute(const model_scenario *scenario)
@@ -62,11 +85,7 @@ model__execute(const model_scenario *scenario)
     model.execution++;
     model.failure = NULL;
     model.depth = 0;
-    model.preemptions = model.only_preemptions != 0 ? model.only_preemptions : model__bound(scenario->preemptions, 2);
-    model.stale_reads =
-        model.only_stale != 0 ? model__bound(model.only_stale, 0) : model__bound(scenario->stale_reads, 1);
-    model.spurious = model__bound(scenario->spurious, 1);
-    model.kills = scenario->kills;
+    model__set_bounds(scenario);
     model.faults = 0;
     model.steps = 0;
     model.clock = 1000000000;

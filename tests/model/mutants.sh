@@ -64,8 +64,7 @@ future.h | s/if (!in_time && !cf__settled(state))/if (0)/ | future | ignores its
 future.h | s/if (!(state & CF__WAITED) && !cf__cas_[a-z_]*(&future->state, &state, state . CF__WAITED))/if (0)/ | future | sleeps unannounced
 future.h | s/!(state & CF__WAITED) && !cf__cas_acq_rel(&future->state/!(state \& CF__WAITED) \&\& !cf__cas_relaxed(\&future->state/ | wait wait_all_publishes | a failed CAS ends the wait without acquire
 future.h | s/^    cf__os_free(future->message);/    ;/ | future | leaks the message
-future.h | s/^        (void)cf_future_run(future);/        ;/ | pool | a worker waits for a task that nobody is left to run
-future.h | s/&& current->executor == future->executor &&/\&\& 0 \&\&/ | pool | the same, in another way
+future.h | s/&& current->executor == future->executor &&/\&\& 0 \&\&/ | future | a worker waits for a task that nobody is left to run
 wait.h | s/sleeper = cf__event_take(&set->ready);/;/ | wait | a completion wakes nobody
 wait.h | s/^            cf__event_wake_all(&set->ready);/            ;/ | wait | the last one leaves the others waiting for nothing
 wait.h | s/(void)cf__fetch_add_relaxed(&set->references, 1u);/;/ | wait | an entry holds no reference of its set
@@ -73,14 +72,54 @@ wait.h | s/future != NULL && !set->freed;/future != NULL;/ | wait | an entry sta
 wait.h | s/cf__fetch_sub_acq_rel(&set->references/cf__fetch_sub_relaxed(\&set->references/ | wait | frees unordered
 wait.h | s/while (set->first == NULL && set->outstanding != 0 && in_time)/if (set->first == NULL \&\& set->outstanding != 0 \&\& in_time)/ | wait | takes a wake for a completion
 thread_pool.h | s/^    cf__sleeper_wake(worker);/    ;/ | pool | submit wakes nobody
-thread_pool.h | s/cf__sleeper_wake(cf__event_take(&pool->room));/;/ | pool | no wake for room
 thread_pool.h | s/cf__event_wake_all(&pool->quiet);/(void)0;/ | pool | no wake for those that shut down
-thread_pool.h | s/^            cf_future_release(ran);/            ;/ | pool | a worker keeps its last future
 thread_pool.h | s/^        cf__event_wake_all(&pool->work);/        ;/ | pool | workers aren't told to end
 thread_pool.h | s/^    cf__event_wake_all(&pool->room);/    ;/ | pool | submitters aren't told of a shutdown
-thread_pool.h | s/bool own_worker = .*;/bool own_worker = false;/ | pool | a worker waits for room
 thread_pool.h | s/^    if (pool->closed) {/    if (0) {/ | pool | accepts tasks after a shutdown
-thread_pool.h | s/^            (void)cf_future_retain(future);\|^        (void)cf_future_retain(future);/        ;/ | pool | cancels a future it doesn't hold
+thread_pool.h | s/cf__sleeper \*submitter = cf__event_take(&pool->room);/cf__sleeper *submitter = NULL;/ | pool | no wake for room
+thread_pool.h | s/waits = self == NULL .*; /waits = true; / | pool | a worker waits for room
+thread_pool.h | /^cf__thread_worker_loop/,/^}/s/^            pool->pending--;/            ;/ | pool | a task that has ended counts as pending
+thread_pool.h | s/future->references = 2;/future->references = 1;/ | pool | the pool holds no reference
+detail/scheduler.h | /^cf__thread_worker_run_queued/,/^}/s/^    cf_future_release(future);/    ;/ | pool | a worker keeps its last future
+detail/scheduler.h | s/^        cf__event_wake_all(&pool->quiet);/        ;/ | pool | the last to sleep doesn't tell those that shut down
+detail/scheduler.h | s/return cf__fetch_add_seq_cst(&pool->demand, change)/return cf__fetch_add_acq_rel(\&pool->demand, change)/ | scheduler sched_push | half of Dekker's for the sleeper
+detail/scheduler.h | /^cf__thread_worker_next/,/^}/s/cf__fetch_and_seq_cst/cf__fetch_and_acq_rel/ | scheduler sched_push_burst | half of Dekker's for the searcher
+detail/scheduler.h | /^cf__thread_worker_next/,/^}/s/cf__fetch_and_seq_cst/cf__fetch_and_release/ | scheduler sched_burst_of_two | clears the search without acquire
+detail/deque.h | /^cf__deque_has_entries/,/^}/s/cf__load_seq_cst/cf__load_acquire/g | scheduler sched_push | looks at the deques too early
+detail/deque.h | s/(void)cf__exchange_seq_cst(&deque->bottom, bottom + 1)/(void)cf__exchange_acq_rel(\&deque->bottom, bottom + 1)/ | scheduler sched_push | half of Dekker's for the pusher
+detail/local_worker.h | s/cf__load_seq_cst(worker->demand)/cf__load_acquire(worker->demand)/ | scheduler sched_push | looks for sleepers too early
+detail/scheduler.h | /^cf__thread_worker_next/,/^}/s/if (cf__load_seq_cst(&pool->levels) != 0 || cf__thread_pool_has_pushed(pool))/if (0)/ | scheduler sched_burst | no look after the search
+detail/scheduler.h | /^cf__thread_worker_next/,/^}/s/cf__load_seq_cst(&pool->levels) != 0 ||// | scheduler sched_burst_of_two | looks at the deques only after the search
+detail/scheduler.h | /^cf__thread_worker_next/,/^}/s/|| cf__thread_pool_has_pushed(pool)// | scheduler sched_burst | looks at the injection only after the search
+detail/scheduler.h | /^cf__thread_worker_park/,/^}/s/if (cf__thread_pool_has_pushed(pool))/if (0)/ | scheduler sched_push | sleeps without a look at the deques
+detail/scheduler.h | /^cf__thread_worker_park/,/^}/s/if (pool->levels != 0.*) {/if (0) {/ | scheduler sched_submit_again | sleeps without a look at the injection
+detail/scheduler.h | /^cf__thread_worker_next/,/^}/s/(void)cf__fetch_and_seq_cst(&pool->demand, ~CF__SEARCHING);/;/ | scheduler sched_submit_again | searches for ever
+detail/scheduler.h | /^cf__thread_pool_call_one/,/^}/s/(void)cf__fetch_and_seq_cst(&pool->demand, ~CF__SEARCHING);/;/ | scheduler sched_burst_cold | a waker that finds nobody searches for ever
+detail/scheduler.h | s/cf__thread_pool_account(pool, searching);/cf__thread_pool_account(pool, 0);/ | scheduler sched_burst_spin | sleeps as the searcher
+detail/scheduler.h | s/self->searching = !pool->quit;/;/ | scheduler sched_submit_again | the woken doesn't take the search over
+detail/scheduler.h | s/pool->idle--; .. it owns/; \/* it owns/ | scheduler sched_submit_again | who is woken counts as idle
+thread_pool.h | s/^    cf__thread_worker_search(self);/    ;/ | scheduler sched_burst_of_three | a new thread calls no other
+detail/scheduler.h | /^cf__thread_pool_begin_wait/,/^}/s/sleeper = cf__thread_pool_call_one(pool, &start_error);/;/ | scheduler sched_stand_in | who waits leaves its work to nobody
+detail/scheduler.h | /^cf__thread_pool_begin_wait/,/^}/s/(void)cf__thread_pool_account(pool, 0);/;/ | scheduler sched_stand_in | who waits isn't accounted for
+detail/scheduler.h | /^cf__thread_pool_end_wait/,/^}/s/pool->blocked--;/;/ | scheduler sched_stand_in | counts as blocked for ever
+detail/scheduler.h | s/bool end = pool->quit || .*;/bool end = pool->quit;/ | scheduler sched_stand_in | the thread too many stays
+detail/scheduler.h | s/steps <= pool->capacity/steps < 1/ | scheduler sched_deadlock | sees circles of one only
+detail/scheduler.h | s/if (owner == self->number)/if (owner - 1 == self->number)/ | scheduler sched_deadlock | sees no circle
+detail/scheduler.h | s/self->blocked_on = deadline == CF_FOREVER ? future : NULL;/;/ | scheduler sched_deadlock | doesn't say what it waits for
+detail/scheduler.h | /^cf__thread_pool_join/,/^}/s/pool->strays = stolen;/;/ | scheduler sched_stray | drops a stray
+child.h | s/^        CF__CHILD_WAITED)$/        0)/ | scheduler sched_child_stolen | no wake for the joiner
+child.h | s/cf__exchange_acq_rel(&child->state/cf__exchange_relaxed(\&child->state/ | scheduler sched_child_stolen | a child's result without release
+child.h | s/cf__exchange_acq_rel(&child->state/cf__exchange_acquire(\&child->state/ | scheduler sched_child_stolen | a child's result with acquire only
+child.h | /^cf__child_take(/,/^}/s/cf__load_acquire/cf__load_relaxed/ | scheduler sched_child_stolen | a joiner reads the result without acquire
+child.h | s/if (state & CF__CHILD_FAILED)/if (0)/ | scheduler sched_child_fails | drops a child's failure
+child.h | s/^        cf__local_worker_pushed(worker);/        ;/ | scheduler sched_child_stolen | a child calls nobody
+child.h | s/cf__child_run_stolen(newest, worker, 0);/;/ | scheduler sched_children_oldest_first | drops a newer child
+thread_pool.h | s/^    pool->injected -= count;/    ;/ | scheduler sched_cancel_and_steal | cancelled futures count as left
+thread_pool.h | s/cf__slab_close(pool->slab);/;/ | scheduler sched_future_outlives_pool | leaks the slab
+thread_pool.h | s/cf__slab_close(pool->slab);/cf__slab_free(pool->slab);/ | scheduler sched_future_outlives_pool | frees the slab under a future
+thread_pool.h | s/if (pool->living == 0 || pool->limit < .*) {/if (0) {/ | scheduler sched_start_fails | never tries again after a start that failed
+thread_pool.h | /^cf__thread_worker_leave/,/^}/s/cf__event_wake_all(&pool->quiet);/;/ | scheduler sched_drain_and_retire | who ends as the last tells nobody
+thread_pool.h | /^cf__thread_worker_leave/,/^}/s/sleeper = cf__thread_pool_call_one(pool, &error);/;/ | scheduler sched_stand_in_retires | who ends leaves work behind
 detail/slot.h | s/cf__cas_seq_cst(&slot->word, &word, cf__slot_with_state(word, to))/cf__cas_relaxed(\&slot->word, \&word, cf__slot_with_state(word, to))/ | arena | an outcome without release
 detail/slot.h | s/cf__cas_seq_cst(&slot->word, &word, cf__slot_with_state(word, to))/cf__cas_acq_rel(\&slot->word, \&word, cf__slot_with_state(word, to))/ | arena arena_pressure | half of Dekker's for the pressure word
 detail/slot.h | s/if (word & CF__SLOT_WAIT)$/if (0)/ | arena | settles without a wake
