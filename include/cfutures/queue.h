@@ -1,22 +1,23 @@
-/* cfutures/queue.h - first-in first-out queue that blocks; any number of putters and getters.
+/* cfutures/queue.h - queues that block: first in first out, last in first out, by priority.
  * SPDX-License-Identifier: MIT
- * LAYER 2.  Includes: errors.h, deadline.h, detail/event.h.  Included by: cfutures.h.
+ * LAYER 2.  Includes: errors.h, deadline.h, detail/event.h, detail/items.h.  Included by: cfutures.h.
  *
- * Python's queue.Queue: put, get, task_done, join; and close, which is its shutdown().
+ * Python's queue.Queue, LifoQueue and PriorityQueue: put, get, task_done, join; and close, which is its shutdown().
  *
- * HOW IT WORKS  A ring of items, copied in and out by size, under one mutex.  Capacity is exact, any number from 1;
- *   0 means no bound: the ring then grows.  Who must wait joins one of three lines (detail/event.h): getters of an
- *   empty queue, putters of a full one, joiners of unfinished work.
+ * HOW IT WORKS  Items (detail/items.h), copied in and out by size, under one mutex.  Capacity is exact, any number
+ *   from 1; 0 means no bound: the array then grows.  Who must wait joins one of three lines (detail/event.h): getters
+ *   of an empty queue, putters of a full one, joiners of unfinished work.
  *
  *       put: lock; full? sleep in not_full;   copy in;  take a sleeping getter; unlock; wake it
  *       get: lock; empty? sleep in not_empty; copy out; take a sleeping putter; unlock; wake it
  *
  * INVARIANTS
- *   Q1  head < allocated, count <= capacity (where capacity isn't 0); items are at (head + i) % allocated.
+ *   Q1  items.count <= capacity (where capacity isn't 0).
  *   Q2  Each item put wakes one getter, each item got wakes one putter, if one sleeps.  A woken getter may find
  *       that another was quicker: then that one took the item, and our getter sleeps again; no wake was lost. One
  *       that leaves at its deadline has looked once more under the mutex (event.h, E3).
- *   Q3  unfinished counts items put and not yet reported by task_done.
+ *   Q3  unfinished counts items put and neither reported by task_done nor dropped by close_now.
+ *   Q4  A closed queue never opens again; one that is closed now is empty.
  * ORDERING  All fields are under the mutex: what precedes a put happens before the matching get returns, what
  *   precedes a task_done happens before the join that it ends returns, what precedes a close before its
  *   CF_ERR_CLOSED. Items of one putter are got in the order of its puts.
@@ -30,31 +31,57 @@
 
 #include "deadline.h"
 #include "detail/event.h"
+#include "detail/items.h"
 #include "errors.h"
 
 typedef struct cf_queue { /* private.  Fields: I immutable after init, M under mutex */
     cf__mutex mutex;
-    cf__event not_empty;  /* M: getters sleep here; each put owes a wake */
-    cf__event not_full;   /* M: putters sleep here; each get owes a wake */
-    cf__event finished;   /* M: joiners sleep here; the task_done that reaches 0 owes all of them a wake */
-    unsigned char *items; /* M: owned; allocated * item_size bytes */
-    size_t item_size;     /* I: bytes */
-    size_t capacity;      /* I: as asked for; 0: no bound */
-    size_t allocated;     /* M: places in the ring */
-    size_t head, count;   /* M: the oldest item, how many there are (Q1) */
-    size_t unfinished;    /* M: (Q3) */
-    bool closed;          /* M */
+    cf__event not_empty; /* M: getters sleep here; each put owes a wake */
+    cf__event not_full;  /* M: putters sleep here; each get owes a wake */
+    cf__event finished;  /* M: joiners sleep here; what brings unfinished to 0 owes all of them a wake */
+    cf__items items;     /* M */
+    size_t capacity;     /* I: as asked for; 0: no bound */
+    size_t unfinished;   /* M: (Q3) */
+    bool closed;         /* M */
 } cf_queue;
 
-/** Make an empty queue in the caller's memory.
+/** What a queue is like; all zero means the default. */
+typedef struct cf_queue_opts {
+    size_t struct_size CF__DEFAULT(sizeof(cf_queue_opts)); /* set by cf_queue_options() */
+    size_t capacity CF__DEFAULT(0);                        /* items it holds at most; 0: no bound */
+    cf_queue_order order CF__DEFAULT(CF_FIFO);             /* CF_FIFO, CF_LIFO, CF_PRIORITY */
+    /* Of CF_PRIORITY, as qsort() has it: below 0 if item *a is to be got before item *b.  Called while the queue is
+     * locked: it mustn't call the queue.  NULL: none. */
+    int (*compare)(const void *a, const void *b) CF__DEFAULT(NULL);
+} cf_queue_opts;
+
+/** Options by name, for cf_queue_init_with(): cf_queue_options(.capacity = 8, .order = CF_LIFO).  In C++ from C++20
+ *  on; before it, fill a struct and pass its address. */
+#ifdef __cplusplus
+CF_API const cf_queue_opts *
+cf__queue_options(const cf_queue_opts &options)
+{
+    return &options;
+}
+#define cf_queue_options(...) cf__queue_options(cf_queue_opts{__VA_ARGS__})
+#else
+#define cf_queue_options(...) (&(cf_queue_opts){.struct_size = sizeof(cf_queue_opts), __VA_ARGS__})
+#endif
+
+/** Make an empty queue, first in first out, in the caller's memory.
  *
  * item_size: bytes of one item, at least 1.  capacity: how many items it holds at most; 0: no bound.
  * Returns:   CF_OK; CF_ERR_INVALID (item_size 0, or the product overflows); CF_ERR_NOMEM.  After an error there is
  *            nothing to destroy. */
 CF_API CF_NODISCARD cf_err cf_queue_init(cf_queue *queue, size_t item_size, size_t capacity);
 
-/** End a queue; items in it are dropped as bytes.  No other call may be running or follow.  Complexity: constant.
- *  */
+/** Make an empty queue of any kind: cf_queue_init_with(&queue, sizeof(int), cf_queue_options(.order = CF_LIFO)).
+ *
+ * Ownership: copies the options.
+ * Returns:   as cf_queue_init(); also CF_ERR_INVALID: CF_PRIORITY without compare, or no such order. */
+CF_API CF_NODISCARD cf_err cf_queue_init_with(cf_queue *queue, size_t item_size, const cf_queue_opts *options);
+
+/** End a queue; items in it are dropped as bytes.  No other call may be running or follow. */
 CF_API void cf_queue_destroy(cf_queue *queue);
 
 /** Put a copy of `*item`, waiting for room until `deadline`.
@@ -75,47 +102,79 @@ CF_API cf_err cf_queue_put(cf_queue *queue, const void *item);
  *  CF_ERR_TIMEOUT. */
 CF_API CF_NODISCARD cf_err cf_queue_try_put(cf_queue *queue, const void *item);
 
-/** Get the oldest item into `*item`, waiting for one until `deadline`.
+/** Put copies of the first `count` items of an array, in their order, waiting for room until `deadline`.
+ *
+ * moved:   how many were put, in any case: after an error those before items[*moved] are in the queue.
+ * Blocks:  as cf_queue_put_until(), before each item.  Items of other putters may come between.
+ * Returns: CF_OK (all); otherwise as cf_queue_put_until() for the item at which it stopped. */
+CF_API CF_NODISCARD cf_err cf_queue_put_many(cf_queue *queue, const void *items, size_t count, size_t *moved,
+                                             cf_time deadline);
+
+/** Get the next item into `*item`, waiting for one until `deadline`.
  *
  * Threads:   any number, at once with any call but destroy.
  * Blocks:    while empty and open, until `deadline` (CF_NOW: try once).
- * Returns:   CF_OK; CF_ERR_TIMEOUT (still empty); CF_ERR_CLOSED (closed, and every item has been got).
+ * Returns:   CF_OK; CF_ERR_TIMEOUT (still empty); CF_ERR_CLOSED (closed, and every item has been got or dropped).
  *            *item is written only on CF_OK. */
 CF_API CF_NODISCARD cf_err cf_queue_get_until(cf_queue *queue, void *item, cf_time deadline);
 
-/** Get the oldest item, waiting for one as long as it takes.  As cf_queue_get_until(), without CF_ERR_TIMEOUT. */
+/** Get the next item, waiting for one as long as it takes.  As cf_queue_get_until(), without CF_ERR_TIMEOUT. */
 CF_API CF_NODISCARD cf_err cf_queue_get(cf_queue *queue, void *item);
 
-/** Get the oldest item if there is one now.  As cf_queue_get_until(), with CF_ERR_EMPTY in place of CF_ERR_TIMEOUT.
+/** Get the next item if there is one now.  As cf_queue_get_until(), with CF_ERR_EMPTY in place of CF_ERR_TIMEOUT.
  *  */
 CF_API CF_NODISCARD cf_err cf_queue_try_get(cf_queue *queue, void *item);
+
+/** Get up to `count` items into an array: wait for the first until `deadline`, then take as many as there are.
+ *
+ * moved:   how many were got, in any case.  Those of one putter stand in the order of its puts.
+ * Blocks:  while empty and open, until `deadline`; not for more once there is one.
+ * Returns: CF_OK (at least one, or `count` is 0); otherwise as cf_queue_get_until(), with *moved 0. */
+CF_API CF_NODISCARD cf_err cf_queue_get_many(cf_queue *queue, void *items, size_t count, size_t *moved,
+                                             cf_time deadline);
 
 /** Report that one item that was got has been dealt with; cf_queue_join() waits for as many reports as there were
  *  puts.
  *
  * Ordering: what precedes this call happens before the join that it ends returns.
- * Returns:  CF_OK; CF_ERR_INVALID (called more often than items were put; nothing changes). */
+ * Returns:  CF_OK; CF_ERR_INVALID (more reports than items put and not dropped; nothing changes). */
 CF_API cf_err cf_queue_task_done(cf_queue *queue);
 
-/** Wait until every item put has been reported by cf_queue_task_done().
+/** Wait until every item put has been reported by cf_queue_task_done(), or dropped by cf_queue_close_now().
  *
  * Returns: CF_OK; CF_ERR_TIMEOUT (`deadline` passed, some are unfinished).  Closing the queue doesn't end the wait.
  *          */
 CF_API CF_NODISCARD cf_err cf_queue_join_until(cf_queue *queue, cf_time deadline);
 
-/** Wait until every item put has been reported, as long as it takes. */
+/** Wait until every item put has been reported or dropped, as long as it takes. */
 CF_API void cf_queue_join(cf_queue *queue);
 
 /** Take no more items: puts fail with CF_ERR_CLOSED from now on, also those that wait; gets go on until the queue
  *  is empty and then return CF_ERR_CLOSED.  Closing twice does nothing.  Complexity: linear in sleeping callers. */
 CF_API void cf_queue_close(cf_queue *queue);
 
+/** Close the queue and drop the items that are in it: puts and gets fail with CF_ERR_CLOSED from now on, also those
+ *  that wait.
+ *
+ * Dropped items (as bytes: what they point to is still the program's) count as reported, so joiners wait only for
+ * items that were got before and not reported yet.  May follow cf_queue_close(); twice does nothing. */
+CF_API void cf_queue_close_now(cf_queue *queue);
+
 /** How many items there are; another thread may have changed it by the time the caller reads it. */
 CF_API size_t cf_queue_size(cf_queue *queue);
 
+/** Whether there is no item; the same holds. */
+CF_API bool cf_queue_empty(cf_queue *queue);
+
+/** Whether there are as many items as fit; never of a queue without bound; the same holds. */
+CF_API bool cf_queue_full(cf_queue *queue);
+
+/** How many items fit, as given to init; 0: no bound. */
+CF_API size_t cf_queue_capacity(const cf_queue *queue);
+
 /** Make a queue type for items of type T: CF_QUEUE(rate_queue, rate) defines the type rate_queue and, with checked
- *  item types, rate_queue_init(q, capacity), _destroy, _put, _put_until, _try_put, _get, _get_until, _try_get,
- *  _task_done, _join, _join_until, _close and _size.  At file scope, followed by a semicolon. */
+ *  item types, all of the above under its name: rate_queue_init(q, capacity), rate_queue_init_with(q, options),
+ *  rate_queue_put(q, &item) and so on.  At file scope, followed by a semicolon. */
 #define CF_QUEUE(Q, ...)                                                                                               \
     typedef struct Q {                                                                                                 \
         cf_queue cf_untyped;                                                                                           \
@@ -124,9 +183,9 @@ CF_API size_t cf_queue_size(cf_queue *queue);
     {                                                                                                                  \
         return cf_queue_init(&cf_q->cf_untyped, sizeof(__typeof__(__VA_ARGS__)), cf_capacity);                         \
     }                                                                                                                  \
-    CF__UNUSED static inline void Q##_destroy(Q *cf_q)                                                                 \
+    CF__UNUSED CF_NODISCARD static inline cf_err Q##_init_with(Q *cf_q, const cf_queue_opts *cf_opts)                  \
     {                                                                                                                  \
-        cf_queue_destroy(&cf_q->cf_untyped);                                                                           \
+        return cf_queue_init_with(&cf_q->cf_untyped, sizeof(__typeof__(__VA_ARGS__)), cf_opts);                        \
     }                                                                                                                  \
     CF__UNUSED static inline cf_err Q##_put(Q *cf_q, const __typeof__(__VA_ARGS__) *cf_item)                           \
     {                                                                                                                  \
@@ -141,6 +200,11 @@ CF_API size_t cf_queue_size(cf_queue *queue);
     {                                                                                                                  \
         return cf_queue_try_put(&cf_q->cf_untyped, cf_item);                                                           \
     }                                                                                                                  \
+    CF__UNUSED CF_NODISCARD static inline cf_err Q##_put_many(Q *cf_q, const __typeof__(__VA_ARGS__) *cf_items,        \
+                                                              size_t cf_count, size_t *cf_moved, cf_time cf_deadline)  \
+    {                                                                                                                  \
+        return cf_queue_put_many(&cf_q->cf_untyped, cf_items, cf_count, cf_moved, cf_deadline);                        \
+    }                                                                                                                  \
     CF__UNUSED CF_NODISCARD static inline cf_err Q##_get(Q *cf_q, __typeof__(__VA_ARGS__) *cf_item)                    \
     {                                                                                                                  \
         return cf_queue_get(&cf_q->cf_untyped, cf_item);                                                               \
@@ -154,80 +218,92 @@ CF_API size_t cf_queue_size(cf_queue *queue);
     {                                                                                                                  \
         return cf_queue_try_get(&cf_q->cf_untyped, cf_item);                                                           \
     }                                                                                                                  \
+    CF__UNUSED CF_NODISCARD static inline cf_err Q##_get_many(Q *cf_q, __typeof__(__VA_ARGS__) *cf_items,              \
+                                                              size_t cf_count, size_t *cf_moved, cf_time cf_deadline)  \
+    {                                                                                                                  \
+        return cf_queue_get_many(&cf_q->cf_untyped, cf_items, cf_count, cf_moved, cf_deadline);                        \
+    }                                                                                                                  \
     CF__UNUSED static inline cf_err Q##_task_done(Q *cf_q)                                                             \
     {                                                                                                                  \
         return cf_queue_task_done(&cf_q->cf_untyped);                                                                  \
-    }                                                                                                                  \
-    CF__UNUSED static inline void Q##_join(Q *cf_q)                                                                    \
-    {                                                                                                                  \
-        cf_queue_join(&cf_q->cf_untyped);                                                                              \
     }                                                                                                                  \
     CF__UNUSED CF_NODISCARD static inline cf_err Q##_join_until(Q *cf_q, cf_time cf_deadline)                          \
     {                                                                                                                  \
         return cf_queue_join_until(&cf_q->cf_untyped, cf_deadline);                                                    \
     }                                                                                                                  \
+    CF__UNUSED static inline size_t Q##_size(Q *cf_q)                                                                  \
+    {                                                                                                                  \
+        return cf_queue_size(&cf_q->cf_untyped);                                                                       \
+    }                                                                                                                  \
+    CF__UNUSED static inline bool Q##_empty(Q *cf_q)                                                                   \
+    {                                                                                                                  \
+        return cf_queue_empty(&cf_q->cf_untyped);                                                                      \
+    }                                                                                                                  \
+    CF__UNUSED static inline bool Q##_full(Q *cf_q)                                                                    \
+    {                                                                                                                  \
+        return cf_queue_full(&cf_q->cf_untyped);                                                                       \
+    }                                                                                                                  \
+    CF__UNUSED static inline size_t Q##_capacity(const Q *cf_q)                                                        \
+    {                                                                                                                  \
+        return cf_queue_capacity(&cf_q->cf_untyped);                                                                   \
+    }                                                                                                                  \
+    CF__UNUSED static inline void Q##_destroy(Q *cf_q)                                                                 \
+    {                                                                                                                  \
+        cf_queue_destroy(&cf_q->cf_untyped);                                                                           \
+    }                                                                                                                  \
+    CF__UNUSED static inline void Q##_join(Q *cf_q)                                                                    \
+    {                                                                                                                  \
+        cf_queue_join(&cf_q->cf_untyped);                                                                              \
+    }                                                                                                                  \
     CF__UNUSED static inline void Q##_close(Q *cf_q)                                                                   \
     {                                                                                                                  \
         cf_queue_close(&cf_q->cf_untyped);                                                                             \
     }                                                                                                                  \
-    CF__UNUSED static inline size_t Q##_size(Q *cf_q)                                                                  \
+    CF__UNUSED static inline void Q##_close_now(Q *cf_q)                                                               \
     {                                                                                                                  \
-        return cf_queue_size(&cf_q->cf_untyped);                                                                       \
+        cf_queue_close_now(&cf_q->cf_untyped);                                                                         \
     }                                                                                                                  \
     struct Q
 
 /* ---- implementation ---- */
 
-#define CF__QUEUE_FIRST_RING 16 /* places that a queue without bound starts with */
-
 CF_API cf_err
-cf_queue_init(cf_queue *queue, size_t item_size, size_t capacity)
+cf_queue_init_with(cf_queue *queue, size_t item_size, const cf_queue_opts *options)
 {
-    size_t allocated = capacity != 0 ? capacity : CF__QUEUE_FIRST_RING;
-    if (item_size == 0 || allocated > SIZE_MAX / item_size)
+    size_t allocated = options->capacity != 0 ? options->capacity : CF__ITEMS_FIRST;
+    cf_queue_order order = options->order;
+    if (item_size == 0 || allocated > SIZE_MAX / 2 / item_size || order > CF_PRIORITY ||
+        (order == CF_PRIORITY && options->compare == NULL))
         return CF_ERR_INVALID;
-    unsigned char *items = CF__STATIC_CAST(unsigned char *, cf__os_alloc(allocated * item_size));
-    if (items == NULL)
+    if (!cf__items_init(&queue->items, item_size, allocated, order, options->compare))
         return CF_ERR_NOMEM;
     cf__mutex_init(&queue->mutex);
     cf__event_init(&queue->not_empty);
     cf__event_init(&queue->not_full);
     cf__event_init(&queue->finished);
-    queue->items = items;
-    queue->item_size = item_size;
-    queue->capacity = capacity;
-    queue->allocated = allocated;
-    queue->head = queue->count = queue->unfinished = 0;
+    queue->capacity = options->capacity;
+    queue->unfinished = 0;
     queue->closed = false;
     return CF_OK;
+}
+
+CF_API cf_err
+cf_queue_init(cf_queue *queue, size_t item_size, size_t capacity)
+{
+    cf_queue_opts options;
+    options.struct_size = sizeof options;
+    options.capacity = capacity;
+    options.order = CF_FIFO;
+    options.compare = NULL;
+    return cf_queue_init_with(queue, item_size, &options);
 }
 
 CF_API void
 cf_queue_destroy(cf_queue *queue)
 {
     CF_ASSERT(queue->not_empty.first == NULL && queue->not_full.first == NULL && queue->finished.first == NULL);
-    cf__os_free(queue->items);
+    cf__os_free(queue->items.entries);
     cf__mutex_destroy(&queue->mutex);
-}
-
-/* Doubles the ring of a queue without bound; the mutex is held. */
-CF_API bool
-cf__queue_grow(cf_queue *queue)
-{
-    if (queue->allocated > SIZE_MAX / 2 / queue->item_size)
-        return false;
-    size_t size = queue->item_size;
-    unsigned char *items = CF__STATIC_CAST(unsigned char *, cf__os_alloc(2 * queue->allocated * size));
-    if (items == NULL)
-        return false;
-    size_t until_wrap = CF__MIN(queue->count, queue->allocated - queue->head);
-    memcpy(items, queue->items + queue->head * size, until_wrap * size);
-    memcpy(items + until_wrap * size, queue->items, (queue->count - until_wrap) * size);
-    cf__os_free(queue->items);
-    queue->items = items;
-    queue->head = 0;
-    queue->allocated *= 2;
-    return true;
 }
 
 CF_API cf_err
@@ -238,21 +314,16 @@ cf_queue_put_until(cf_queue *queue, const void *item, cf_time deadline)
     bool in_time = true;
 
     cf__mutex_lock(&queue->mutex);
-    while (!queue->closed && queue->capacity != 0 && queue->count == queue->capacity && in_time)
+    while (!queue->closed && queue->capacity != 0 && queue->items.count == queue->capacity && in_time)
         in_time = cf__event_wait(&queue->not_full, &queue->mutex, deadline);
     /* Room, or the close, beats a deadline that ties. */
     if (queue->closed) {
         error = CF_ERR_CLOSED;
-    } else if (queue->capacity != 0 && queue->count == queue->capacity) {
+    } else if (queue->capacity != 0 && queue->items.count == queue->capacity) {
         error = CF_ERR_TIMEOUT;
-    } else if (queue->count == queue->allocated && !cf__queue_grow(queue)) {
+    } else if (!cf__items_put(&queue->items, item)) {
         error = CF_ERR_NOMEM;
     } else {
-        size_t tail = queue->head + queue->count;
-        if (tail >= queue->allocated)
-            tail -= queue->allocated;
-        memcpy(queue->items + tail * queue->item_size, item, queue->item_size);
-        queue->count++;
         queue->unfinished++;
         getter = cf__event_take(&queue->not_empty);
     }
@@ -275,6 +346,17 @@ cf_queue_try_put(cf_queue *queue, const void *item)
 }
 
 CF_API cf_err
+cf_queue_put_many(cf_queue *queue, const void *items, size_t count, size_t *moved, cf_time deadline)
+{
+    const unsigned char *item = CF__STATIC_CAST(const unsigned char *, items);
+    cf_err error = CF_OK;
+    for (*moved = 0; *moved < count; ++*moved, item += queue->items.item_size)
+        if ((error = cf_queue_put_until(queue, item, deadline)) != CF_OK)
+            break;
+    return error;
+}
+
+CF_API cf_err
 cf_queue_get_until(cf_queue *queue, void *item, cf_time deadline)
 {
     cf__sleeper *putter = NULL;
@@ -282,14 +364,11 @@ cf_queue_get_until(cf_queue *queue, void *item, cf_time deadline)
     bool in_time = true;
 
     cf__mutex_lock(&queue->mutex);
-    while (!queue->closed && queue->count == 0 && in_time)
+    while (!queue->closed && queue->items.count == 0 && in_time)
         in_time = cf__event_wait(&queue->not_empty, &queue->mutex, deadline);
     /* An item, or the close, beats a deadline that ties. */
-    if (queue->count != 0) {
-        memcpy(item, queue->items + queue->head * queue->item_size, queue->item_size);
-        queue->count--;
-        if (++queue->head == queue->allocated)
-            queue->head = 0;
+    if (queue->items.count != 0) {
+        cf__items_get(&queue->items, item);
         putter = cf__event_take(&queue->not_full);
     } else {
         error = queue->closed ? CF_ERR_CLOSED : CF_ERR_TIMEOUT;
@@ -310,6 +389,17 @@ cf_queue_try_get(cf_queue *queue, void *item)
 {
     cf_err error = cf_queue_get_until(queue, item, CF_NOW);
     return error == CF_ERR_TIMEOUT ? CF_ERR_EMPTY : error;
+}
+
+CF_API cf_err
+cf_queue_get_many(cf_queue *queue, void *items, size_t count, size_t *moved, cf_time deadline)
+{
+    unsigned char *item = CF__STATIC_CAST(unsigned char *, items);
+    cf_err error = CF_OK;
+    for (*moved = 0; *moved < count; ++*moved, item += queue->items.item_size)
+        if ((error = cf_queue_get_until(queue, item, *moved == 0 ? deadline : CF_NOW)) != CF_OK)
+            break;
+    return *moved == 0 ? error : CF_OK;
 }
 
 CF_API cf_err
@@ -346,22 +436,59 @@ cf_queue_join(cf_queue *queue)
 }
 
 CF_API void
-cf_queue_close(cf_queue *queue)
+cf__queue_close(cf_queue *queue, bool now)
 {
     cf__mutex_lock(&queue->mutex);
     queue->closed = true;
+    if (now) {
+        /* An item may have been reported before it was got. */
+        queue->unfinished -= CF__MIN(queue->unfinished, queue->items.count);
+        queue->items.count = 0;
+        if (queue->unfinished == 0)
+            cf__event_wake_all(&queue->finished);
+    }
     cf__event_wake_all(&queue->not_empty);
     cf__event_wake_all(&queue->not_full);
     cf__mutex_unlock(&queue->mutex);
+}
+
+CF_API void
+cf_queue_close(cf_queue *queue)
+{
+    cf__queue_close(queue, false);
+}
+
+CF_API void
+cf_queue_close_now(cf_queue *queue)
+{
+    cf__queue_close(queue, true);
 }
 
 CF_API size_t
 cf_queue_size(cf_queue *queue)
 {
     cf__mutex_lock(&queue->mutex);
-    size_t size = queue->count;
+    size_t size = queue->items.count;
     cf__mutex_unlock(&queue->mutex);
     return size;
+}
+
+CF_API bool
+cf_queue_empty(cf_queue *queue)
+{
+    return cf_queue_size(queue) == 0;
+}
+
+CF_API bool
+cf_queue_full(cf_queue *queue)
+{
+    return queue->capacity != 0 && cf_queue_size(queue) == queue->capacity;
+}
+
+CF_API size_t
+cf_queue_capacity(const cf_queue *queue)
+{
+    return queue->capacity;
 }
 
 #endif

@@ -37,7 +37,7 @@ static void
 setup_unbounded(void) /* one put from growing, and wrapped round */
 {
     setup_capacity(0);
-    for (int i = 0; i < CF__QUEUE_FIRST_RING; i++)
+    for (int i = 0; i < CF__ITEMS_FIRST; i++)
         model_check(cf_queue_put(&queue, &i) == CF_OK);
     for (int item, i = 0; i < 1; i++)
         model_check(cf_queue_get(&queue, &item) == CF_OK && item == i);
@@ -121,6 +121,25 @@ close_queue(void *arg)
     cf_queue_close(&queue);
 }
 static void
+close_now(void *arg)
+{
+    (void)arg;
+    cf_queue_close_now(&queue);
+}
+static void
+get_any_and_report(void *arg)
+{
+    get_any(arg);
+    if (got_count == 1)
+        model_check(cf_queue_task_done(&queue) == CF_OK);
+}
+static void
+just_join(void *arg)
+{
+    (void)arg;
+    cf_queue_join(&queue);
+}
+static void
 get_and_report(void *arg)
 {
     get(arg);
@@ -193,6 +212,15 @@ check_closed_full(void)
     cf_queue_destroy(&queue);
 }
 static void
+check_closed_now(void) /* nothing is left, and nothing unfinished */
+{
+    int item = 0;
+    model_check(cf_queue_try_put(&queue, &item) == CF_ERR_CLOSED);
+    model_check(cf_queue_try_get(&queue, &item) == CF_ERR_CLOSED);
+    model_check(cf_queue_size(&queue) == 0 && cf_queue_join_until(&queue, CF_NOW) == CF_OK);
+    cf_queue_destroy(&queue);
+}
+static void
 check_timed(void) /* the item was got, or it is there */
 {
     model_check(cf_queue_size(&queue) == (size_t)(1 - got_count));
@@ -218,7 +246,7 @@ check_growth(void)
         sum += item;
     for (int i = 0; i < got_count; i++)
         sum += got[i];
-    model_check(sum == CF__QUEUE_FIRST_RING * (CF__QUEUE_FIRST_RING - 1) / 2 + 3);
+    model_check(sum == CF__ITEMS_FIRST * (CF__ITEMS_FIRST - 1) / 2 + 3);
     cf_queue_destroy(&queue);
 }
 static void
@@ -279,6 +307,18 @@ static const model_scenario scenarios[] = {
      .setup = setup_full,
      .threads = {{"put", put_any, &items[1]}, {"put2", put_any, &items[2]}, {"close", close_queue, NULL}},
      .check = check_closed_full},
+    {.name = "queue_close_now_wakes_putters",
+     .setup = setup_full,
+     .threads = {{"put", put_any, &items[1]}, {"put2", put_any, &items[2]}, {"close", close_now, NULL}},
+     .check = check_closed_now},
+    {.name = "queue_close_now_and_join",
+     .setup = setup_full,
+     .threads = {{"get", get_any_and_report, NULL}, {"join", just_join, NULL}, {"close", close_now, NULL}},
+     .check = check_closed_now},
+    {.name = "queue_close_now_and_put",
+     .setup = setup_1,
+     .threads = {{"put", put_any, &items[0]}, {"join", just_join, NULL}, {"close", close_now, NULL}},
+     .check = check_closed_now},
     {.name = "queue_get_deadline_and_put",
      .setup = setup_1,
      .threads = {PUT(0), {"get_until", get_until, NULL}},

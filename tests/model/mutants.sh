@@ -24,14 +24,16 @@ detail/event.h | s/cf__store_release(&first->woken, 1u);/(void)0;/ | park | wake
 detail/event.h | s/&sleeper->woken, CF__SCOPE_PRIVATE/\&sleeper->woken, CF__SCOPE_SHARED/ | park | wakes with the wrong scope
 queue.h | s/getter = cf__event_take(&queue->not_empty);/;/ | queue | a put owes its wake
 queue.h | s/putter = cf__event_take(&queue->not_full);/;/ | queue | a get owes its wake
-queue.h | s/while (!queue->closed && queue->count == 0 && in_time)/if (!queue->closed \&\& queue->count == 0 \&\& in_time)/ | queue | takes a wake for an item
+queue.h | s/while (!queue->closed && queue->items.count == 0 && in_time)/if (!queue->closed \&\& queue->items.count == 0 \&\& in_time)/ | queue | takes a wake for an item
 queue.h | s/while (!queue->closed && queue->capacity != 0/if (!queue->closed \&\& queue->capacity != 0/ | queue | takes a wake for room
-queue.h | s/while (!queue->closed && queue->count == 0/while (queue->count == 0/ | queue | getters don't see the close
+queue.h | s/while (!queue->closed && queue->items.count == 0/while (queue->items.count == 0/ | queue | getters don't see the close
 queue.h | /^    cf__event_wake_all(&queue->not_empty);/d | queue | close leaves getters asleep
 queue.h | /^    cf__event_wake_all(&queue->not_full);/d | queue | close leaves putters asleep
-queue.h | s/cf__event_wake_all(&queue->finished);/cf__sleeper_wake(cf__event_take(\&queue->finished));/ | queue | one of two joiners is woken
-queue.h | s/    if (queue->count != 0) {/    if (queue->count != 0 \&\& !queue->closed) {/ | queue | close loses items
-queue.h | s/^    cf__mutex_unlock(&queue->mutex);$/    cf__mutex_unlock(\&queue->mutex); *(volatile size_t *)\&queue->head += 0;/ | queue | touches a field after the unlock
+queue.h | s/^        cf__event_wake_all(&queue->finished);/cf__sleeper_wake(cf__event_take(\&queue->finished));/ | queue | one of two joiners is woken
+queue.h | s/    if (queue->items.count != 0) {/    if (queue->items.count != 0 \&\& !queue->closed) {/ | queue | close loses items
+queue.h | s/^            cf__event_wake_all(&queue->finished);/            ;/ | queue queue_close_now_and_join | closing now leaves joiners asleep
+queue.h | s/queue->items.count = 0;/;/ | queue | closing now leaves items
+queue.h | s/^    cf__mutex_unlock(&queue->mutex);$/    cf__mutex_unlock(\&queue->mutex); *(volatile size_t *)\&queue->unfinished += 0;/ | queue | touches a field after the unlock
 future.h | s/before = cf__exchange_acq_rel(&future->state, state)/before = cf__exchange_relaxed(\&future->state, state)/ | future | outcome published without release
 future.h | s/before = cf__exchange_acq_rel(&future->state, state)/before = cf__exchange_acquire(\&future->state, state)/ | future | outcome published with acquire only
 future.h | s/if (before & CF__WAITED)/if (0 \& before)/ | future | settles without a wake
