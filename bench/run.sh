@@ -2,7 +2,7 @@
 # bench/run.sh - build the benches, run them, and say where the figures are.
 # SPDX-License-Identifier: MIT
 #
-#     bench/run.sh            about 40 s on two CPUs
+#     bench/run.sh            about 50 s on two CPUs
 #     bench/run.sh --quick    a few seconds; shows that it works, measures little
 #
 # Needs a C compiler and nothing else.  CC and CFLAGS are respected; arguments go to every bench.
@@ -25,10 +25,12 @@ build() { # build NAME: all of bench/NAME/ and bench/support/ -> $out/NAME
 echo "building with $CC $CFLAGS" >&2
 build fib
 build io
+build queue
 
 "$out/fib" --json "$out/fib.json" --svg "$out/fib.svg" "$@"
 "$out/io" --json "$out/io.json" --svg "$out/io.svg" "$@"
+"$out/queue" --json "$out/queue.json" --svg "$out/queue.svg" "$@"
 
 echo
-echo "figures: $out/fib.json  $out/io.json"
-echo "plots:   $out/fib.svg  $out/io.svg"
+echo "figures: $out/fib.json  $out/io.json  $out/queue.json"
+echo "plots:   $out/fib.svg  $out/io.svg  $out/queue.svg"
