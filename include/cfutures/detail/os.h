@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -259,6 +260,15 @@ cf__mutex_unlock(cf__mutex *mutex)
 }
 
 /* ---- threads ---- */
+
+/* Lets another thread run that waits for a CPU, if there is one. */
+CF_API void
+cf__os_yield(void)
+{
+    int keep = errno;
+    (void)sched_yield();
+    errno = keep;
+}
 
 typedef struct cf__thread {
     pthread_t handle;
