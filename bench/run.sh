@@ -21,7 +21,7 @@ while [ $# -gt 0 ] && [ -f "bench/$1/main.c" ]; do
     names="$names $1"
     shift
 done
-: "${names:=fib io pools tasks process forkjoin map}"
+: "${names:=fib io pools tasks queue process forkjoin map}"
 
 # Only the file of its contender is compiled with OpenMP, and only where that links.
 openmp=

@@ -121,7 +121,8 @@ make_chart(const report *r, chart *c, char buffers[3][256])
     *c = (chart){
         .title = r->title,
         .subtitle = r->subtitle,
-        .axis = "speed-up over serial (longer is better; whiskers: slowest and fastest round)",
+        .axis =
+            r->axis != NULL ? r->axis : "speed-up over serial (longer is better; whiskers: slowest and fastest round)",
         .symbol = "×",
         .ideal = r->ideal,
         .ideal_label = buffers[0],

@@ -19,8 +19,9 @@ typedef struct report {
     const char *title;    /* above table and plot; ASCII */
     const char *subtitle; /* one line: the sizes of this run; ASCII */
     const char *note;     /* below the table: what the last columns mean; NULL: none */
+    const char *axis;     /* of the plot; NULL: speed-up over serial */
     unsigned workers;
-    double ideal;          /* the speed-up that the hardware or the workload allows at most */
+    double ideal;          /* the speed-up that the hardware or the workload allows at most; 0: nobody knows */
     const char *ideal_why; /* "2 CPUs" */
     const rounds *rounds;
     const machine *machine;

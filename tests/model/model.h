@@ -266,6 +266,7 @@ typedef struct cf__thread {
                                             (word2), (expected2), (deadline), CF__SCOPE_SHARED))
 #define cf__os_futex_wake(word, count, scope)                                                                          \
     model__futex_wake(MODEL__SITE("futex_wake", #word), (word), (count), (scope))
+#define cf__os_yield() model__yield(MODEL__SITE("os_yield", ""), 1000)
 #define model_yield() model__yield(MODEL__SITE("yield", ""), 1000)
 #define cf__mutex_init(mutex) model__mutex_init(MODEL__SITE("mutex_init", #mutex), (mutex))
 #define cf__mutex_destroy(mutex) model__mutex_destroy(MODEL__SITE("mutex_destroy", #mutex), (mutex))

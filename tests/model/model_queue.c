@@ -2,18 +2,21 @@
  * SPDX-License-Identifier: MIT */
 #include "model.h"
 
+#define CF__QUEUE_YIELDS 0 /* they are further tries, and nothing else */
 #include "cfutures/queue.h"
 
 static cf_queue queue;
 static int got[4], got_count, closed_count,
     timeout_count; /* written after the queue's mutex, by one thread at a time: see count() */
+static int reports;
+static int said, work; /* plain: written before a close or a report, read after its CF_ERR_CLOSED or the join */
 static cf__mutex counting;
 
 static void
 setup_capacity(size_t capacity)
 {
     cf__mutex_init(&counting);
-    got_count = closed_count = timeout_count = 0;
+    got_count = closed_count = timeout_count = reports = said = work = 0;
     model_check(cf_queue_init(&queue, sizeof(int), capacity) == CF_OK);
 }
 static void
@@ -26,6 +29,30 @@ setup_2(void)
 {
     setup_capacity(2);
 }
+static int
+compare_ints(const void *a, const void *b)
+{
+    return *(const int *)a - *(const int *)b;
+}
+static void
+setup_order(size_t capacity, cf_queue_order order)
+{
+    cf__mutex_init(&counting);
+    got_count = closed_count = timeout_count = reports = said = work = 0;
+    model_check(cf_queue_init_with(&queue, sizeof(int),
+                                   cf_queue_options(.capacity = capacity, .order = order, .compare = compare_ints)) ==
+                CF_OK);
+}
+static void
+setup_lifo(void)
+{
+    setup_order(1, CF_LIFO);
+}
+static void
+setup_priority(void)
+{
+    setup_order(2, CF_PRIORITY);
+}
 static void
 setup_full(void)
 {
@@ -34,10 +61,24 @@ setup_full(void)
     model_check(cf_queue_put(&queue, &item) == CF_OK);
 }
 static void
+setup_2_one_put(void)
+{
+    int item = 1;
+    setup_capacity(2);
+    model_check(cf_queue_put(&queue, &item) == CF_OK);
+}
+static void
+setup_full_2(void)
+{
+    setup_capacity(2);
+    for (int i = 1; i <= 2; i++)
+        model_check(cf_queue_put(&queue, &i) == CF_OK);
+}
+static void
 setup_unbounded(void) /* one put from growing, and wrapped round */
 {
     setup_capacity(0);
-    for (int i = 0; i < CF__QUEUE_FIRST_RING; i++)
+    for (int i = 0; i < CF__ITEMS_FIRST; i++)
         model_check(cf_queue_put(&queue, &i) == CF_OK);
     for (int item, i = 0; i < 1; i++)
         model_check(cf_queue_get(&queue, &item) == CF_OK && item == i);
@@ -56,7 +97,7 @@ count(cf_err error, int item)
 
 /* ---- callers; a putter's argument points to its item ---- */
 
-static int items[] = {1, 2, 3};
+static int items[] = {1, 2, 3, 4};
 
 static void
 put(void *arg)
@@ -74,6 +115,47 @@ put_any(void *arg)
 {
     cf_err error = cf_queue_put(&queue, arg);
     model_check(error == CF_OK || error == CF_ERR_CLOSED);
+}
+static void
+put_many(void *arg)
+{
+    size_t moved;
+    model_check(cf_queue_put_many(&queue, arg, 2, &moved, CF_FOREVER) == CF_OK && moved == 2);
+}
+static void
+try_put_closed(void *arg)
+{
+    if (cf_queue_try_put(&queue, arg) == CF_ERR_CLOSED)
+        model_check(said == 1);
+}
+static void
+try_get_closed(void *arg)
+{
+    int item;
+    (void)arg;
+    if (cf_queue_try_get(&queue, &item) == CF_ERR_CLOSED)
+        model_check(said == 1);
+}
+static void
+close_said(void *arg)
+{
+    (void)arg;
+    said = 1;
+    cf_queue_close(&queue);
+}
+static void
+close_now_said(void *arg)
+{
+    (void)arg;
+    said = 1;
+    cf_queue_close_now(&queue);
+}
+static void
+sizes(void *arg)
+{
+    (void)arg;
+    size_t size = cf_queue_size(&queue);
+    model_check(size <= 1);
 }
 static void
 get_any(void *arg)
@@ -99,6 +181,16 @@ get_two(void *arg)
     get(arg);
 }
 static void
+get_many(void *arg)
+{
+    int out[2];
+    size_t moved;
+    (void)arg;
+    model_check(cf_queue_get_many(&queue, out, 2, &moved, CF_FOREVER) == CF_OK && moved >= 1);
+    for (size_t i = 0; i < moved; i++)
+        count(CF_OK, out[i]);
+}
+static void
 get_until(void *arg)
 {
     int item = 0;
@@ -119,6 +211,72 @@ close_queue(void *arg)
 {
     (void)arg;
     cf_queue_close(&queue);
+}
+static void
+report(void *arg)
+{
+    (void)arg;
+    cf_err error = cf_queue_task_done(&queue);
+    model_check(error == CF_OK || error == CF_ERR_INVALID);
+    cf__mutex_lock(&counting);
+    reports += error == CF_OK;
+    cf__mutex_unlock(&counting);
+}
+static void
+setup_two_one_got(void) /* one that is being worked on, one that is still there */
+{
+    int item;
+    setup_full_2();
+    model_check(cf_queue_get(&queue, &item) == CF_OK);
+}
+static void
+work_and_report(void *arg)
+{
+    (void)arg;
+    work = 1;
+    model_check(cf_queue_task_done(&queue) == CF_OK);
+}
+static void
+put_report_work(void *arg) /* there is always something unfinished until the second report */
+{
+    put(arg);
+    model_check(cf_queue_task_done(&queue) == CF_OK);
+    work_and_report(arg);
+}
+static void
+join_work(void *arg)
+{
+    (void)arg;
+    cf_queue_join(&queue);
+    model_check(work == 1);
+}
+static void
+put_and_join(void *arg) /* what was put before a join isn't missed by it */
+{
+    put(arg);
+    cf_queue_join(&queue);
+    cf__mutex_lock(&counting);
+    model_check(got_count == 1);
+    cf__mutex_unlock(&counting);
+}
+static void
+close_now(void *arg)
+{
+    (void)arg;
+    cf_queue_close_now(&queue);
+}
+static void
+get_any_and_report(void *arg)
+{
+    get_any(arg);
+    if (got_count == 1)
+        model_check(cf_queue_task_done(&queue) == CF_OK);
+}
+static void
+just_join(void *arg)
+{
+    (void)arg;
+    cf_queue_join(&queue);
 }
 static void
 get_and_report(void *arg)
@@ -172,6 +330,13 @@ check_two_of_three(void)
     cf_queue_destroy(&queue);
 }
 static void
+check_got_many(void) /* one or two were got, the putters' items are there */
+{
+    model_check(got[0] == 1 && (got_count == 1 || got[1] == 2));
+    model_check((size_t)got_count + cf_queue_size(&queue) == 4);
+    cf_queue_destroy(&queue);
+}
+static void
 check_order(void)
 {
     model_check(got[0] == 1 && got[1] == 2);
@@ -180,7 +345,7 @@ check_order(void)
 static void
 check_closed(void) /* every getter has left; nothing is lost */
 {
-    model_check(got_count + closed_count == 2 && cf_queue_size(&queue) + (size_t)got_count <= 1);
+    model_check(got_count + closed_count == 2 && cf_queue_size(&queue) == 0);
     cf_queue_destroy(&queue);
 }
 static void
@@ -190,6 +355,21 @@ check_closed_full(void)
     model_check(cf_queue_try_put(&queue, &item) == CF_ERR_CLOSED);
     model_check(cf_queue_try_get(&queue, &item) == CF_OK && item == 1);
     model_check(cf_queue_try_get(&queue, &item) == CF_ERR_CLOSED);
+    cf_queue_destroy(&queue);
+}
+static void
+check_reports(void)
+{
+    model_check(reports == 1 && cf_queue_task_done(&queue) == CF_ERR_INVALID);
+    cf_queue_destroy(&queue);
+}
+static void
+check_closed_now(void) /* nothing is left, and nothing unfinished */
+{
+    int item = 0;
+    model_check(cf_queue_try_put(&queue, &item) == CF_ERR_CLOSED);
+    model_check(cf_queue_try_get(&queue, &item) == CF_ERR_CLOSED);
+    model_check(cf_queue_size(&queue) == 0 && cf_queue_join_until(&queue, CF_NOW) == CF_OK);
     cf_queue_destroy(&queue);
 }
 static void
@@ -218,7 +398,7 @@ check_growth(void)
         sum += item;
     for (int i = 0; i < got_count; i++)
         sum += got[i];
-    model_check(sum == CF__QUEUE_FIRST_RING * (CF__QUEUE_FIRST_RING - 1) / 2 + 3);
+    model_check(sum == CF__ITEMS_FIRST * (CF__ITEMS_FIRST - 1) / 2 + 3);
     cf_queue_destroy(&queue);
 }
 static void
@@ -240,18 +420,19 @@ static const model_scenario scenarios[] = {
     {.name = "queue_1p1c_two_items_in_order",
      .setup = setup_1,
      .threads = {{"put", put_two, items}, {"get", get_two, NULL}},
-     .check = check_order,
-     .preemptions = 3},
+     .check = check_order},
     {.name = "queue_2p1c", .setup = setup_1, .threads = {PUT(0), PUT(1), {"get", get_two, NULL}}, .check = check_2},
     {.name = "queue_1p2c",
      .setup = setup_1,
      .threads = {{"put", put_two, items}, {"get", get, NULL}, {"get2", get, NULL}},
-     .check = check_2},
+     .check = check_2,
+     .spurious = MODEL_NONE},
     {.name = "queue_2p2c",
      .setup = setup_1,
      .threads = {PUT(0), PUT(1), {"get", get, NULL}, {"get2", get, NULL}},
      .check = check_2,
-     .spurious = MODEL_NONE},
+     .spurious = MODEL_NONE,
+     .stale_reads = MODEL_NONE},
     {.name = "queue_2p2c_spurious",
      .setup = setup_1,
      .threads = {PUT(0), PUT(1), {"get", get, NULL}, {"get2", get, NULL}},
@@ -260,7 +441,8 @@ static const model_scenario scenarios[] = {
     {.name = "queue_full_two_putters",
      .setup = setup_full,
      .threads = {PUT(1), PUT(2), {"get", get_two, NULL}},
-     .check = check_two_of_three},
+     .check = check_two_of_three,
+     .spurious = MODEL_NONE},
     {.name = "queue_capacity_2",
      .setup = setup_2,
      .threads = {PUT(0), PUT(1), {"get", get_two, NULL}},
@@ -274,11 +456,24 @@ static const model_scenario scenarios[] = {
      .threads =
          {{"get", get_any, NULL}, {"get2", get_any, NULL}, {"put", put_any, &items[0]}, {"close", close_queue, NULL}},
      .check = check_closed,
-     .spurious = MODEL_NONE},
+     .spurious = MODEL_NONE,
+     .stale_reads = MODEL_NONE},
     {.name = "queue_close_wakes_putters",
      .setup = setup_full,
      .threads = {{"put", put_any, &items[1]}, {"put2", put_any, &items[2]}, {"close", close_queue, NULL}},
      .check = check_closed_full},
+    {.name = "queue_close_now_wakes_putters",
+     .setup = setup_full,
+     .threads = {{"put", put_any, &items[1]}, {"put2", put_any, &items[2]}, {"close", close_now, NULL}},
+     .check = check_closed_now},
+    {.name = "queue_close_now_and_join",
+     .setup = setup_full,
+     .threads = {{"get", get_any_and_report, NULL}, {"join", just_join, NULL}, {"close", close_now, NULL}},
+     .check = check_closed_now},
+    {.name = "queue_close_now_and_put",
+     .setup = setup_1,
+     .threads = {{"put", put_any, &items[0]}, {"join", just_join, NULL}, {"close", close_now, NULL}},
+     .check = check_closed_now},
     {.name = "queue_get_deadline_and_put",
      .setup = setup_1,
      .threads = {PUT(0), {"get_until", get_until, NULL}},
@@ -287,7 +482,8 @@ static const model_scenario scenarios[] = {
     {.name = "queue_two_getters_one_deadline",
      .setup = setup_2,
      .threads = {{"put", put_two, items}, {"get_until", get_until, NULL}, {"get", get, NULL}},
-     .check = check_timed_two},
+     .check = check_timed_two,
+     .spurious = MODEL_NONE},
     {.name = "queue_put_deadline_and_get",
      .setup = setup_full,
      .threads = {{"put_until", put_until, &items[1]}, {"get", get, NULL}},
@@ -302,6 +498,72 @@ static const model_scenario scenarios[] = {
      .threads = {{"get", get_and_report, NULL}, {"join_until", join_until, NULL}},
      .check = destroy,
      .preemptions = 3},
+    {.name = "queue_put_many_passes_the_wake_on",
+     .setup = setup_2,
+     .threads = {{"put_many", put_many, items}, {"get", get, NULL}, {"get2", get, NULL}},
+     .check = check_2},
+    {.name = "queue_put_many_waits",
+     .setup = setup_1,
+     .threads = {{"put_many", put_many, items}, {"get", get_two, NULL}},
+     .check = check_order},
+    {.name = "queue_get_many_passes_the_wake_on",
+     .setup = setup_full_2,
+     .threads = {{"get_many", get_many, NULL}, PUT(2), PUT(3)},
+     .check = check_got_many},
+    {.name = "queue_close_publishes",
+     .setup = setup_full,
+     .threads = {{"put", try_put_closed, items}, {"close", close_said, NULL}},
+     .check = destroy},
+    {.name = "queue_close_publishes_to_getters",
+     .setup = setup_1,
+     .threads = {{"get", try_get_closed, NULL}, {"close", close_said, NULL}},
+     .check = destroy},
+    {.name = "queue_close_now_publishes",
+     .setup = setup_full,
+     .threads = {{"get", try_get_closed, NULL}, {"close", close_now_said, NULL}},
+     .check = destroy},
+    {.name = "queue_task_done_too_often",
+     .setup = setup_full,
+     .threads = {{"report", report, NULL}, {"report2", report, NULL}},
+     .check = check_reports,
+     .preemptions = 4},
+    {.name = "queue_task_done_publishes",
+     .setup = setup_full,
+     .threads = {{"work", work_and_report, NULL}, {"join", join_work, NULL}},
+     .check = destroy},
+    {.name = "queue_put_and_join",
+     .setup = setup_1,
+     .threads = {{"put", put_and_join, items}, {"get", get_and_report, NULL}},
+     .check = check_1},
+    {.name = "queue_join_while_putting",
+     .setup = setup_2_one_put,
+     .threads = {{"put", put_report_work, items}, {"join", join_work, NULL}},
+     .check = destroy},
+    {.name = "queue_close_now_while_reporting",
+     .setup = setup_two_one_got,
+     .threads = {{"report", work_and_report, NULL}, {"join", join_work, NULL}, {"close", close_now, NULL}},
+     .check = check_closed_now},
+    {.name = "queue_size",
+     .setup = setup_1,
+     .threads = {{"put", put_two, items}, {"get", get_two, NULL}, {"size", sizes, NULL}},
+     .check = check_2,
+     .preemptions = 1},
+    {.name = "queue_lifo",
+     .setup = setup_lifo,
+     .threads = {PUT(0), PUT(1), {"get", get_two, NULL}},
+     .check = check_2,
+     .preemptions = 1},
+    {.name = "queue_lifo_close_and_put",
+     .setup = setup_lifo,
+     .threads =
+         {{"get", get_any, NULL}, {"get2", get_any, NULL}, {"put", put_any, items}, {"close", close_queue, NULL}},
+     .check = check_closed,
+     .preemptions = 1},
+    {.name = "queue_priority_deadline",
+     .setup = setup_priority,
+     .threads = {{"put", put_many, items}, {"get_until", get_until, NULL}, {"get", get, NULL}},
+     .check = check_timed_two,
+     .preemptions = 1},
     {.name = "queue_grows",
      .setup = setup_unbounded,
      .threads = {{"put", put_two, items}, {"get", get, NULL}},

@@ -32,16 +32,47 @@ detail/park.h | s/        in_time = cf__cond_wait(&bell->cond, &bell->mutex, dea
 detail/park.h | s/    return marked;/    return false;/ | condvar | forgets to look again under the mutex
 detail/place.h | s/if (cf__load_relaxed(word) == value)/if (true)/ | condvar | sleeps on whatever the word holds now
 detail/place.h | s/    cf__event_wake_all(&place->sleepers);/    cf__sleeper_wake(cf__event_take(\&place->sleepers));/ | condvar | wakes one of two waiters at a place
-queue.h | s/getter = cf__event_take(&queue->not_empty);/;/ | queue | a put owes its wake
-queue.h | s/putter = cf__event_take(&queue->not_full);/;/ | queue | a get owes its wake
-queue.h | s/while (!queue->closed && queue->count == 0 && in_time)/if (!queue->closed \&\& queue->count == 0 \&\& in_time)/ | queue | takes a wake for an item
-queue.h | s/while (!queue->closed && queue->capacity != 0/if (!queue->closed \&\& queue->capacity != 0/ | queue | takes a wake for room
-queue.h | s/while (!queue->closed && queue->count == 0/while (queue->count == 0/ | queue | getters don't see the close
-queue.h | /^    cf__event_wake_all(&queue->not_empty);/d | queue | close leaves getters asleep
-queue.h | /^    cf__event_wake_all(&queue->not_full);/d | queue | close leaves putters asleep
-queue.h | s/cf__event_wake_all(&queue->finished);/cf__sleeper_wake(cf__event_take(\&queue->finished));/ | queue | one of two joiners is woken
-queue.h | s/    if (queue->count != 0) {/    if (queue->count != 0 \&\& !queue->closed) {/ | queue | close loses items
-queue.h | s/^    cf__mutex_unlock(&queue->mutex);$/    cf__mutex_unlock(\&queue->mutex); *(volatile size_t *)\&queue->head += 0;/ | queue | touches a field after the unlock
+detail/cells.h | s/if (cf__load_seq_cst(stamp) == tail)/if (cf__load_relaxed(stamp) == tail)/ | queue | a put doesn't wait for the last lap's get to have read
+detail/cells.h | s/if (cf__load_seq_cst(stamp) == tail)/if (cf__load_acquire(stamp) == tail)/ | queue queue_1p1c_two_items_in_order | a putter about to sleep looks too early
+detail/cells.h | s/if (cf__load_seq_cst(stamp) == head + 1)/if (cf__load_relaxed(stamp) == head + 1)/ | queue | an item read before it's there
+detail/cells.h | s/if (cf__load_seq_cst(stamp) == head + 1)/if (cf__load_acquire(stamp) == head + 1)/ | queue queue_1p1c | a getter about to sleep looks too early
+detail/cells.h | s/(void)cf__exchange_seq_cst(stamp, tail + 1)/(void)cf__exchange_relaxed(stamp, tail + 1)/ | queue | an item published without release
+detail/cells.h | s/(void)cf__exchange_seq_cst(stamp, tail + 1)/(void)cf__exchange_acq_rel(stamp, tail + 1)/ | queue queue_1p1c | a put's half of Dekker's
+detail/cells.h | s/(void)cf__exchange_seq_cst(stamp, head + cells->lap)/(void)cf__exchange_relaxed(stamp, head + cells->lap)/ | queue | a cell given back without release
+detail/cells.h | s/(void)cf__exchange_seq_cst(stamp, head + cells->lap)/(void)cf__exchange_acq_rel(stamp, head + cells->lap)/ | queue queue_1p1c_two_items_in_order | a get's half of Dekker's
+detail/cells.h | s/if (now == tail)$/if (1)/ | queue | full, for a look at an old tail
+detail/cells.h | s/if (now == head)/if (1)/ | queue | empty, for a look at an old head
+detail/cells.h | s/cf__load_acquire(&cells->tail) == (head . CF__CELLS_CLOSED)/cf__load_acquire(\&cells->tail) \& CF__CELLS_CLOSED/ | queue queue_close_and_put | closed, while an item is still being put
+detail/cells.h | s/(void)cf__load_acquire(&cells->tail); .. acquire/; \/* acquire/ | queue queue_close_publishes | a refused put without acquire
+detail/cells.h | s/(void)cf__load_acquire(&cells->head); .. acquire/; \/* acquire/ | queue queue_close_now_publishes | a refused get without acquire
+detail/cells.h | s/return cf__load_acquire(&cells->tail)/return cf__load_relaxed(\&cells->tail)/ | queue queue_close_publishes_to_getters | the end of a closed queue without acquire
+detail/cells.h | s/(void)cf__fetch_or_seq_cst(&cells->tail/(void)cf__fetch_or_relaxed(\&cells->tail/ | queue queue_close_publishes | a close without release
+detail/cells.h | s/(void)cf__fetch_or_seq_cst(&cells->head/(void)cf__fetch_or_relaxed(\&cells->head/ | queue queue_close_now_publishes | a close now without release
+queue.h | s/cf__load_seq_cst(&line->call)/cf__load_acquire(\&line->call)/ | queue queue_1p1c | looks for sleepers too early
+queue.h | s/(void)cf__exchange_seq_cst(&line->call, 1u)/(void)cf__exchange_acq_rel(\&line->call, 1u)/ | queue queue_1p1c | the sleeper's half of Dekker's
+queue.h | s/cf__queue_call(queue, &queue->not_empty);/;/ | queue | a put owes its wake
+queue.h | s/^            cf__queue_call(queue, &queue->not_empty);/            ;/ | queue queue_put_many_waits | puts many, and sleeps on its own wake
+queue.h | s/^    cf__queue_call(queue, &queue->not_empty);/    ;/ | queue queue_put_many_passes_the_wake_on | puts many for nothing
+queue.h | s/cf__queue_call(queue, &queue->not_full);/;/ | queue | a get owes its wake
+queue.h | s/^    cf__queue_call(queue, &queue->not_full);/    ;/ | queue queue_get_many_passes_the_wake_on | gets many for nothing
+queue.h | s/if (!cf__queue_must_wait(error) .. !in_time)/if (!cf__queue_must_wait(error))/ | queue | stays beyond its deadline
+queue.h | s/^        in_time = cf__event_wait(&line->event, &queue->mutex, deadline);/&break;/ | queue queue_1p1c | takes a wake for an item
+queue.h | s/^        next = cf__event_take(&line->event);/        ;/ | queue | a wake isn't passed on
+queue.h | s/cf__queue_must_wait(cf__queue_try(queue, putting, NULL, NULL))/true/ | queue | nor is it when there is more
+queue.h | s/^    cf__sleeper \*next = cf__event_take(&line->event);/    cf__sleeper *next = NULL;/ | queue | whoever is called isn't taken
+queue.h | /^    cf__event_wake_all(&queue->not_empty.event);/d | queue | close leaves getters asleep
+queue.h | /^    cf__event_wake_all(&queue->not_full.event);/d | queue | close leaves putters asleep
+queue.h | s/^        cf__event_wake_all(&queue->finished.event);/        ;/ | queue queue_close_now_and_join | closing now leaves joiners asleep
+queue.h | s/^    cf__event_wake_all(&queue->finished.event);/    cf__sleeper_wake(cf__event_take(\&queue->finished.event));/ | queue queue_join | one of two joiners is woken
+queue.h | s/head & CF__CELLS_CLOSED ? head : /0 ? head : / | queue queue_close_now_and_join | closing now drops nothing
+queue.h | s/cf__cas_seq_cst(&queue->reported/cf__cas_relaxed(\&queue->reported/ | queue queue_task_done_publishes | a report without release
+queue.h | s/cf__cas_seq_cst(&queue->reported/cf__cas_acq_rel(\&queue->reported/ | queue queue_task_done_publishes | a report's half of Dekker's
+queue.h | s/cf__load_seq_cst(&queue->finished.call) != 0/cf__load_acquire(\&queue->finished.call) != 0/ | queue queue_task_done_publishes | looks for joiners too early
+queue.h | s/(void)cf__exchange_seq_cst(&queue->finished.call/(void)cf__exchange_acq_rel(\&queue->finished.call/ | queue queue_task_done_publishes | the joiner's half of Dekker's
+queue.h | s/size_t reported = cf__load_seq_cst(&queue->reported);/size_t reported = cf__load_acquire(\&queue->reported);/ | queue queue_task_done_publishes | a joiner looks too early
+queue.h | s/size_t reported = cf__load_seq_cst(&queue->reported);/size_t owed = cf__queue_owed(queue), reported = cf__load_seq_cst(\&queue->reported);/; s/finished = reported >= cf__queue_owed(queue);/finished = reported >= owed;/ | queue queue_join_while_putting | a joiner counts puts before reports
+queue.h | s/cf__queue_wake_joiners(queue);$/;/ | queue queue_join | the last report wakes nobody
+queue.h | s/^    cf__mutex_lock(&queue->items_mutex); .. not/    ; \/* not/; s/^    cf__cells_close(&queue->cells, now);/cf__cells_close(\&queue->cells, now); return;/ | queue queue_lifo_close_and_put | closes in the middle of a put
 future.h | s/before = cf__exchange_acq_rel(&future->state, state)/before = cf__exchange_relaxed(\&future->state, state)/ | future | outcome published without release
 future.h | s/before = cf__exchange_acq_rel(&future->state, state)/before = cf__exchange_acquire(\&future->state, state)/ | future | outcome published with acquire only
 future.h | s/if (before & CF__WAITED)/if (0 \& before)/ | future | settles without a wake

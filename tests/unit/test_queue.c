@@ -10,6 +10,38 @@ make(cf_queue *q, size_t capacity)
     assert_int_equal(cf_queue_init(q, sizeof(int), capacity), CF_OK);
 }
 
+static int
+compare_ints(const void *a, const void *b)
+{
+    int x = *(const int *)a, y = *(const int *)b;
+    return (x > y) - (x < y);
+}
+
+static int
+compare_first(const void *a, const void *b)
+{
+    return *(const unsigned char *)a - *(const unsigned char *)b;
+}
+
+typedef struct ranked {
+    int rank, arrival;
+} ranked;
+
+static int
+compare_ranks(const void *a, const void *b)
+{
+    return compare_ints(&((const ranked *)a)->rank, &((const ranked *)b)->rank);
+}
+
+static void
+make_ordered(cf_queue *q, size_t capacity, cf_queue_order order)
+{
+    assert_int_equal(
+        cf_queue_init_with(q, sizeof(int),
+                           cf_queue_options(.capacity = capacity, .order = order, .compare = compare_ints)),
+        CF_OK);
+}
+
 /* Puts first, first + 1, ... without waiting. */
 static void
 put_range(cf_queue *q, int first, int count)
@@ -35,6 +67,7 @@ typedef struct caller { /* err and item are read after the join */
     int item;
     cf_err err;
     cf_time deadline;
+    size_t moved;
 } caller;
 
 static void *
@@ -61,9 +94,28 @@ joiner_main(void *argument)
     return NULL;
 }
 
+static void *
+many_putter_main(void *argument) /* items: item, item + 1, item + 2; err and moved are read after the join */
+{
+    caller *c = argument;
+    int three[3] = {c->item, c->item + 1, c->item + 2};
+    c->err = cf_queue_put_many(c->q, three, 3, &c->moved, c->deadline);
+    return NULL;
+}
+
+static void *
+many_getter_main(void *argument)
+{
+    caller *c = argument;
+    int three[3] = {-1, -1, -1};
+    c->err = cf_queue_get_many(c->q, three, 3, &c->moved, c->deadline);
+    c->item = three[0];
+    return NULL;
+}
+
 #define CALLER(q, item)                                                                                                \
     {                                                                                                                  \
-        q, item, CF__ERR_COUNT, CF_FOREVER                                                                             \
+        q, item, CF__ERR_COUNT, CF_FOREVER, 99                                                                         \
     }
 
 /* ---- init ---- */
@@ -88,6 +140,9 @@ test_queue_init_without_memory(void **state)
     cf_queue q;
     fault_fail_nth("alloc", 1, ENOMEM);
     assert_int_equal(cf_queue_init(&q, sizeof(int), 4), CF_ERR_NOMEM);
+    fault_clear();
+    assert_int_equal(cf_queue_init(&q, 1, (size_t)1 << 60),
+                     CF_ERR_NOMEM); /* with its stamps it would wrap round to 0 */
 }
 
 /* ---- without waiting ---- */
@@ -175,7 +230,7 @@ static void
 test_queue_without_bound_grows(void **state)
 {
     (void)state;
-    for (int head = 0; head <= CF__QUEUE_FIRST_RING; head++) {
+    for (int head = 0; head <= CF__ITEMS_FIRST; head++) {
         cf_queue q;
         make(&q, 0);
         put_range(&q, 0, head);
@@ -199,17 +254,17 @@ test_queue_growth_without_memory(void **state)
     cf_queue q;
     int item = 1000;
     make(&q, 0);
-    put_range(&q, 0, CF__QUEUE_FIRST_RING);
+    put_range(&q, 0, CF__ITEMS_FIRST);
     fault_fail_from("alloc", 1, ENOMEM);
     assert_int_equal(cf_queue_put(&q, &item), CF_ERR_NOMEM);
     assert_int_equal(cf_queue_try_put(&q, &item), CF_ERR_NOMEM);
-    assert_int_equal(cf_queue_size(&q), CF__QUEUE_FIRST_RING);
+    assert_int_equal(cf_queue_size(&q), CF__ITEMS_FIRST);
     get_range(&q, 0, 1);
-    put_range(&q, CF__QUEUE_FIRST_RING, 1); /* the place that's free again */
+    put_range(&q, CF__ITEMS_FIRST, 1); /* the place that's free again */
     fault_clear();
-    put_range(&q, CF__QUEUE_FIRST_RING + 1, 10);
-    get_range(&q, 1, CF__QUEUE_FIRST_RING + 10);
-    for (int i = 0; i < CF__QUEUE_FIRST_RING + 11; i++) /* what failed isn't unfinished work */
+    put_range(&q, CF__ITEMS_FIRST + 1, 10);
+    get_range(&q, 1, CF__ITEMS_FIRST + 10);
+    for (int i = 0; i < CF__ITEMS_FIRST + 11; i++) /* what failed isn't unfinished work */
         assert_int_equal(cf_queue_task_done(&q), CF_OK);
     assert_int_equal(cf_queue_task_done(&q), CF_ERR_INVALID);
     cf_queue_destroy(&q);
@@ -265,7 +320,7 @@ test_queue_get_wakes_putter(void **state)
     make(&q, 1);
     put_range(&q, 0, 1);
     pthread_t thread = start_thread(putter_main, &c);
-    wait_until(sleepers(&q.mutex, &q.not_full) == 1);
+    wait_until(sleepers(&q.mutex, &q.not_full.event) == 1);
     get_range(&q, 0, 1);
     join_thread(thread);
     assert_int_equal(c.err, CF_OK);
@@ -282,7 +337,7 @@ test_queue_put_wakes_getter(void **state)
     caller c = CALLER(&q, -1);
     make(&q, 1);
     pthread_t thread = start_thread(getter_main, &c);
-    wait_until(sleepers(&q.mutex, &q.not_empty) == 1);
+    wait_until(sleepers(&q.mutex, &q.not_empty.event) == 1);
     put_range(&q, 7, 1);
     join_thread(thread);
     assert_int_equal(c.err, CF_OK);
@@ -302,11 +357,11 @@ test_queue_each_put_wakes_one_getter(void **state)
     make(&q, 3);
     for (unsigned i = 0; i < 3; i++) {
         threads[i] = start_thread(getter_main, &callers[i]);
-        wait_until(sleepers(&q.mutex, &q.not_empty) == i + 1);
+        wait_until(sleepers(&q.mutex, &q.not_empty.event) == i + 1);
     }
     for (int i = 0; i < 3; i++) {
         put_range(&q, i, 1);
-        assert_int_equal(sleepers(&q.mutex, &q.not_empty), 2 - i);
+        wait_until(sleepers(&q.mutex, &q.not_empty.event) <= 2 - (unsigned)i);
     }
     int sum = 0;
     for (int i = 0; i < 3; i++) {
@@ -330,7 +385,7 @@ test_queue_each_get_wakes_one_putter(void **state)
     put_range(&q, 0, 1);
     for (unsigned i = 0; i < 3; i++) {
         threads[i] = start_thread(putter_main, &callers[i]);
-        wait_until(sleepers(&q.mutex, &q.not_full) == i + 1);
+        wait_until(sleepers(&q.mutex, &q.not_full.event) == i + 1);
     }
     int sum = 0;
     for (int i = 0; i < 4; i++) {
@@ -355,8 +410,8 @@ test_queue_quicker_callers_are_harmless(void **state)
     make(&q, 1);
     caller get = CALLER(&q, -1);
     pthread_t thread = start_thread(getter_main, &get);
-    wait_until(sleepers(&q.mutex, &q.not_empty) == 1);
-    wake_in_vain(&q.mutex, &q.not_empty);
+    wait_until(sleepers(&q.mutex, &q.not_empty.event) == 1);
+    wake_in_vain(&q.mutex, &q.not_empty.event);
     put_range(&q, 4, 1);
     join_thread(thread);
     assert_int_equal(get.err, CF_OK);
@@ -365,8 +420,8 @@ test_queue_quicker_callers_are_harmless(void **state)
     caller put = CALLER(&q, 6);
     put_range(&q, 5, 1);
     thread = start_thread(putter_main, &put);
-    wait_until(sleepers(&q.mutex, &q.not_full) == 1);
-    wake_in_vain(&q.mutex, &q.not_full);
+    wait_until(sleepers(&q.mutex, &q.not_full.event) == 1);
+    wake_in_vain(&q.mutex, &q.not_full.event);
     get_range(&q, 5, 1);
     join_thread(thread);
     assert_int_equal(put.err, CF_OK);
@@ -374,8 +429,8 @@ test_queue_quicker_callers_are_harmless(void **state)
 
     caller join = CALLER(&q, 0);
     thread = start_thread(joiner_main, &join);
-    wait_until(sleepers(&q.mutex, &q.finished) == 1);
-    wake_in_vain(&q.mutex, &q.finished);
+    wait_until(sleepers(&q.mutex, &q.finished.event) == 1);
+    wake_in_vain(&q.mutex, &q.finished.event);
     for (int i = 0; i < 3; i++)
         assert_int_equal(cf_queue_task_done(&q), CF_OK);
     join_thread(thread);
@@ -393,7 +448,7 @@ test_queue_far_deadline_is_woken(void **state)
     c.deadline = cf_after_ms(3600000);
     make(&q, 1);
     pthread_t thread = start_thread(getter_main, &c);
-    wait_until(sleepers(&q.mutex, &q.not_empty) == 1);
+    wait_until(sleepers(&q.mutex, &q.not_empty.event) == 1);
     put_range(&q, 3, 1);
     join_thread(thread);
     assert_int_equal(c.err, CF_OK);
@@ -441,7 +496,7 @@ static void
 test_queue_many_callers_keep_order(void **state)
 {
     (void)state;
-    for (size_t capacity = 0; capacity <= 2; capacity++) {
+    for (size_t capacity = 0; capacity <= 3; capacity++) {
         cf_queue q;
         flow producers[2] = {{&q, 0, {0}, 0, true}, {&q, 1, {0}, 0, true}}, consumers[2] = {producers[0], producers[1]};
         pthread_t in[2], out[2];
@@ -476,7 +531,7 @@ test_queue_close_wakes_blocked_getters(void **state)
     make(&q, 1);
     for (int i = 0; i < 2; i++)
         threads[i] = start_thread(getter_main, &callers[i]);
-    wait_until(sleepers(&q.mutex, &q.not_empty) == 2);
+    wait_until(sleepers(&q.mutex, &q.not_empty.event) == 2);
     cf_queue_close(&q);
     for (int i = 0; i < 2; i++) {
         join_thread(threads[i]);
@@ -498,7 +553,7 @@ test_queue_close_wakes_blocked_putters(void **state)
     put_range(&q, 0, 1);
     for (int i = 0; i < 2; i++)
         threads[i] = start_thread(putter_main, &callers[i]);
-    wait_until(sleepers(&q.mutex, &q.not_full) == 2);
+    wait_until(sleepers(&q.mutex, &q.not_full.event) == 2);
     cf_queue_close(&q);
     for (int i = 0; i < 2; i++) {
         join_thread(threads[i]);
@@ -584,11 +639,11 @@ test_queue_last_task_done_wakes_joiners(void **state)
     put_range(&q, 0, 2);
     for (int i = 0; i < 2; i++)
         threads[i] = start_thread(joiner_main, &callers[i]);
-    wait_until(sleepers(&q.mutex, &q.finished) == 2);
+    wait_until(sleepers(&q.mutex, &q.finished.event) == 2);
     assert_int_equal(cf_queue_task_done(&q), CF_OK);
-    assert_int_equal(sleepers(&q.mutex, &q.finished), 2);
+    assert_int_equal(sleepers(&q.mutex, &q.finished.event), 2);
     cf_queue_close(&q);
-    assert_int_equal(sleepers(&q.mutex, &q.finished), 2);
+    assert_int_equal(sleepers(&q.mutex, &q.finished.event), 2);
     assert_int_equal(cf_queue_task_done(&q), CF_OK);
     for (int i = 0; i < 2; i++) {
         join_thread(threads[i]);
@@ -614,12 +669,444 @@ test_queue_join_ignores_failed_puts(void **state)
     cf_queue_destroy(&q);
 }
 
+/* ---- close now ---- */
+
+/* Closing now drops the items; puts and gets fail from then on, and nothing is left to wait for. */
+static void
+test_queue_close_now_drops_items(void **state)
+{
+    (void)state;
+    for (int closed_before = 0; closed_before <= 1; closed_before++)
+        for (size_t order = CF_FIFO; order <= CF_PRIORITY; order++)
+            for (int items = 0; items <= 2; items++) {
+                cf_queue q;
+                int item = 9;
+                make_ordered(&q, 2, (cf_queue_order)order);
+                put_range(&q, 0, items);
+                if (closed_before)
+                    cf_queue_close(&q);
+                cf_queue_close_now(&q);
+                assert_int_equal(cf_queue_size(&q), 0);
+                assert_int_equal(cf_queue_get(&q, &item), CF_ERR_CLOSED);
+                assert_int_equal(cf_queue_try_get(&q, &item), CF_ERR_CLOSED);
+                assert_int_equal(item, 9);
+                assert_int_equal(cf_queue_put(&q, &item), CF_ERR_CLOSED);
+                assert_int_equal(cf_queue_join_until(&q, CF_NOW), CF_OK);
+                assert_int_equal(cf_queue_task_done(&q), CF_ERR_INVALID);
+                cf_queue_close_now(&q);
+                cf_queue_close(&q);
+                assert_int_equal(cf_queue_get(&q, &item), CF_ERR_CLOSED);
+                assert_int_equal(cf_queue_size(&q), 0);
+                cf_queue_destroy(&q);
+            }
+}
+
+/* Getters and putters that sleep leave with CLOSED. */
+static void
+test_queue_close_now_wakes_blocked_callers(void **state)
+{
+    (void)state;
+    cf_queue q;
+    caller callers[2] = {CALLER(&q, 1), CALLER(&q, 2)};
+    pthread_t threads[2];
+    make(&q, 1);
+    for (int i = 0; i < 2; i++)
+        threads[i] = start_thread(getter_main, &callers[i]);
+    wait_until(sleepers(&q.mutex, &q.not_empty.event) == 2);
+    cf_queue_close_now(&q);
+    for (int i = 0; i < 2; i++) {
+        join_thread(threads[i]);
+        assert_int_equal(callers[i].err, CF_ERR_CLOSED);
+    }
+    cf_queue_destroy(&q);
+
+    make(&q, 1);
+    put_range(&q, 0, 1);
+    for (int i = 0; i < 2; i++)
+        threads[i] = start_thread(putter_main, &callers[i]);
+    wait_until(sleepers(&q.mutex, &q.not_full.event) == 2);
+    cf_queue_close_now(&q);
+    for (int i = 0; i < 2; i++) {
+        join_thread(threads[i]);
+        assert_int_equal(callers[i].err, CF_ERR_CLOSED);
+    }
+    assert_int_equal(cf_queue_size(&q), 0);
+    cf_queue_destroy(&q);
+}
+
+/* As in Python 3.13: dropped items count as reported, so joiners go on at once if all others were reported, and
+ * otherwise with the last report of an item that was got. */
+static void
+test_queue_close_now_releases_joiners(void **state)
+{
+    (void)state;
+    for (int got = 0; got <= 1; got++) {
+        cf_queue q;
+        caller callers[2] = {CALLER(&q, 0), CALLER(&q, 0)};
+        pthread_t threads[2];
+        make(&q, 3);
+        put_range(&q, 0, 3);
+        get_range(&q, 0, got);
+        for (int i = 0; i < 2; i++)
+            threads[i] = start_thread(joiner_main, &callers[i]);
+        wait_until(sleepers(&q.mutex, &q.finished.event) == 2);
+        cf_queue_close_now(&q);
+        if (got) {
+            wait_until(sleepers(&q.mutex, &q.finished.event) == 2); /* again, if close_now woke them */
+            assert_int_equal(cf_queue_task_done(&q), CF_OK);
+        }
+        for (int i = 0; i < 2; i++) {
+            join_thread(threads[i]);
+            assert_int_equal(callers[i].err, CF_OK);
+        }
+        assert_int_equal(cf_queue_task_done(&q), CF_ERR_INVALID);
+        cf_queue_destroy(&q);
+    }
+}
+
+/* Reports may come before the gets; dropping never counts an item twice. */
+static void
+test_queue_close_now_after_early_reports(void **state)
+{
+    (void)state;
+    for (int early = 0; early <= 3; early++) {
+        cf_queue q;
+        make(&q, 3);
+        put_range(&q, 0, 3);
+        get_range(&q, 0, 1);
+        for (int i = 0; i < early; i++)
+            assert_int_equal(cf_queue_task_done(&q), CF_OK);
+        cf_queue_close_now(&q); /* 3 - early are unfinished, 2 are dropped */
+        assert_int_equal(cf_queue_join_until(&q, CF_NOW), early == 0 ? CF_ERR_TIMEOUT : CF_OK);
+        assert_int_equal(cf_queue_task_done(&q), early == 0 ? CF_OK : CF_ERR_INVALID);
+        assert_int_equal(cf_queue_join_until(&q, CF_NOW), CF_OK);
+        cf_queue_destroy(&q);
+    }
+}
+
+/* ---- many at once ---- */
+
+/* All that fits is put, and all there is, up to what was asked for, is got; the order stays. */
+static void
+test_queue_many_move_in_order(void **state)
+{
+    (void)state;
+    for (size_t capacity = 0; capacity <= 5; capacity++) {
+        cf_queue q;
+        int in[5] = {0, 1, 2, 3, 4}, out[6];
+        size_t moved = 99, fits = capacity == 0 ? 5 : capacity;
+        make(&q, capacity);
+        for (int turn = 0; turn < 7; turn++) {
+            assert_int_equal(cf_queue_put_many(&q, in, 5, &moved, CF_NOW), fits == 5 ? CF_OK : CF_ERR_TIMEOUT);
+            assert_int_equal(moved, fits);
+            assert_int_equal(cf_queue_put_many(&q, in, 0, &moved, CF_NOW), CF_OK);
+            assert_int_equal(moved, 0);
+            for (size_t i = 0; i < fits; i += moved) {
+                for (int k = 0; k < 6; k++)
+                    out[k] = -1;
+                assert_int_equal(cf_queue_get_many(&q, out, 2, &moved, CF_NOW), CF_OK);
+                assert_int_equal(moved, fits - i < 2 ? fits - i : 2);
+                for (size_t k = 0; k < moved; k++)
+                    assert_int_equal(out[k], i + k);
+                assert_int_equal(out[moved], -1);
+            }
+            assert_int_equal(cf_queue_get_many(&q, out, 6, &moved, CF_NOW), CF_ERR_TIMEOUT);
+            assert_int_equal(moved, 0);
+            assert_int_equal(cf_queue_get_many(&q, out, 0, &moved, CF_NOW), CF_OK);
+            assert_int_equal(moved, 0);
+            for (size_t i = 0; i < fits; i++)
+                assert_int_equal(cf_queue_task_done(&q), CF_OK);
+            put_range(&q, 7, 1); /* so that the ring's start moves */
+            get_range(&q, 7, 1);
+            assert_int_equal(cf_queue_task_done(&q), CF_OK);
+        }
+        assert_int_equal(cf_queue_task_done(&q), CF_ERR_INVALID);
+        cf_queue_destroy(&q);
+    }
+}
+
+/* A close in the middle keeps what was put before it, and says so; what is there can still be got. */
+static void
+test_queue_close_keeps_part_of_many(void **state)
+{
+    (void)state;
+    cf_queue q;
+    caller c = CALLER(&q, 0);
+    int out[3];
+    size_t moved;
+    make(&q, 2);
+    pthread_t thread = start_thread(many_putter_main, &c);
+    wait_until(sleepers(&q.mutex, &q.not_full.event) == 1);
+    cf_queue_close(&q);
+    join_thread(thread);
+    assert_int_equal(c.err, CF_ERR_CLOSED);
+    assert_int_equal(c.moved, 2);
+    assert_int_equal(cf_queue_get_many(&q, out, 3, &moved, CF_FOREVER), CF_OK);
+    assert_int_equal(moved, 2);
+    assert_int_equal(out[0] * 10 + out[1], 1);
+    assert_int_equal(cf_queue_get_many(&q, out, 3, &moved, CF_FOREVER), CF_ERR_CLOSED);
+    assert_int_equal(moved, 0);
+    cf_queue_destroy(&q);
+}
+
+/* One that puts many sleeps until there is room for all; one that gets many, until there is one. */
+static void
+test_queue_many_wait(void **state)
+{
+    (void)state;
+    cf_queue q;
+    caller c = CALLER(&q, 0);
+    make(&q, 1);
+    pthread_t thread = start_thread(many_putter_main, &c);
+    for (int i = 0; i < 3; i++) {
+        int item = -1;
+        assert_int_equal(cf_queue_get(&q, &item), CF_OK);
+        assert_int_equal(item, i);
+    }
+    join_thread(thread);
+    assert_int_equal(c.err, CF_OK);
+    assert_int_equal(c.moved, 3);
+
+    thread = start_thread(many_getter_main, &c);
+    wait_until(sleepers(&q.mutex, &q.not_empty.event) == 1);
+    put_range(&q, 8, 1);
+    join_thread(thread);
+    assert_int_equal(c.err, CF_OK);
+    assert_int_equal(c.moved, 1);
+    assert_int_equal(c.item, 8);
+
+    thread = start_thread(many_getter_main, &c);
+    wait_until(sleepers(&q.mutex, &q.not_empty.event) == 1);
+    cf_queue_close(&q);
+    join_thread(thread);
+    assert_int_equal(c.err, CF_ERR_CLOSED);
+    assert_int_equal(c.moved, 0);
+    cf_queue_destroy(&q);
+}
+
+/* Several at once wake several: three getters asleep, three items put in one call, and the other way round. */
+static void
+test_queue_many_wake_many(void **state)
+{
+    (void)state;
+    cf_queue q;
+    caller callers[3] = {CALLER(&q, -1), CALLER(&q, -1), CALLER(&q, -1)};
+    pthread_t threads[3];
+    int in[3] = {1, 2, 4}, out[3], sum = 0;
+    size_t moved;
+    make(&q, 3);
+    for (int i = 0; i < 3; i++)
+        threads[i] = start_thread(getter_main, &callers[i]);
+    wait_until(sleepers(&q.mutex, &q.not_empty.event) == 3);
+    assert_int_equal(cf_queue_put_many(&q, in, 3, &moved, CF_NOW), CF_OK);
+    for (int i = 0; i < 3; i++) {
+        join_thread(threads[i]);
+        sum += callers[i].item;
+    }
+    assert_int_equal(sum, 7);
+
+    put_range(&q, 0, 3);
+    for (int i = 0; i < 3; i++)
+        threads[i] = start_thread(putter_main, &callers[i]);
+    wait_until(sleepers(&q.mutex, &q.not_full.event) == 3);
+    assert_int_equal(cf_queue_get_many(&q, out, 3, &moved, CF_NOW), CF_OK);
+    assert_int_equal(moved, 3);
+    for (int i = 0; i < 3; i++)
+        join_thread(threads[i]);
+    assert_int_equal(cf_queue_size(&q), 3);
+    cf_queue_destroy(&q);
+}
+
+/* ---- other orders ---- */
+
+/* Orders are checked: a priority queue needs a comparison, and there are three orders. */
+static void
+test_queue_init_refuses_bad_orders(void **state)
+{
+    (void)state;
+    cf_queue q;
+    cf_queue_opts none = {.order = (cf_queue_order)(CF_PRIORITY + 1)};
+    assert_int_equal(cf_queue_init_with(&q, sizeof(int), cf_queue_options(.order = CF_PRIORITY)), CF_ERR_INVALID);
+    assert_int_equal(cf_queue_init_with(&q, sizeof(int), &none), CF_ERR_INVALID);
+    assert_int_equal(cf_queue_init_with(&q, 0, cf_queue_options(.order = CF_LIFO)), CF_ERR_INVALID);
+    /* the number beside each item makes it overflow */
+    assert_int_equal(
+        cf_queue_init_with(&q, 1,
+                           cf_queue_options(.capacity = SIZE_MAX / 4, .order = CF_PRIORITY, .compare = compare_ints)),
+        CF_ERR_NOMEM);
+    fault_fail_nth("alloc", 1, ENOMEM);
+    assert_int_equal(cf_queue_init_with(&q, sizeof(int), cf_queue_options(.order = CF_LIFO)), CF_ERR_NOMEM);
+}
+
+/* Last in, first out, bounded or not, also after growing. */
+static void
+test_queue_lifo_order(void **state)
+{
+    (void)state;
+    for (size_t capacity = 0; capacity <= 40; capacity += 20) {
+        cf_queue q;
+        int item;
+        make_ordered(&q, capacity, CF_LIFO);
+        put_range(&q, 0, 20);
+        for (int i = 19; i >= 10; i--)
+            get_range(&q, i, 1);
+        put_range(&q, 10, 10);
+        for (int i = 19; i >= 0; i--)
+            get_range(&q, i, 1);
+        assert_int_equal(cf_queue_try_get(&q, &item), CF_ERR_EMPTY);
+        cf_queue_destroy(&q);
+    }
+}
+
+/* The smallest first; every order of arrival of up to 7 items, some equal, comes out sorted, equals in their order of
+ * arrival. */
+static void
+test_queue_priority_order(void **state)
+{
+    (void)state;
+    for (int n = 1; n <= 7; n++) {
+        int arrangements = 1;
+        for (int i = 0; i < n; i++)
+            arrangements *= 4;
+        for (int a = 0; a < arrangements; a++) {
+            cf_queue q;
+            ranked last = {-1, -1}, next;
+            assert_int_equal(cf_queue_init_with(&q, sizeof(ranked),
+                                                cf_queue_options(.capacity = a % 2 ? 7 : 0, .order = CF_PRIORITY,
+                                                                 .compare = compare_ranks)),
+                             CF_OK);
+            for (int i = 0, digits = a; i < n; i++, digits /= 4) {
+                next = (ranked){digits % 4, i};
+                assert_int_equal(cf_queue_try_put(&q, &next), CF_OK);
+            }
+            for (int i = 0; i < n; i++) {
+                assert_int_equal(cf_queue_try_get(&q, &next), CF_OK);
+                if (next.rank < last.rank || (next.rank == last.rank && next.arrival < last.arrival))
+                    fail_msg("arrangement %d of %d: %d.%d after %d.%d", a, n, next.rank, next.arrival, last.rank,
+                             last.arrival);
+                last = next;
+            }
+            assert_int_equal(cf_queue_size(&q), 0);
+            cf_queue_destroy(&q);
+        }
+    }
+}
+
+/* Puts and gets in turns, over growth, give what a sorted list would, for items of odd and of aligned sizes. */
+static void
+test_queue_priority_against_sorting(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {1, 2, 3, 8, 16, 24, 32};
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        cf_queue q;
+        unsigned char item[32], there[256] = {0};
+        unsigned random = 1, left = 0;
+        assert_int_equal(
+            cf_queue_init_with(&q, sizes[s], cf_queue_options(.order = CF_PRIORITY, .compare = compare_first)), CF_OK);
+        for (int turn = 0; turn < 2000 || left > 0; turn++) {
+            random = random * 1103515245u + 12345u;
+            if (turn < 2000 && random >> 30 != 0 && there[random >> 16 & 0xff] < 255) {
+                memset(item, (int)(random >> 16 & 0xff), sizeof item);
+                assert_int_equal(cf_queue_put(&q, item), CF_OK);
+                there[item[0]]++;
+                left++;
+            } else if (left > 0) {
+                unsigned smallest = 0;
+                while (there[smallest] == 0)
+                    smallest++;
+                memset(item, 0xee, sizeof item);
+                assert_int_equal(cf_queue_try_get(&q, item), CF_OK);
+                assert_int_equal(item[0], smallest);
+                assert_int_equal(item[sizes[s] - 1], smallest);
+                assert_true(sizes[s] == 32 || item[sizes[s]] == 0xee);
+                there[smallest]--;
+                left--;
+            }
+        }
+        cf_queue_destroy(&q);
+    }
+}
+
+/* Every call works alike in each order: capacity, waiting, close, task_done. */
+static void
+test_queue_orders_work_alike(void **state)
+{
+    (void)state;
+    for (size_t order = CF_FIFO; order <= CF_PRIORITY; order++) {
+        cf_queue q;
+        int item = 3, many[3] = {5, 5, 5};
+        size_t moved;
+        caller c = CALLER(&q, 1);
+        make_ordered(&q, 1, (cf_queue_order)order);
+        put_range(&q, 0, 1);
+        assert_int_equal(cf_queue_try_put(&q, &item), CF_ERR_FULL);
+        pthread_t thread = start_thread(putter_main, &c);
+        wait_until(sleepers(&q.mutex, &q.not_full.event) == 1);
+        get_range(&q, 0, 1);
+        join_thread(thread);
+        assert_int_equal(c.err, CF_OK);
+        get_range(&q, 1, 1);
+        thread = start_thread(getter_main, &c);
+        wait_until(sleepers(&q.mutex, &q.not_empty.event) == 1);
+        put_range(&q, 2, 1);
+        join_thread(thread);
+        assert_int_equal(c.err, CF_OK);
+        assert_int_equal(c.item, 2);
+        assert_int_equal(cf_queue_put_many(&q, many, 3, &moved, CF_NOW), CF_ERR_TIMEOUT);
+        assert_int_equal(moved, 1);
+        cf_queue_close(&q);
+        assert_int_equal(cf_queue_put(&q, &item), CF_ERR_CLOSED);
+        get_range(&q, 5, 1);
+        assert_int_equal(cf_queue_get(&q, &item), CF_ERR_CLOSED);
+        for (int i = 0; i < 4; i++)
+            assert_int_equal(cf_queue_task_done(&q), CF_OK);
+        assert_int_equal(cf_queue_task_done(&q), CF_ERR_INVALID);
+        cf_queue_join(&q);
+        cf_queue_destroy(&q);
+    }
+}
+
+/* ---- sizes ---- */
+
+/* Size, empty, full and capacity agree; a queue without bound is never full. */
+static void
+test_queue_sizes(void **state)
+{
+    (void)state;
+    for (size_t capacity = 0; capacity <= 3; capacity++)
+        for (size_t order = CF_FIFO; order <= CF_PRIORITY; order++) {
+            cf_queue q;
+            make_ordered(&q, capacity, (cf_queue_order)order);
+            assert_int_equal(cf_queue_capacity(&q), capacity);
+            for (int turn = 0; turn < 5; turn++)
+                for (int fill = 0; fill <= 3 && (capacity == 0 || fill <= (int)capacity); fill++) {
+                    int out[3];
+                    size_t moved;
+                    put_range(&q, 0, fill);
+                    assert_int_equal(cf_queue_size(&q), fill);
+                    assert_int_equal(cf_queue_empty(&q), fill == 0);
+                    assert_int_equal(cf_queue_full(&q), capacity != 0 && fill == (int)capacity);
+                    if (fill != 0)
+                        assert_int_equal(cf_queue_get_many(&q, out, 3, &moved, CF_NOW), CF_OK);
+                }
+            cf_queue_destroy(&q);
+        }
+}
+
 /* ---- typed queues ---- */
 
 typedef struct rate {
     char currency[4];
     double value;
 } rate;
+
+static int
+compare_rates(const void *a, const void *b)
+{
+    double x = ((const rate *)a)->value, y = ((const rate *)b)->value;
+    return (x > y) - (x < y);
+}
 
 CF_QUEUE(rate_queue, rate);
 CF_QUEUE(name_queue, const char *);
@@ -646,6 +1133,22 @@ test_queue_typed_calls(void **state)
     rate_queue_join(&q);
     rate_queue_close(&q);
     assert_int_equal(rate_queue_put(&q, &in), CF_ERR_CLOSED);
+    rate_queue_destroy(&q);
+
+    rate three[3] = {{"CHF", 3}, {"EUR", 1}, {"USD", 2}};
+    size_t moved;
+    assert_int_equal(
+        rate_queue_init_with(&q, cf_queue_options(.capacity = 3, .order = CF_PRIORITY, .compare = compare_rates)),
+        CF_OK);
+    assert_int_equal(rate_queue_put_many(&q, three, 3, &moved, CF_NOW), CF_OK);
+    assert_int_equal(rate_queue_capacity(&q), 3);
+    assert_true(rate_queue_full(&q) && !rate_queue_empty(&q));
+    assert_int_equal(rate_queue_get_many(&q, three, 2, &moved, CF_NOW), CF_OK);
+    assert_int_equal(moved, 2);
+    assert_string_equal(three[0].currency, "EUR");
+    assert_string_equal(three[1].currency, "USD");
+    rate_queue_close_now(&q);
+    assert_int_equal(rate_queue_get(&q, &out), CF_ERR_CLOSED);
     rate_queue_destroy(&q);
 
     name_queue names;
@@ -685,6 +1188,20 @@ main(void)
         cmocka_unit_test(test_queue_task_done_too_often),
         cmocka_unit_test(test_queue_last_task_done_wakes_joiners),
         cmocka_unit_test(test_queue_join_ignores_failed_puts),
+        cmocka_unit_test(test_queue_close_now_drops_items),
+        cmocka_unit_test(test_queue_close_now_wakes_blocked_callers),
+        cmocka_unit_test(test_queue_close_now_releases_joiners),
+        cmocka_unit_test(test_queue_close_now_after_early_reports),
+        cmocka_unit_test(test_queue_many_move_in_order),
+        cmocka_unit_test(test_queue_close_keeps_part_of_many),
+        cmocka_unit_test(test_queue_many_wait),
+        cmocka_unit_test(test_queue_many_wake_many),
+        cmocka_unit_test(test_queue_init_refuses_bad_orders),
+        cmocka_unit_test(test_queue_lifo_order),
+        cmocka_unit_test(test_queue_priority_order),
+        cmocka_unit_test(test_queue_priority_against_sorting),
+        cmocka_unit_test(test_queue_orders_work_alike),
+        cmocka_unit_test(test_queue_sizes),
         cmocka_unit_test(test_queue_typed_calls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

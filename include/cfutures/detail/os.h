@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -312,6 +313,15 @@ cf__cond_signal(cf__cond *cond)
 #endif
 
 /* ---- threads ---- */
+
+/* Lets another thread run that waits for a CPU, if there is one. */
+CF__PRIVATE void
+cf__os_yield(void)
+{
+    int keep = errno;
+    (void)sched_yield();
+    errno = keep;
+}
 
 typedef struct cf__thread {
     pthread_t handle;
