@@ -135,7 +135,7 @@ cf__thread_pool_break(cf__thread_pool *pool, const char *message)
 
 /* ---- workers ---- */
 
-/* A thread ends, its last act; the mutex is held, and let go. */
+/* A thread ends, its last act; it isn't counted as living any more.  The mutex is held, and let go. */
 CF__PRIVATE void
 cf__thread_worker_leave(cf__thread_worker *self)
 {
@@ -144,11 +144,10 @@ cf__thread_worker_leave(cf__thread_worker *self)
     int error = 0;
     cf__current = NULL; /* a destructor of the program's that runs after this is in no worker */
     cf__slab_cache_empty(&self->local.cache, pool->slab);
-    pool->living--;
     pool->start_failed = false;
     (void)cf__thread_pool_account(pool, self->searching ? CF__SEARCHING : 0);
     self->searching = false;
-    if (!pool->quit && (pool->levels != 0 || pool->strays != NULL || cf__thread_pool_has_pushed(pool)))
+    if (!pool->quit && (pool->levels != 0 || cf__thread_pool_has_pushed(pool)))
         sleeper = cf__thread_pool_call_one(pool, &error);
     if (pool->living == 0 && error != 0)
         cf__thread_pool_break(pool, "the last worker thread has ended, and no other could be started");
@@ -181,6 +180,7 @@ cf__thread_worker_exited(void *argument)
         cf_future_release(future); /* each was run with a reference of ours */
     }
     cf__mutex_lock(&pool->mutex);
+    pool->living--;
     self->popped = 0;
     cf__store_relaxed(&self->ran, self->ran + popped);
     cf__store_release(&self->taken, self->taken + popped); /* release: cf__thread_pool_left() */
@@ -215,7 +215,7 @@ cf__thread_worker_loop(void *argument)
     if (self->context.failed) {
         cf__mutex_lock(&pool->mutex);
         pool->limit--;
-        if (pool->living == 1)
+        if (--pool->living == 0)
             cf__thread_pool_break(pool, self->context.message);
         cf__thread_worker_leave(self);
         return;

@@ -47,11 +47,12 @@
 
 #if CF__BODIES
 
-#define CF__WORKERS_MOST 256u         /* threads of a pool at most, those that stand in for blocked ones included */
-#define CF__PRIORITIES 16             /* -8 to 7 */
-#define CF__DEFAULT_LEVEL 8u          /* of priority 0 */
-#define CF__BATCH 32                  /* futures that a worker takes from the injection at most */
-#define CF__SEARCH_SPIN INT64_C(5000) /* nanoseconds that a worker looks for work before it sleeps */
+#define CF__WORKERS_MOST 256u             /* threads of a pool at most, those that stand in for blocked ones included */
+#define CF__PRIORITIES 16                 /* -8 to 7 */
+#define CF__DEFAULT_LEVEL 8u              /* of priority 0 */
+#define CF__STRAYS (1u << CF__PRIORITIES) /* in `levels`: there are strays */
+#define CF__BATCH 32                      /* futures that a worker takes from the injection at most */
+#define CF__SEARCH_SPIN INT64_C(5000)     /* nanoseconds that a worker looks for work before it sleeps */
 
 struct cf__thread_pool;
 
@@ -95,11 +96,11 @@ typedef struct cf__thread_pool { /* fields: I immutable, M under mutex, A atomic
     cf__event room;                            /* M: submitters, while pending == max_pending */
     cf__event quiet;                           /* M: those that shut down */
     cf__future_list injection[CF__PRIORITIES]; /* M: each entry holds one reference */
-    uint32_t levels;                           /* M, A: bit i: injection[i] isn't empty; read outside as a hint */
-    size_t injected, pending;                  /* M: ever put into the injection; not done (only with max_pending) */
-    cf__child *strays;                         /* M */
-    unsigned idle, spare;                      /* M: workers in `work`; the low half of demand */
-    unsigned limit;                            /* M: workers that may be active */
+    uint32_t levels;          /* M, A: bit i: injection[i] isn't empty; CF__STRAYS; read outside as a hint */
+    size_t injected, pending; /* M: ever put into the injection; not done (only with max_pending) */
+    cf__child *strays;        /* M */
+    unsigned idle, spare;     /* M: workers in `work`; the low half of demand */
+    unsigned limit;           /* M: workers that may be active */
     bool start_failed;        /* M: no thread was to be had: try again at the next submit, wait or end */
     unsigned living, blocked; /* M: threads; of these in a wait */
     bool bounded;             /* I: there is a max_pending */
@@ -250,9 +251,9 @@ cf__future_list_append(cf__future_list *list, cf_future *future)
 CF__PRIVATE cf_future *
 cf__thread_pool_uninject(cf__thread_pool *pool)
 {
-    if (pool->levels == 0)
+    if ((pool->levels & ~CF__STRAYS) == 0)
         return NULL;
-    unsigned level = 31u - CF__STATIC_CAST(unsigned, __builtin_clz(pool->levels));
+    unsigned level = 31u - CF__STATIC_CAST(unsigned, __builtin_clz(pool->levels & ~CF__STRAYS));
     cf_future *future = pool->injection[level].first;
     pool->injection[level].first = future->next;
     if (future->next == NULL) {
@@ -272,9 +273,11 @@ cf__thread_worker_take(cf__thread_worker *self, cf__work *work)
     unsigned count = 0, most = 1;
     cf__mutex_lock(&pool->mutex);
     work->child = pool->strays;
-    if (work->child != NULL)
+    if (work->child != NULL) {
         pool->strays = work->child->next;
-    else if (!pool->bounded && pool->levels >> CF__DEFAULT_LEVEL == 1 && !cf__deque_has_entries(&self->futures))
+        if (pool->strays == NULL)
+            cf__store_relaxed(&pool->levels, pool->levels & ~CF__STRAYS); /* relaxed: a hint to those outside */
+    } else if (!pool->bounded && pool->levels >> CF__DEFAULT_LEVEL == 1 && !cf__deque_has_entries(&self->futures))
         most = CF__BATCH; /* all of one priority, the default */
     while (work->child == NULL && count < most && (batch[count] = cf__thread_pool_uninject(pool)) != NULL) {
         count++;
@@ -364,24 +367,29 @@ cf__thread_worker_spin(cf__thread_worker *self, cf__work *work)
     return false;
 }
 
-/* Sleeps until there may be work, or returns at once.  False: this thread is to end; then the mutex is held. */
+/* Sleeps until there may be work, or returns at once.  False: this thread is to end, and isn't counted any more; then the
+ * mutex is held. */
 CF__PRIVATE bool
 cf__thread_worker_park(cf__thread_worker *self)
 {
     cf__thread_pool *pool = self->pool;
     uint32_t searching = self->searching ? CF__SEARCHING : 0;
     cf__mutex_lock(&pool->mutex);
-    if (pool->levels != 0 || pool->strays != NULL) {
+    if (pool->levels != 0) {
         cf__mutex_unlock(&pool->mutex);
         return true;
     }
     bool end = pool->quit || pool->living - pool->blocked > pool->limit;
-    if (!end)
+    if (end)
+        pool->living--;
+    else
         pool->idle++;
     self->searching = false;
     (void)cf__thread_pool_account(pool, searching);
     if (cf__thread_pool_has_pushed(pool)) { /* [K1] */
-        if (!end)
+        if (end)
+            pool->living++;
+        else
             pool->idle--;
         (void)cf__thread_pool_account(pool, 0);
         cf__mutex_unlock(&pool->mutex);
@@ -505,7 +513,7 @@ cf__thread_pool_begin_wait(cf__local_worker *local, cf_future *future, cf_time d
     pool->blocked++;
     pool->start_failed = false;
     (void)cf__thread_pool_account(pool, 0);
-    bool work = pool->levels != 0 || pool->strays != NULL || cf__thread_pool_has_pushed(pool);
+    bool work = pool->levels != 0 || cf__thread_pool_has_pushed(pool);
     bool exhausted = work && pool->blocked == pool->living && pool->living == pool->capacity;
     if (deadline == CF_FOREVER && (exhausted || cf__thread_pool_circular(pool, self, future))) {
         error = CF_ERR_DEADLOCK;
@@ -565,6 +573,7 @@ cf__thread_pool_join(cf__local_worker *local, cf__child *child)
             cf__mutex_lock(&pool->mutex);
             stolen->next = pool->strays;
             pool->strays = stolen;
+            (void)cf__exchange_seq_cst(&pool->levels, pool->levels | CF__STRAYS); /* [K1], as in submit */
             int error;
             cf__sleeper *sleeper = cf__thread_pool_call_one(pool, &error);
             cf__mutex_unlock(&pool->mutex);
