@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "model.h"
 
+#include "cfutures/promise.h"
 #include "cfutures/wait.h"
 
 static cf_future *futures[2];          /* the setup's references; check gives them back */
