@@ -57,6 +57,18 @@ meet(int mine, int other)
 }
 CF_TASK(int, meet, int, int);
 
+/* Stays until three have come. */
+static int
+meet_two(int mine)
+{
+    count_run();
+    open_gate(mine);
+    for (int i = 0; i < 3; i++)
+        pass_gate(i);
+    return 1;
+}
+CF_TASK(int, meet_two, int);
+
 /* Submits to its own pool, and stays until the other worker has run it. */
 static int
 push_and_stay(int n)
@@ -403,13 +415,13 @@ submit_meeting_1(void *arg)
     (void)arg;
     finish(cf_submit(executor, meet, 1, 0), 1);
 }
-/* Each waits for the next: all three must run at once. */
+/* All three must run at once. */
 static void
 submit_three(void *arg)
 {
     (void)arg;
-    cf_future *first = cf_submit(executor, meet, 0, 1), *second = cf_submit(executor, meet, 1, 2);
-    cf_future *third = cf_submit(executor, meet, 2, 0);
+    cf_future *first = cf_submit(executor, meet_two, 0), *second = cf_submit(executor, meet_two, 1);
+    cf_future *third = cf_submit(executor, meet_two, 2);
     finish(first, 1);
     finish(second, 1);
     finish(third, 1);
@@ -699,7 +711,10 @@ static const model_scenario scenarios[] = {
      .threads = {{"submit", submit_three, NULL}},
      .check = check_all},
     {.name = "sched_push", .setup = warm_2, .threads = {{"submit", submit_push, NULL}}, .check = check_all},
-    {.name = "sched_push_burst", .setup = warm_2_of_3, .threads = {{"submit", submit_push_two, NULL}}, .check = check_all},
+    {.name = "sched_push_burst",
+     .setup = warm_2_of_3,
+     .threads = {{"submit", submit_push_two, NULL}},
+     .check = check_all},
     {.name = "sched_start_fails",
      .setup = cold_2,
      .threads = {{"submit", submit_may_fail, NULL}},
@@ -726,7 +741,10 @@ static const model_scenario scenarios[] = {
     {.name = "sched_stand_in_retires",
      .setup = promise_1,
      .threads = {{"submit", wait_for_settler_then_submit, NULL}},
-     .check = check_all},
+     .check = check_all,
+     .preemptions = 3,
+     .stale_reads = MODEL_NONE,
+     .spurious = MODEL_NONE},
     {.name = "sched_drain_and_retire",
      .setup = promise_1,
      .threads = {{"drain", wait_for_settler_and_drain, NULL}},

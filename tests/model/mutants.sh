@@ -112,7 +112,7 @@ thread_pool.h | s/waits = self == NULL .*; /waits = true; / | pool | a worker wa
 thread_pool.h | /^cf__thread_worker_loop/,/^}/s/^            pool->pending--;/            ;/ | pool | a task that has ended counts as pending
 thread_pool.h | s/future->references = 2;/future->references = 1;/ | pool | the pool holds no reference
 detail/scheduler.h | /^cf__thread_worker_run_queued/,/^}/s/^    cf_future_release(future);/    ;/ | pool | a worker keeps its last future
-detail/scheduler.h | s/^        cf__event_wake_all(&pool->quiet);/        ;/ | pool | the last to sleep doesn't tell those that shut down
+detail/scheduler.h | s/^        cf__event_wake_all(&pool->quiet);/        ;/ | scheduler sched_drain_and_push | the last to sleep doesn't tell those that shut down
 detail/scheduler.h | s/return cf__fetch_add_seq_cst(&pool->demand, change)/return cf__fetch_add_acq_rel(\&pool->demand, change)/ | scheduler sched_push | half of Dekker's for the sleeper
 detail/scheduler.h | /^cf__thread_worker_next/,/^}/s/cf__fetch_and_seq_cst/cf__fetch_and_acq_rel/ | scheduler sched_push_burst | half of Dekker's for the searcher
 detail/scheduler.h | /^cf__thread_worker_next/,/^}/s/cf__fetch_and_seq_cst/cf__fetch_and_release/ | scheduler sched_burst_of_two | clears the search without acquire
