@@ -113,7 +113,7 @@ static const cf_task_type by_hand = {
     "by_hand", "int", run_by_hand, pack_by_hand, sizeof(int), alignof(int), sizeof(int), alignof(int), 1, 0, NULL};
 
 /* Notes that it ran; `how` says what else. */
-enum { WELL, FAILS, ABORTS, EXITS, HOLDS, FORKS, LINGERS, PRINTS, DIES_LAST };
+enum { WELL, FAILS, ABORTS, EXITS, HOLDS, FORKS, LINGERS, PRINTS, DIES_LAST, HOLDS_ON };
 
 static bool is_forked_child; /* of an item */
 
@@ -137,9 +137,9 @@ notes_run(unsigned item, int how)
         (void)kill(getpid(), SIGKILL);
     if (how == EXITS)
         exit(3);
-    if (how == HOLDS) {
+    if (how == HOLDS || how == HOLDS_ON) {
         count_one(&shared->inside[0]);
-        while (counted(&shared->open[0]) == 0 && !cf_cancelled())
+        while (counted(&shared->open[0]) == 0 && (how == HOLDS_ON || !cf_cancelled()))
             (void)sched_yield();
     }
     for (int i = 0; how == LINGERS && i < 20; i++)
@@ -534,7 +534,7 @@ test_map_deadline_in_the_middle(void **state)
         memcpy(own_numbers, numbers, sizeof own_numbers);
         memcpy(own_ways, ways, sizeof own_ways);
         own_ways[3] = FAILS;
-        own_ways[held] = HOLDS;
+        own_ways[held] = HOLDS_ON;
         cf_map_failure failure;
         cf_err error = cf_map_with(
             pool, cf_map_options(.status = status, .deadline = cf_after_ms(50), .chunk = n, .failure = &failure),
@@ -554,6 +554,41 @@ test_map_deadline_in_the_middle(void **state)
             if (i >= held)
                 assert_int_equal(status[i], CF_ERR_TIMEOUT);
         }
+    }
+}
+
+/* A worker that is still in an item after the deadline keeps the map's memory until it's through; where no thread can
+ * be started that would learn when, as long as the pool lives. */
+static void
+test_map_deadline_keeps_memory(void **state)
+{
+    (void)state;
+    for (int fails = 0; fails < 2; fails++) {
+        enum { all = 1 << 14 };
+        cf_executor *pool = cf_process_pool(.max_workers = 1, .memory = all);
+        prepare(3);
+        ways[0] = HOLDS_ON;
+        if (fails)
+            fault_fail_from("thread_start", 1, EAGAIN);
+        cf_err error = cf_map_with(pool, cf_map_options(.status = status, .deadline = cf_after_ms(20)), notes_run, 3,
+                                   answers, numbers, ways);
+        fault_clear();
+        assert_int_equal(error, CF_ERR_TIMEOUT);
+        wait_until(counted(&shared->inside[0]) == 1 || counted(&shared->ran[0]) == 0);
+        void *memory = cf_executor_alloc(pool, all);
+        bool begun = counted(&shared->inside[0]) == 1; /* else the machine was so slow that nothing ever will */
+        if (begun)
+            assert_null(memory);
+        cf_executor_free(pool, memory);
+        count_one(&shared->open[0]);
+        ways[0] = WELL;
+        assert_int_equal(cf_map(pool, notes_run, 3, answers, numbers, ways), CF_OK);
+        do {
+            memory = cf_executor_alloc(pool, all);
+            cf_executor_free(pool, memory);
+        } while (!fails && memory == NULL);
+        assert_true(!begun || (memory == NULL) == fails);
+        cf_executor_close(pool);
     }
 }
 
@@ -1267,6 +1302,7 @@ main(void)
         map_test(test_map_beside_map),
         map_test(test_map_deadline_before_start),
         map_test(test_map_deadline_in_the_middle),
+        map_test(test_map_deadline_keeps_memory),
         map_test(test_map_deadline_in_own_thread),
         map_test(test_map_item_ends_worker),
         map_test(test_map_first_loss_by_place),
