@@ -8,7 +8,7 @@
  *
  * A corner of the Mandelbrot set, and then a filter that smooths its grain.  Memory from cf_executor_alloc() has one
  * address here and in every worker, so that the rows are plain pointers, and nothing is copied.  A row of the filter reads
- * those above and below it, so the filter starts when all are drawn: one map after the other. */
+ * those above and below it, so the filter starts when all are drawn: one cf_for after the other. */
 #include <cfutures.h>
 
 #include <stdio.h>
@@ -22,11 +22,11 @@ typedef struct pixel {
 typedef pixel row[WIDTH];
 
 static void
-draw_row(row *picture, int y)
+draw_row(size_t y, row *picture)
 {
     enum { DEEPEST = 1000 };
     for (int x = 0; x < WIDTH; x++) {
-        double cr = -0.7463 + 0.0060 * x / WIDTH, ci = 0.1122 - 0.0040 * y / HEIGHT, r = 0, i = 0;
+        double cr = -0.7463 + 0.0060 * x / WIDTH, ci = 0.1122 - 0.0040 * (double)y / HEIGHT, r = 0, i = 0;
         int depth = 0;
         for (; depth < DEEPEST && r * r + i * i < 4; depth++) {
             double next = r * r - i * i + cr;
@@ -39,15 +39,15 @@ draw_row(row *picture, int y)
         picture[y][x].blue = (unsigned char)(255 * 8.5 * u * u * u * t);
     }
 }
-CF_TASK_VOID(draw_row, row *, int);
+CF_TASK_VOID(draw_row, size_t, row *);
 
 /* Each pixel becomes the mean of those around it. */
 static void
-smooth_row(row *from, row *to, int y)
+smooth_row(size_t y, row *from, row *to)
 {
     for (int x = 0; x < WIDTH; x++) {
         unsigned red = 0, green = 0, blue = 0, count = 0;
-        for (int j = y > 0 ? y - 1 : y; j <= y + 1 && j < HEIGHT; j++)
+        for (size_t j = y > 0 ? y - 1 : y; j <= y + 1 && j < HEIGHT; j++)
             for (int i = x > 0 ? x - 1 : x; i <= x + 1 && i < WIDTH; i++, count++) {
                 red += from[j][i].red;
                 green += from[j][i].green;
@@ -58,7 +58,7 @@ smooth_row(row *from, row *to, int y)
         to[y][x].blue = (unsigned char)(blue / count);
     }
 }
-CF_TASK_VOID(smooth_row, row *, row *, int);
+CF_TASK_VOID(smooth_row, size_t, row *, row *);
 
 int
 main(int argc, char **argv)
@@ -70,20 +70,11 @@ main(int argc, char **argv)
     row *drawn = cf_executor_alloc(pool, HEIGHT * sizeof *drawn);
     row *smooth = cf_executor_alloc(pool, HEIGHT * sizeof *smooth);
 
-    /* A map takes an array for each argument. */
-    row *all_drawn[HEIGHT], *all_smooth[HEIGHT];
-    int y[HEIGHT];
-    for (int i = 0; i < HEIGHT; i++) {
-        all_drawn[i] = drawn;
-        all_smooth[i] = smooth;
-        y[i] = i;
-    }
-
     cf_err error = drawn != NULL && smooth != NULL ? CF_OK : CF_ERR_NOMEM;
     if (error == CF_OK)
-        error = cf_map(pool, draw_row, HEIGHT, all_drawn, y);
+        error = cf_for(pool, draw_row, 0, HEIGHT, drawn);
     if (error == CF_OK)
-        error = cf_map(pool, smooth_row, HEIGHT, all_drawn, all_smooth, y);
+        error = cf_for(pool, smooth_row, 0, HEIGHT, drawn, smooth);
     if (error == CF_OK) {
         printf("P6\n%d %d\n255\n", WIDTH, HEIGHT);
         fwrite(smooth, sizeof *smooth, HEIGHT, stdout);

@@ -166,6 +166,15 @@ done
 colours=$(tail -c +16 "$scratch/serial.ppm" | od -An -v -tu1 -w3 | sort -u | wc -l)
 check "there is something to be seen" yes "$([ "$colours" -gt 1000 ] && echo yes || echo "$colours colours")"
 
+# ---- sort: the children's halves are there when they are joined ----
+
+build sort "$source/examples/sort.c"
+for count in 0 1 17 2049 1000000; do
+    run sort $count
+    check "$count numbers are sorted" "0 $count numbers: sorted" \
+        "$status $(sed 's/ serial [0-9.]* ms, parallel [0-9.]* ms, .* x as fast;//' "$scratch/stdout")"
+done
+
 # ---- exchange_rates: real HTTP, to a server on loopback ----
 
 if ! curl_flags=$(pkg-config --cflags --libs libcurl 2>/dev/null); then
