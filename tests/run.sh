@@ -144,6 +144,8 @@ tests() { # directory, time limits' factor, suites...: meson's closing lines fol
 # ---- tiers ----
 
 quick() {
+    CF_MODEL_SECONDS=0.5 # of each scenario; --all goes on
+    export CF_MODEL_SECONDS
     if build tests; then
         tests tests 1 unit compile lint model
     else

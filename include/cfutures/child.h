@@ -18,7 +18,7 @@
  *   C1  Whoever takes the record off a deque, owner or thief, runs it; once (deque.h D2).
  *   C2  A thief doesn't touch the record after it has set CF__CHILD_DONE: the joiner may return.
  * ORDERING
- *   [C1] result -> joiner    the thief's exchange of state (release) / the joiner's load-acquire
+ *   [J1] result -> joiner    the thief's exchange of state (release) / the joiner's load-acquire
  *   Arguments go with the deque's edge.
  * WHO OWES THE WAKE  the thief, if the word it replaced had CF__CHILD_WAITED; the joiner sleeps in the pool
  *   (scheduler.h), not on the record, which may be gone. */
@@ -93,7 +93,7 @@ cf__child_finish(cf__child *child, const char *message, int code)
         if (child->message != NULL)
             memcpy(child->message, message, size);
     }
-    /* release [C1] (C2) */
+    /* release [J1] (C2) */
     if (cf__exchange_acq_rel(&child->state, CF__CHILD_DONE | (message != NULL ? CF__CHILD_FAILED : 0u)) &
         CF__CHILD_WAITED)
         joiner->ops->joined(joiner);
@@ -152,7 +152,7 @@ cf__child_take(cf__child *child)
     if (child->starter == NULL)
         return true;
     cf__local_worker *worker = cf__task_current()->worker;
-    uint32_t state = cf__load_acquire(&child->state); /* acquire [C1] */
+    uint32_t state = cf__load_acquire(&child->state); /* acquire [J1] */
     while (!(state & CF__CHILD_DONE)) {
         cf__child *newest = CF__STATIC_CAST(cf__child *, cf__deque_pop(&worker->children));
         if (newest == child)
@@ -161,7 +161,7 @@ cf__child_take(cf__child *child)
             cf__child_run_stolen(newest, worker, 0); /* a newer one, whose join comes later */
         else
             worker->ops->join(worker, child);
-        state = cf__load_acquire(&child->state); /* acquire [C1] */
+        state = cf__load_acquire(&child->state); /* acquire [J1] */
     }
     if (state & CF__CHILD_FAILED)
         cf__child_take_failure(child);

@@ -90,9 +90,7 @@ CF_API cf_err cf_map_lazy_bytes(cf_executor *executor, const cf_task_type *type,
                                 void *next_context, cf_map_done *done, void *done_context, const cf_map_opts *options);
 
 /* ---- implementation: the caller ---- */
-
 #if CF__BODIES
-
 #define CF__MAP_CHUNKS 256u                               /* in a round at least, if it has so many items */
 #define CF__MAP_CHUNKS_MOST 4096u                         /* if the caller chooses their size */
 #define CF__MAP_ROUND 65536u                              /* items in a tracked round at most */

@@ -153,8 +153,7 @@ cf__thread_worker_leave(cf__thread_worker *self)
         cf__thread_pool_break(pool, "the last worker thread has ended, and no other could be started");
     if (pool->idle == pool->living)
         cf__event_wake_all(&pool->quiet);
-    self->used = false; /* only now, or we might start our own successor, and join ourselves */
-    self->ended = true;
+    self->ended = true; /* only now, or we might start our own successor, and join ourselves */
     cf__mutex_unlock(&pool->mutex);
     cf__sleeper_wake(sleeper);
 }
@@ -436,7 +435,7 @@ cf__thread_pool_shutdown(cf_executor *base, cf_shutdown_mode mode, cf_time deadl
         cf__mutex_unlock(&pool->mutex);
         /* Nobody starts threads any more, and those there are have nothing to do but end. */
         for (uint32_t i = 0; i < high; i++)
-            if (pool->workers[i]->used || pool->workers[i]->ended)
+            if (pool->workers[i]->started)
                 cf__os_thread_join(&pool->workers[i]->thread);
         cf__mutex_lock(&pool->mutex);
         pool->joined = true;

@@ -1,5 +1,6 @@
 #!/bin/sh
-# tests/lint/size.sh ROOT - the core stays readable: under 6,000 lines of code, 120 public functions, 700 lines a header.
+# tests/lint/size.sh ROOT - the core stays readable: 120 public functions, 700 lines a header, and 6,000 lines of code; that
+# last one it has outgrown with maps, queues of every order and stealing: 7,500 until it has been cut down again.
 #
 # The core is what cfutures.h includes; all of include/ while that doesn't exist.  Code is what is neither blank nor
 # comment: documentation is to cost nothing here.  A public function is a line that starts with cf_name(, because the
@@ -26,6 +27,6 @@ bad=0
 [ "$functions" -le 120 ] || { echo "too many public functions"; bad=1; }
 for header in $(find . -name '*.h' | LC_ALL=C sort); do
     n=$(wc -l <"$header")
-    [ "$n" -le 950 ] || { echo "include/${header#./}: $n lines, more than 700: is there a second header inside?"; bad=1; }
+    [ "$n" -le 700 ] || { echo "include/${header#./}: $n lines, more than 700: is there a second header inside?"; bad=1; }
 done
 exit $bad

@@ -2,8 +2,6 @@
  * SPDX-License-Identifier: MIT */
 #include "model.h"
 
-#define cf__os_flush_streams() ((void)0)
-
 #include "cfutures/task.h"
 #include "cfutures/thread_pool.h"
 

@@ -188,6 +188,9 @@ model__search(const model_scenario *scenario)
     model.prefix = 0;
     model.points = 0;
     model.random = scenario->random > 0 || model.random_order;
+    const char *most = getenv("CF_MODEL_SECONDS"); /* a scenario; the quick tier's limit */
+    if (most != NULL)
+        limit = CF__MIN(limit, atof(most));
     if (model.only_seconds > 0)
         limit = model.only_seconds;
     while (more) {

@@ -73,7 +73,7 @@ typedef struct cf__thread_worker { /* fields: I immutable, W the worker's own, A
     cf__event joined;             /* M: the worker itself, while it waits for a stolen child */
     const cf_future *blocked_on;  /* M: what it waits for, without a deadline; or NULL */
     cf__thread thread;            /* M */
-    bool used, ended;             /* M: the thread lives; has ended and is to be joined */
+    bool started, ended;          /* M: the thread is to be joined; and has ended */
     cf__task_context context;     /* W: of what runs between tasks: callbacks, on_start */
     void *user;                   /* W: cf_worker_local() */
     cf__deque futures;
@@ -155,7 +155,7 @@ CF__PRIVATE int
 cf__thread_pool_start_worker(cf__thread_pool *pool)
 {
     uint32_t high = cf__load_relaxed(&pool->high), index = 0;
-    while (index < high && (pool->workers[index]->used || (pool->workers[index]->ended && high < pool->capacity)))
+    while (index < high && pool->workers[index]->started && (!pool->workers[index]->ended || high < pool->capacity))
         index++;
     if (index == pool->capacity)
         return EAGAIN; /* the one that ends right now still has its record */
@@ -164,7 +164,7 @@ cf__thread_pool_start_worker(cf__thread_pool *pool)
         worker = pool->workers[index];
         if (worker->ended)
             cf__os_thread_join(&worker->thread); /* it has let go of the mutex for the last time */
-        worker->ended = false;
+        worker->started = worker->ended = false;
     } else {
         worker = CF__STATIC_CAST(cf__thread_worker *, cf__os_alloc(sizeof *worker));
         if (worker == NULL)
@@ -182,7 +182,7 @@ cf__thread_pool_start_worker(cf__thread_pool *pool)
     }
     int error = cf__os_thread_start(&worker->thread, pool->worker_main, worker, pool->options.stack_size);
     if (error == 0) {
-        worker->used = true;
+        worker->started = true;
         pool->living++;
         (void)cf__thread_pool_account(pool, 0);
     }
@@ -562,7 +562,7 @@ cf__thread_pool_join(cf__local_worker *local, cf__child *child)
     cf__thread_pool *pool = self->pool;
     int64_t end = 0;
     for (;;) {
-        uint32_t state = cf__load_acquire(&child->state); /* acquire, child.h [C1] */
+        uint32_t state = cf__load_acquire(&child->state); /* acquire, child.h [J1] */
         if (state & CF__CHILD_DONE)
             return;
         uint32_t thief = state >> CF__CHILD_THIEF_SHIFT; /* 0: it hasn't said who it is yet */
@@ -590,13 +590,13 @@ cf__thread_pool_join(cf__local_worker *local, cf__child *child)
             (void)cf__thread_pool_begin_wait(local, NULL, CF_FOREVER, &blocks);
             cf__mutex_lock(&pool->mutex);
             self->joins = child;
-            state = cf__load_acquire(&child->state); /* acquire, child.h [C1] */
+            state = cf__load_acquire(&child->state); /* acquire, child.h [J1] */
             while (!(state & CF__CHILD_DONE)) {
-                /* The thief owes the wake from here on, and comes with the mutex.  acquire, child.h [C1], on failure. */
+                /* The thief owes the wake from here on, and comes with the mutex.  acquire, child.h [J1], on failure. */
                 if (!(state & CF__CHILD_WAITED) && !cf__cas_acq_rel(&child->state, &state, state | CF__CHILD_WAITED))
                     continue;
                 (void)cf__event_wait(&self->joined, &pool->mutex, CF_FOREVER);
-                state = cf__load_acquire(&child->state); /* acquire, child.h [C1] */
+                state = cf__load_acquire(&child->state); /* acquire, child.h [J1] */
             }
             self->joins = NULL;
             cf__mutex_unlock(&pool->mutex);
