@@ -773,9 +773,317 @@ test_executor_inline_runs_at_once(void **state)
     assert_string_equal(pool->ops->kind, "inline executor");
 }
 
+/* ---- what threads and processes have in common ---- */
+
+/* What tasks and test tell each other, in memory that forked processes share, made before the first pool. */
+typedef struct notes {                  /* fields: A atomic */
+    unsigned inside, open;              /* A: tasks that have come to the gate; it's open */
+    unsigned ran;                       /* A */
+    unsigned starts, stops;             /* A */
+    unsigned right_starts, right_stops; /* A: with the context, and the worker's pointer as it ought to be */
+    unsigned tasks_at_stop;             /* A: how many a worker's tasks had counted with its pointer */
+    bool start_fails;
+} notes;
+static notes *shared;
+
+typedef cf_executor *make_pool(const cf_pool_opts *options);
+static make_pool *const pools[] = {
+    cf_thread_pool_with,
+#if CF__FUTEX
+    cf_process_pool_with,
+#endif
+};
+
+#define FOR_EACH_POOL(make)                                                                                            \
+    for (size_t cf_test_i = 0; cf_test_i < sizeof pools / sizeof *pools; cf_test_i++)                                  \
+        for (make_pool *make = (memset(shared, 0, sizeof *shared), pools[cf_test_i]); make != NULL; make = NULL)
+
+static int
+holds(notes *n)
+{
+    count_one(&n->inside);
+    wait_until(counted(&n->open) != 0);
+    return 1;
+}
+CF_TASK(int, holds, notes *);
+
+typedef struct whereabouts {
+    pid_t process;
+    pthread_t thread;
+} whereabouts;
+
+static whereabouts
+tells_where(notes *n, int code)
+{
+    whereabouts here = {getpid(), pthread_self()};
+    count_one(&n->ran);
+    if (code != 0)
+        (void)cf_fail(code, "as told");
+    return here;
+}
+CF_TASK(whereabouts, tells_where, notes *, int);
+
+/* A pool with one worker, which is held, and one task more, which is all it takes. */
+static cf_executor *
+make_full(make_pool *make, cf_full_policy policy, cf_future *futures[2])
+{
+    cf_pool_opts options = {.struct_size = sizeof options, .max_workers = 1, .max_pending = 2, .when_full = policy};
+    cf_executor *pool = make(&options);
+    assert_int_equal(cf_executor_error(pool), CF_OK);
+    futures[0] = cf_submit(pool, holds, shared);
+    wait_until(counted(&shared->inside) == 1);
+    futures[1] = cf_submit(pool, holds, shared);
+    return pool;
+}
+
+static void
+end_full(cf_executor *pool, cf_future *futures[2])
+{
+    count_one(&shared->open);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(cf_future_wait(futures[i], CF_FOREVER), CF_OK);
+        cf_future_release(futures[i]);
+    }
+    cf_executor_close(pool);
+}
+
+/* CF_FULL_FAIL: a submit to a full pool fails at once, whatever its deadline, and the task doesn't run; with room again it
+ * goes well. */
+static void
+test_full_fails(void **state)
+{
+    (void)state;
+    FOR_EACH_POOL(make)
+    {
+        cf_future *held[2];
+        cf_executor *pool = make_full(make, CF_FULL_FAIL, held);
+        for (int i = 0; i < 3; i++) {
+            cf_auto(cf_future) f = cf_submit_with(pool,
+                                                  cf_options(.deadline = i == 0   ? 0
+                                                                         : i == 1 ? CF_NOW
+                                                                                  : CF_FOREVER),
+                                                  tells_where, shared, 0);
+            assert_int_equal(cf_future_wait(f, CF_NOW), CF_ERR_FULL);
+            assert_string_equal(cf_future_message(f), cf_strerror(CF_ERR_FULL));
+        }
+        assert_int_equal(cf_spawn(pool, tells_where, shared, 0), CF_ERR_FULL);
+        assert_int_equal(counted(&shared->ran), 0);
+        count_one(&shared->open);
+        cf_err error;
+        while ((error = cf_spawn(pool, tells_where, shared, 0)) == CF_ERR_FULL)
+            (void)sched_yield(); /* until one of the two has made room */
+        assert_int_equal(error, CF_OK);
+        end_full(pool, held);
+        assert_int_equal(counted(&shared->ran), 1);
+    }
+}
+
+/* CF_FULL_RUN: the task runs in the caller, and is done, well or not, when the submit returns. */
+static void
+test_full_runs_in_caller(void **state)
+{
+    (void)state;
+    FOR_EACH_POOL(make)
+    {
+        cf_future *held[2];
+        whereabouts where = {0};
+        cf_executor *pool = make_full(make, CF_FULL_RUN, held);
+        cf_auto(cf_future) f = cf_submit(pool, tells_where, shared, 0);
+        assert_int_equal(cf_result(f, tells_where, &where, CF_NOW), CF_OK);
+        assert_int_equal(where.process, getpid());
+        assert_true(pthread_equal(where.thread, pthread_self()));
+        cf_auto(cf_future) failed = cf_submit(pool, tells_where, shared, 7);
+        assert_int_equal(cf_future_wait(failed, CF_NOW), CF_ERR_FAILED);
+        assert_int_equal(cf_future_code(failed), 7);
+        assert_int_equal(cf_spawn(pool, tells_where, shared, 7), CF_OK); /* the task's failure isn't the call's */
+        assert_int_equal(counted(&shared->ran), 3);
+        end_full(pool, held);
+    }
+}
+
+static int
+submits_to_full(cf_executor *pool, notes *n)
+{
+    cf_future *more[3];
+    int codes = 0;
+    for (int i = 0; i < 3; i++)
+        more[i] = cf_submit(pool, tells_where, n, 0);
+    for (int i = 0; i < 3; i++) {
+        codes = 100 * codes + (int)cf_future_wait(more[i], CF_FOREVER);
+        cf_future_release(more[i]);
+    }
+    return codes;
+}
+CF_TASK(int, submits_to_full, cf_executor *, notes *);
+
+/* A thread pool's own task finds it full, too: the first of three has room; with CF_FULL_WAIT, which would wait for itself, all have. */
+static void
+test_full_in_own_task(void **state)
+{
+    (void)state;
+    for (cf_full_policy policy = CF_FULL_WAIT; policy <= CF_FULL_RUN; policy++) {
+        memset(shared, 0, sizeof *shared);
+        cf_auto(cf_executor) pool = cf_thread_pool(.max_workers = 1, .max_pending = 2, .when_full = policy);
+        int codes = -1;
+        cf_auto(cf_future) f = cf_submit(pool, submits_to_full, pool, shared);
+        assert_int_equal(cf_result(f, submits_to_full, &codes, CF_FOREVER), CF_OK);
+        assert_int_equal(codes, policy == CF_FULL_FAIL ? 100 * CF_ERR_FULL + CF_ERR_FULL : 0);
+        assert_int_equal(counted(&shared->ran), policy == CF_FULL_FAIL ? 1 : 3);
+    }
+}
+
+/* Priorities are from -8 to 7; others are refused, and the task doesn't run. */
+static void
+test_priorities_out_of_range(void **state)
+{
+    (void)state;
+    static const int bad[] = {-9, 8, 9, 16, 24, -24, 255, 256, INT32_MIN, INT32_MAX};
+    FOR_EACH_POOL(make)
+    {
+        cf_pool_opts options = {.struct_size = sizeof options, .max_workers = 1};
+        cf_executor *pool = make(&options);
+        for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+            char message[64];
+            (void)snprintf(message, sizeof message, "priority %d: from -8 to 7", bad[i]);
+            cf_auto(cf_future) f = cf_submit_with(pool, cf_options(.priority = bad[i]), tells_where, shared, 0);
+            assert_int_equal(cf_future_wait(f, CF_NOW), CF_ERR_INVALID);
+            assert_string_equal(cf_future_message(f), message);
+            assert_int_equal(cf_spawn_with(pool, cf_options(.priority = bad[i]), tells_where, shared, 0),
+                             CF_ERR_INVALID);
+        }
+        for (int priority = -8; priority <= 7; priority++)
+            assert_int_equal(cf_spawn_with(pool, cf_options(.priority = priority), tells_where, shared, 0), CF_OK);
+        cf_executor_close(pool);
+        assert_int_equal(counted(&shared->ran), 16);
+    }
+}
+
+/* ---- what workers have of their own ---- */
+
+static void
+prepares(void *context)
+{
+    notes *n = context;
+    count_one(&n->starts);
+    unsigned *mine =
+        n == shared && cf_worker_local() != NULL && *cf_worker_local() == NULL ? calloc(1, sizeof *mine) : NULL;
+    if (mine != NULL) {
+        count_one(&n->right_starts);
+        *cf_worker_local() = mine;
+    }
+    if (n->start_fails)
+        (void)cf_fail(3, "told to");
+}
+
+static void
+uses_local(void)
+{
+    unsigned *mine = *cf_worker_local();
+    ++*mine;
+}
+CF_TASK_VOID(uses_local);
+
+static void
+ends_local(void *context)
+{
+    notes *n = context;
+    count_one(&n->stops);
+    unsigned *mine = n == shared && cf_worker_local() != NULL ? *cf_worker_local() : NULL;
+    if (mine != NULL) {
+        (void)__atomic_add_fetch(&n->tasks_at_stop, *mine, __ATOMIC_ACQ_REL);
+        count_one(&n->right_stops);
+    }
+    free(mine);
+}
+
+/* on_start prepares something for each worker, its tasks find it, and on_stop, which is called as often, ends it after them. */
+static void
+test_worker_local_from_start_to_stop(void **state)
+{
+    (void)state;
+    enum { count = 500 };
+    FOR_EACH_POOL(make)
+    {
+        for (unsigned workers = 1; workers <= 3; workers++) {
+            memset(shared, 0, sizeof *shared);
+            cf_pool_opts options = {.struct_size = sizeof options,
+                                    .max_workers = workers,
+                                    .on_start = prepares,
+                                    .on_stop = ends_local,
+                                    .on_start_context = shared};
+            cf_executor *pool = make(&options);
+            for (int i = 0; i < count; i++)
+                assert_int_equal(cf_spawn(pool, uses_local), CF_OK);
+            assert_int_equal(counted(&shared->stops), 0);
+            cf_executor_close(pool);
+            assert_true(counted(&shared->starts) >= 1 && counted(&shared->starts) <= workers);
+            assert_int_equal(counted(&shared->right_starts), counted(&shared->starts));
+            assert_int_equal(counted(&shared->stops), counted(&shared->starts));
+            assert_int_equal(counted(&shared->right_stops), counted(&shared->starts));
+            assert_int_equal(counted(&shared->tasks_at_stop), count);
+        }
+    }
+}
+
+/* A worker whose on_start has failed isn't stopped by on_stop. */
+static void
+test_no_stop_after_failed_start(void **state)
+{
+    (void)state;
+    FOR_EACH_POOL(make)
+    {
+        shared->start_fails = true;
+        cf_pool_opts options = {.struct_size = sizeof options,
+                                .max_workers = 1,
+                                .on_start = prepares,
+                                .on_stop = ends_local,
+                                .on_start_context = shared};
+        cf_executor *pool = make(&options);
+        cf_auto(cf_future) f = cf_submit(pool, tells_where, shared, 0);
+        assert_int_equal(cf_future_wait(f, CF_FOREVER), CF_ERR_BROKEN);
+        assert_non_null(strstr(cf_future_message(f), "told to"));
+        cf_executor_close(pool);
+        assert_true(counted(&shared->starts) >= 1);
+        assert_int_equal(counted(&shared->stops) + counted(&shared->ran), 0);
+    }
+}
+
+static bool
+has_no_local(void)
+{
+    return cf_worker_local() == NULL;
+}
+CF_TASK(bool, has_no_local);
+
+/* Outside of workers there is none, in a task that the caller runs neither. */
+static void
+test_worker_local_outside(void **state)
+{
+    (void)state;
+    bool none = false;
+    assert_null(cf_worker_local());
+    cf_auto(cf_executor) at_once = cf_inline_executor();
+    cf_auto(cf_future) f = cf_submit(at_once, has_no_local);
+    assert_int_equal(cf_result(f, has_no_local, &none, CF_NOW), CF_OK);
+    assert_true(none);
+    FOR_EACH_POOL(make)
+    {
+        cf_future *held[2];
+        cf_executor *pool = make_full(make, CF_FULL_RUN, held);
+        cf_auto(cf_future) g = cf_submit(pool, has_no_local);
+        none = false;
+        assert_int_equal(cf_result(g, has_no_local, &none, CF_NOW), CF_OK);
+        assert_true(none);
+        end_full(pool, held);
+    }
+}
+
 int
 main(void)
 {
+    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED)
+        return 99;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_executor_submit_brings_result),
         cmocka_unit_test(test_executor_submit_brings_failure),
@@ -801,6 +1109,13 @@ main(void)
         cmocka_unit_test(test_executor_any_allocation_may_fail),
         cmocka_unit_test(test_executor_tasks_submit_tasks),
         cmocka_unit_test(test_executor_inline_runs_at_once),
+        cmocka_unit_test(test_full_fails),
+        cmocka_unit_test(test_full_runs_in_caller),
+        cmocka_unit_test(test_full_in_own_task),
+        cmocka_unit_test(test_priorities_out_of_range),
+        cmocka_unit_test(test_worker_local_from_start_to_stop),
+        cmocka_unit_test(test_no_stop_after_failed_start),
+        cmocka_unit_test(test_worker_local_outside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
