@@ -101,6 +101,7 @@ file == "" && /^\| `[a-z_]*\.py` \| `examples\/[a-z_]*\.c` \|$/ { file = $3; gsu
 file != "" && $(NF - 1) ~ /^`/ { code = $(NF - 1); gsub(/^` *|`$/, "", code); print file "\t" FNR "\t" code }
 ' README.md >"$work/quotes" || exit 1
 tab=$(printf '\t')
+# shellcheck disable=SC2013 # a line is a word
 for file in $(cut -f1 "$work/quotes" | sort -u); do
     : >"$work/output"
     while IFS=$tab read -r from line code; do
@@ -112,6 +113,7 @@ for file in $(cut -f1 "$work/quotes" | sort -u); do
 done
 
 : >"$work/output"
+# shellcheck disable=SC2013 # a line is a word
 for name in $(grep -Eo '\b(cf|CF)_[A-Za-z_]*[A-Za-z]' README.md | sort -u); do
     grep -rqw -- "$name" include || echo "README.md:$(grep -nwm 1 -- "$name" README.md | cut -d: -f1): no such name: $name" >>"$work/output"
 done
