@@ -5,7 +5,10 @@
 #   ```sh    each block runs, and must succeed.  A line that .ci/run runs too isn't run a second time; a `git clone`
 #            isn't run at all, for the copy is that clone: such a block starts beside it, any other inside.
 #   ```c     each program, a block with a main(), is compiled with `cc -Iinclude` and runs;
+#            one without a main() is only compiled, behind the #include;
 #   ```text  directly after a program is what it prints, to the letter.
+#   | `examples/NAME.c` |  at the head of a table's last column: the code in that column stands in that file;
+#   cf_ and CF_ names stand in the headers.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 [ -f README.md ] || { echo "README.md doesn't exist"; exit 77; }
@@ -74,7 +77,11 @@ for block in "$work"/blocks/*; do
         grep '^+ ' "$work/output" | grep -v '^+ cd cfutures' | cut -c3- | sed 's/^: in/  (in/;t end;s/^/  $ /;b;:end;s/$/)/'
         result $status "$place: sh" ;;
     *.c)
-        grep -Eq '(^|[^A-Za-z0-9_])main\(' "$block" || continue
+        if ! grep -Eq '(^|[^A-Za-z0-9_])main\(' "$block"; then
+            (cd "$work/cfutures" && cc -Iinclude -include cfutures.h -fsyntax-only "$block") >"$work/output" 2>&1
+            result $? "$place: compiles"
+            continue
+        fi
         (cd "$work/cfutures" && cc -Iinclude "$block" -o "$base.program") >"$work/output" 2>&1 &&
             timeout 60 "$base.program" >"$base.printed" 2>"$work/output"
         status=$?
@@ -87,6 +94,32 @@ for block in "$work"/blocks/*; do
         fi ;;
     esac
 done
+# Of each table whose last column is headed by a program, and the one before by a .py: file, line, code without indentation.
+awk -F ' *[|] *' '
+!/^\|/ { file = ""; next }
+file == "" && /^\| `[a-z_]*\.py` \| `examples\/[a-z_]*\.c` \|$/ { file = $3; gsub(/`/, "", file); next }
+file != "" && $(NF - 1) ~ /^`/ { code = $(NF - 1); gsub(/^` *|`$/, "", code); print file "\t" FNR "\t" code }
+' README.md >"$work/quotes" || exit 1
+tab=$(printf '\t')
+# shellcheck disable=SC2013 # a line is a word
+for file in $(cut -f1 "$work/quotes" | sort -u); do
+    : >"$work/output"
+    while IFS=$tab read -r from line code; do
+        [ "$from" = "$file" ] || continue
+        grep -qF -- "$code" "$file" || echo "README.md:$line: not in $file: $code" >>"$work/output"
+    done <"$work/quotes"
+    [ ! -s "$work/output" ]
+    result $? "README.md: what it quotes of $file"
+done
+
+: >"$work/output"
+# shellcheck disable=SC2013 # a line is a word
+for name in $(grep -Eo '\b(cf|CF)_[A-Za-z_]*[A-Za-z]' README.md | sort -u); do
+    grep -rqw -- "$name" include || echo "README.md:$(grep -nwm 1 -- "$name" README.md | cut -d: -f1): no such name: $name" >>"$work/output"
+done
+[ ! -s "$work/output" ]
+result $? "README.md: the names that it uses"
+
 echo
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ]

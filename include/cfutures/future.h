@@ -601,9 +601,10 @@ CF__PRIVATE void
 cf__done_callback_run(cf__callback *node, cf_future *future)
 {
     cf__done_callback *self = CF__POINTER_CAST(cf__done_callback *, node);
+    cf__done_callback copy = *self;
+    cf__os_free(self); /* first, for the call may end the thread */
     if (future != NULL)
-        self->call(future, self->context);
-    cf__os_free(self);
+        copy.call(future, copy.context);
 }
 
 CF_API cf_err
