@@ -2,7 +2,7 @@
 # tests/run.sh - install what is missing, build and test.
 #
 #   sh tests/run.sh                  quick: unit tests, headers in C and C++, lints, model; some minutes from nothing
-#   sh tests/run.sh --all            what CI runs: also clang, sanitizers, faults, stress, examples, delivery, mutants, README
+#   sh tests/run.sh --all            what CI runs: also clang, sanitizers, faults, stress, examples, delivery, musl, aarch64, valgrind, mutants, README
 #   sh tests/run.sh --soak MINUTES   the stress and fault programs, for that long in all
 #   sh tests/run.sh --help           this text
 #
@@ -60,6 +60,12 @@ lacking() { # prints the packages that are missing: needed, nothing works withou
         [ -z "$n" ] || has "clang++-$n" || say "clang-$n"
         has clang-tidy || say clang-tidy
         has cmake || say cmake
+        has valgrind || say valgrind
+        has musl-gcc || say musl-tools
+        if [ "$(uname -m)" != aarch64 ]; then
+            has aarch64-linux-gnu-gcc || say gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+            has qemu-aarch64 || say qemu-user
+        fi
         # Each version breaks lines in its own way; .clang-format is for this one.
         has clang-format-14 || clang-format --version 2>/dev/null | grep -q 'version 14\.' || say clang-format-14
     fi
@@ -166,6 +172,7 @@ all() {
     fi
     tests tests 1 compile-full lint
     tests tests 1 delivery
+    tests tests 1 elsewhere
     if ! has clang; then
         note "build/clang: not installed" 0 0 1
     elif build clang --native-file tests/support/clang.ini -Dbuildtype=release; then

@@ -217,7 +217,7 @@ plugin() { # shared or own, words: compiler and flags
 macros() { # words: compiler and flags; compiled at every level, run at the last
     has "$1" || { echo "not installed"; return 77; }
     for level in $levels; do
-        "$@" $level -Iinclude -pthread -c tests/compile/macros.c -o "$work/macros.o" || return 1
+        "$@" "$level" -Iinclude -pthread -c tests/compile/macros.c -o "$work/macros.o" || return 1
     done
     "$1" -pthread "$work/macros.o" -o "$work/macros" && timeout 60 "$work/macros"
 }

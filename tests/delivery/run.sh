@@ -55,9 +55,10 @@ install_all() {
 
 by_pkg_config() {
     PKG_CONFIG_PATH=$prefix/share/pkgconfig; export PKG_CONFIG_PATH
-    [ "$(pkg-config --modversion cfutures)" = "$(sed -n "s/^ *version: '\([0-9.]*\)'.*/\1/p" "$root/meson.build" | head -n 1)" ] &&
-    # shellcheck disable=SC2046
-    cc -Werror $(warnings c) "$work/user/smoke.c" $(pkg-config --cflags --libs cfutures) -o smoke && run ./smoke
+    [ "$(pkg-config --modversion cfutures)" = "$(sed -n "s/^ *version: '\([0-9.]*\)'.*/\1/p" "$root/meson.build" | head -n 1)" ] || return 1
+    flags="$(warnings c) $(pkg-config --cflags --libs cfutures)"
+    # shellcheck disable=SC2086
+    cc -Werror "$work/user/smoke.c" $flags -o smoke && run ./smoke
 }
 
 cmake_project() { # where cfutures is installed
