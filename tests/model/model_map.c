@@ -97,7 +97,7 @@ run(void *arg)
     uint32_t number = *(uint32_t *)arg;
     cf__map_ticket ticket = {&map->round, number % 2, number};
     cf__task_context context;
-    cf__task_context_init(&context, NULL, NULL, 0);
+    cf__task_context_init(&context, NULL, 0);
     cf__map_run(&ticket, NULL, &context);
 }
 
