@@ -59,6 +59,8 @@ mini_same(uintmax_t a, uintmax_t b, int same, const char *text, const char *file
 #define fail() mini_leave(1, "fail()", __FILE__, __LINE__)
 #define skip() mini_leave(2, "skipped", __FILE__, __LINE__)
 #define print_error(...) ((void)printf(__VA_ARGS__))
+#define print_message(...) ((void)printf(__VA_ARGS__))
+#define fail_msg(...) (print_error(__VA_ARGS__), mini_leave(1, "fail", __FILE__, __LINE__))
 
 #define cmocka_unit_test(f)                                                                                            \
     {                                                                                                                  \

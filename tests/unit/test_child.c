@@ -269,7 +269,8 @@ test_child_deep_and_wide(void **state)
     (void)state;
     static const unsigned workers[] = {1, 2, 3, 8};
     for (size_t i = 0; i < sizeof workers / sizeof *workers; i++) {
-        cf_auto(cf_executor) pool = cf_thread_pool(.max_workers = workers[i]);
+        cf_auto(cf_executor) pool =
+            cf_thread_pool(.max_workers = workers[i], .stack_size = 8u << 20); /* musl: 128 KiB */
         for (unsigned round = 0; round < 10; round++) {
             long value = -1;
             cf_auto(cf_future) f = cf_submit(pool, deep, 2000);
