@@ -965,8 +965,9 @@ prepares(void *context)
 {
     notes *n = context;
     count_one(&n->starts);
-    unsigned *mine =
-        n == shared && cf_worker_local() != NULL && *cf_worker_local() == NULL ? calloc(1, sizeof *mine) : NULL;
+    unsigned *mine = n == shared && !n->start_fails && cf_worker_local() != NULL && *cf_worker_local() == NULL
+                         ? calloc(1, sizeof *mine)
+                         : NULL;
     if (mine != NULL) {
         count_one(&n->right_starts);
         *cf_worker_local() = mine;
