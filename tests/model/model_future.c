@@ -244,7 +244,7 @@ check_ran_once(void)
     model_check(ran == 1);
 }
 static void
-check_ran_or_cancelled(void)
+check_ran_or_won(void)
 {
     model_check(ran + won == 1);
 }
@@ -301,7 +301,7 @@ static const model_scenario scenarios[] = {
     {.name = "future_run_and_cancel",
      .setup = setup_task_3,
      .threads = {{"run", run, NULL}, {"cancel", cancel, NULL}, {"wait", wait_future, NULL}},
-     .check = check_ran_or_cancelled},
+     .check = check_ran_or_won},
     {.name = "future_run_and_fail",
      .setup = setup_task_3,
      .threads = {{"run", run_beside_settler, NULL}, {"fail", set_error, NULL}, {"wait", wait_future, NULL}}},
@@ -310,6 +310,10 @@ static const model_scenario scenarios[] = {
      .threads = {{"wait_in_worker", wait_in_worker, NULL}, {"run", wait_in_worker, NULL}, {"wait", wait_future, NULL}},
      .check = check_ran_once,
      .preemptions = 1},
+    {.name = "future_wait_runs_and_fail",
+     .setup = setup_own_task_3,
+     .threads = {{"wait_in_worker", wait_in_worker, NULL}, {"fail", set_error, NULL}, {"wait", wait_future, NULL}},
+     .check = check_ran_or_won},
     {.name = "future_callback_and_settle",
      .setup = setup_promise_2,
      .threads = {{"settle", set_result, NULL}, {"add", add_callback, NULL}},

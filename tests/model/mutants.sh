@@ -79,7 +79,8 @@ future.h | s/if (before & CF__WAITED)/if (0 \& before)/ | future | settles witho
 future.h | s/        if (state & CF__WAITED)$/        if (0)/ | future | cancels without a wake
 future.h | s/runs ? state . CF__STOP : CF__CANCELLED/runs ? (state \& ~CF__WAITED) \| CF__STOP : CF__CANCELLED/ | future | cancel drops the waiters' bit
 future.h | s/(state & ~CF__STATE_MASK) . running/running/ | future | start drops the waiters' bit
-future.h | s/future, CF__RUNNING . CF__SETTLING/future, CF__RUNNING/ | future | others may settle what is being run
+promise.h | s/future, CF__RUNNING . CF__SETTLING/future, CF__RUNNING/ | future future_run_and_fail | others may settle what is being run
+future.h | s/future, CF__RUNNING . CF__SETTLING/future, CF__RUNNING/ | future future_wait_runs_and_fail | nor what a wait runs
 future.h | s/&state, state . CF__SETTLING)/\&state, CF__SETTLING)/ | future | claiming the outcome drops the waiters' bit
 future.h | s/while (!cf__settled(state) && !(state & CF__SETTLING)) {/while (!cf__settled(state)) {/ | future | two settlers
 future.h | s/if (cf__settled(cf__load_acquire(&future->state)))/if (cf__settled(cf__load_relaxed(\&future->state)))/ | future | reads the outcome without acquire
