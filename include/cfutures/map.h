@@ -256,13 +256,18 @@ cf__map_take_leave(cf__map *map, unsigned seat)
     cf_future_release(future);
     runner->future = NULL;
     map->live--;
-    if (held)
+    bool again = held || (error == CF_OK && map->live == 0);
+    if (held) {
         map->patience = CF__MAP_PATIENCE;
+    } else if (error == CF_ERR_WORKER_LOST && map->patience != 0) {
+        map->patience--;
+        again = true;
+    }
     if (map->reason != CF_OK || !cf__map_has_free_chunk(round))
         return;
     if (cf_passed(round->deadline))
         map->reason = CF_ERR_TIMEOUT;
-    else if (held || (error == CF_ERR_WORKER_LOST && map->patience-- != 0) || (error == CF_OK && map->live == 0))
+    else if (again)
         (void)cf__map_submit_runner(map, seat);
     else if (map->live == 0)
         map->reason = error;
