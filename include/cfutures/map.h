@@ -633,6 +633,8 @@ cf__map_do(cf_executor *executor, const cf_task_type *type, size_t first, size_t
     for (size_t i = 0; job->options.status != NULL && i < count; i++)
         job->options.status[i] = CF_OK;
     cf_err reason = cf__executor_check(job->executor);
+    if (reason == CF_OK && !cf__executor_has_code(job->executor, type))
+        reason = CF_ERR_UNSUPPORTED;
     unsigned workers = reason == CF_OK ? CF__MIN(cf__executor_concurrency(job->executor), 1u << 16) : 0;
     size_t done = 0;
     cf__map *map = workers != 0 && job->count != 0 ? cf__map_new(job, workers) : NULL;

@@ -10,7 +10,8 @@
  *   directly.
  * TASKS see the program as it was when the pool was made: its globals, its descriptors; what the program changes
  *   afterwards they don't see, nor it what they change.  Pointers among the arguments must point into memory from
- *   cf_executor_alloc(), or to something that was there before, and is only read.
+ *   cf_executor_alloc(), or to something that was there before, and is only read.  A task whose function was loaded
+ *   (dlopen) after the pool was made is refused.
  * FUTURES outlive the pool.  A result larger than about 190 bytes stays in the shared memory until its future is
  *   released.
  * ORDER  Tasks start in the order of their submits, except that one whose worker died before it started goes to the
@@ -619,9 +620,11 @@ cf_process_pool_with(const cf_pool_opts *options)
     cf__shadow *shadows = CF__STATIC_CAST(cf__shadow *, cf__os_alloc(slots * sizeof *shadows));
     if (pool != NULL)
         memset(CF__STATIC_CAST(void *, pool), 0, sizeof *pool);
-    if (pool == NULL || shadows == NULL ||
+    if (pool == NULL || shadows == NULL || !cf__code_record(&pool->code) ||
         !cf__process_map(pool, workers, CF__STATIC_CAST(uint32_t, slots),
                          ours.memory != 0 ? ours.memory : CF__PROCESS_MEMORY)) {
+        if (pool != NULL)
+            cf__code_forget(&pool->code);
         cf__os_free(shadows);
         cf__os_free(pool);
         return cf_executor_new_failed(CF_ERR_NOMEM, "process pool: out of memory");
@@ -643,6 +646,7 @@ cf_process_pool_with(const cf_pool_opts *options)
     cf__mutex_init(&pool->mutex);
     cf__event_init(&pool->quiet);
     cf_executor_init(&pool->base, &ops);
+    pool->base.code = &pool->code;
     pool->base.when_full = ours.when_full;
 
     int error = cf__process_start_template(pool, ours.stack_size);
