@@ -624,7 +624,7 @@ cf_process_pool_with(const cf_pool_opts *options)
         !cf__process_map(pool, workers, CF__STATIC_CAST(uint32_t, slots),
                          ours.memory != 0 ? ours.memory : CF__PROCESS_MEMORY)) {
         if (pool != NULL)
-            cf__code_forget(&pool->code);
+            cf__os_free(pool->code.ranges);
         cf__os_free(shadows);
         cf__os_free(pool);
         return cf_executor_new_failed(CF_ERR_NOMEM, "process pool: out of memory");

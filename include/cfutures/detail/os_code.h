@@ -19,7 +19,7 @@ typedef struct cf__code_range {
 
 /* What was loaded at a certain time: fields: I immutable, A atomic */
 typedef struct cf__code {
-    cf__code_range *ranges; /* I: one for each object */
+    cf__code_range *ranges; /* I: one for each object; cf__os_free() them at the end */
     uint32_t count;         /* I */
     uint32_t last;          /* A: the range that was asked for last */
 } cf__code;
@@ -104,12 +104,6 @@ cf__code_record(cf__code *code)
         cf__os_free(code->ranges);
         visit.room = code->count + 16; /* some more: another thread may load while we allocate */
     }
-}
-
-CF__PRIVATE void
-cf__code_forget(cf__code *code)
-{
-    cf__os_free(code->ranges);
 }
 
 CF__PRIVATE bool

@@ -114,7 +114,7 @@ cf__process_pool_release(cf__process_pool *pool)
     cf__os_unmap(pool->memory, pool->memory_size);
     cf__heap_destroy(&pool->heap);
     cf_executor_destroy(&pool->base);
-    cf__code_forget(&pool->code);
+    cf__os_free(pool->code.ranges);
     cf__os_free(pool->shadows);
     cf__os_free(pool);
 }
