@@ -543,16 +543,20 @@ cf__process_free(cf_executor *base, bool forked)
 
 /* ---- creation ---- */
 
-/* The shared memory: arena, then heap.  Less of it where the system won't give as much as asked for. */
+/* The shared memory: arena, then heap.  Less of it where the system won't give as much as asked for.  *file gets the
+ * file it is of, if it's to be handed to `nursery`. */
 CF__PRIVATE bool
-cf__process_map(cf__process_pool *pool, uint32_t workers, uint32_t slots, size_t memory)
+cf__process_map(cf__process_pool *pool, cf__nursery *nursery, int *file, uint32_t workers, uint32_t slots,
+                size_t memory)
 {
     cf__arena_view view;
     size_t arena = CF__ROUND_UP(cf__arena_layout(&view, NULL, workers, slots), CF__STATIC_CAST(size_t, 4096));
     size_t heap = cf__heap_usable(memory);
     do {
         pool->memory_size = arena + heap;
-        pool->memory = cf__os_map_shared(pool->memory_size);
+        pool->memory = nursery != NULL ? nursery->place(nursery, pool->memory_size, file) : NULL;
+        if (pool->memory == NULL)
+            pool->memory = cf__os_map_shared(pool->memory_size);
         heap = pool->memory == NULL ? cf__heap_usable(heap / 2) : heap;
     } while (pool->memory == NULL && heap >= (CF__STATIC_CAST(size_t, 1) << 20));
     if (pool->memory == NULL)
@@ -566,7 +570,7 @@ cf__process_map(cf__process_pool *pool, uint32_t workers, uint32_t slots, size_t
 
 /* Starts the template and waits until it has a worker.  Returns 0 or an errno; after an error no process is left. */
 CF__PRIVATE int
-cf__process_start_template(cf__process_pool *pool, size_t stack_size)
+cf__process_start_template(cf__process_pool *pool, cf__nursery *nursery, int file, size_t stack_size)
 {
     cf__arena *arena = pool->setup.view.arena;
     int error = cf__os_pipe(pool->setup.dead_man);
@@ -574,7 +578,14 @@ cf__process_start_template(cf__process_pool *pool, size_t stack_size)
         return error;
     pool->setup.parent_pidfd = cf__os_pidfd_open(cf__os_pid());
     error = pool->setup.parent_pidfd < 0 ? errno : 0;
-    if (error == 0)
+    int asked = file < 0 || error != 0
+                    ? ENOSYS
+                    : nursery->start(nursery, &pool->setup, pool->memory, pool->memory_size, file, stack_size);
+    if (asked == 0)
+        pool->base.code = &nursery->code;
+    else if (asked == ECONNRESET)
+        error = ECONNRESET; /* there may be a template: another one must not use this memory */
+    else if (error == 0)
         error = cf__os_fork_hidden(cf__template_main, &pool->setup, stack_size, &arena->template_process,
                                    &arena->template_error);
     cf__os_close(pool->setup.dead_man[0]);
@@ -599,6 +610,23 @@ cf__process_start_template(cf__process_pool *pool, size_t stack_size)
     return error;
 }
 
+CF__PRIVATE cf_err
+cf__process_error(int error)
+{
+    return error == ENOSYS ? CF_ERR_UNSUPPORTED : error == ENOMEM ? CF_ERR_NOMEM : CF_ERR_SYSTEM;
+}
+
+/* The program's nursery, if it has all that a pool with such options needs. */
+CF__PRIVATE cf__nursery *
+cf__process_nursery(const cf_pool_opts *options)
+{
+    cf__nursery *nursery = cf__nursery_of_program();
+    if (nursery != NULL && cf__code_has(&nursery->code, CF__POINTER_CAST(uintptr_t, options->on_start)) &&
+        cf__code_has(&nursery->code, CF__POINTER_CAST(uintptr_t, options->on_stop)))
+        return nursery;
+    return NULL;
+}
+
 CF_API cf_executor *
 cf_process_pool_with(const cf_pool_opts *options)
 {
@@ -611,7 +639,8 @@ cf_process_pool_with(const cf_pool_opts *options)
     unsigned workers =
         ours.max_workers != 0 ? ours.max_workers : CF__MIN(cpus, CF__STATIC_CAST(unsigned, CF__MAX_WORKERS));
     size_t slots = ours.max_pending != 0 ? ours.max_pending : CF__PROCESS_SLOTS;
-    int keep = errno;
+    int keep = errno, file = -1;
+    cf__nursery *nursery = cf__process_nursery(&ours);
 
     if (workers > CF__MAX_WORKERS || slots > (1u << 24))
         return cf_executor_new_failed(CF_ERR_INVALID, "process pool: at most %d workers, and %u tasks pending",
@@ -621,10 +650,11 @@ cf_process_pool_with(const cf_pool_opts *options)
     if (pool != NULL)
         memset(CF__STATIC_CAST(void *, pool), 0, sizeof *pool);
     if (pool == NULL || shadows == NULL || !cf__code_record(&pool->code) ||
-        !cf__process_map(pool, workers, CF__STATIC_CAST(uint32_t, slots),
+        !cf__process_map(pool, nursery, &file, workers, CF__STATIC_CAST(uint32_t, slots),
                          ours.memory != 0 ? ours.memory : CF__PROCESS_MEMORY)) {
         if (pool != NULL)
             cf__os_free(pool->code.ranges);
+        cf__os_close(file);
         cf__os_free(shadows);
         cf__os_free(pool);
         return cf_executor_new_failed(CF_ERR_NOMEM, "process pool: out of memory");
@@ -649,16 +679,15 @@ cf_process_pool_with(const cf_pool_opts *options)
     pool->base.code = &pool->code;
     pool->base.when_full = ours.when_full;
 
-    int error = cf__process_start_template(pool, ours.stack_size);
+    int error = cf__process_start_template(pool, nursery, file, ours.stack_size);
+    cf__os_close(file);
     errno = keep;
     if (error == 0)
         return &pool->base;
     pool->template_pidfd = pool->setup.dead_man[1] = -1;
     cf__process_pool_release(pool);
-    return cf_executor_new_failed(error == ENOSYS   ? CF_ERR_UNSUPPORTED
-                                  : error == ENOMEM ? CF_ERR_NOMEM
-                                                    : CF_ERR_SYSTEM,
-                                  "process pool: can't start a worker process: errno %d", error);
+    return cf_executor_new_failed(cf__process_error(error), "process pool: can't start a worker process: errno %d",
+                                  error);
 }
 
 #endif /* CF__BODIES */
