@@ -284,6 +284,7 @@ cf__worker_main(const cf__process_setup *setup, int32_t template_process, uint32
         cf__os_exit(EXIT_FAILURE);
     self.fork_guard = cf__os_fork_guard_new();
     cf__store_release(&self.record->started, 1u); /* the template reads it after our death */
+    (void)cf__arena_search(&self.view, number);   /* as if we had been woken: if there is more to do, we call the next */
 
     for (;;) {
         bool wanted = cf__arena_is_wanted(&self.view, number);
