@@ -207,12 +207,13 @@ static bool
 is_whole(cf_executor *pool)
 {
     const cf__arena_view *view = &inside(pool)->setup.view;
-    for (uint32_t i = 0; i < view->worker_count; i++) {
+    uint32_t workers = __atomic_load_n(&view->arena->wanted, __ATOMIC_ACQUIRE);
+    for (uint32_t i = 0; i < workers; i++) {
         int32_t process = __atomic_load_n(&view->workers[i].process, __ATOMIC_ACQUIRE);
         if (__atomic_load_n(&view->workers[i].started, __ATOMIC_ACQUIRE) == 0 || kill(process, 0) != 0)
             return false;
     }
-    return living_processes() == (int)view->worker_count + 1;
+    return living_processes() == (int)workers + 1;
 }
 
 /* ---- (3) death at every point ---- */
@@ -469,7 +470,7 @@ static void *
 killer_main(void *argument)
 {
     killer *self = argument;
-    uint32_t workers = inside(self->pool)->setup.view.worker_count;
+    uint32_t workers = __atomic_load_n(&inside(self->pool)->setup.view.arena->wanted, __ATOMIC_ACQUIRE);
     const cf__worker_record *records = inside(self->pool)->setup.view.workers;
     while (self->wanted != 0 ? self->kills < self->wanted : !cf_passed(self->until)) {
         uint32_t first = random_below(workers), second = (first + 1) % workers;

@@ -77,6 +77,20 @@ cf__os_free(void *p)
     errno = keep;
 }
 
+/* Asks for large pages in a large block of cf__os_alloc()'s: each first touch of a page is a fault, which costs 0.5 us on
+ * bare metal and 10 us in some virtual machines. */
+CF__PRIVATE void
+cf__os_prefer_huge_pages(void *p, size_t size)
+{
+    uintptr_t page = CF__STATIC_CAST(uintptr_t, 1) << 21;
+    uintptr_t first = CF__ROUND_UP(CF__POINTER_CAST(uintptr_t, p), page);
+    uintptr_t end = (CF__POINTER_CAST(uintptr_t, p) + size) / page * page;
+    int keep = errno;
+    if (first < end)
+        (void)madvise(CF__POINTER_CAST(void *, first), end - first, 14 /* MADV_HUGEPAGE */);
+    errno = keep;
+}
+
 /* Zeroed memory that stays shared across fork, at the same address; NULL when there is none.  Pages cost
  * memory only from their first touch, and stay out of core dumps. */
 CF__PRIVATE void *
