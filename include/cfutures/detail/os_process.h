@@ -71,8 +71,9 @@ cf__os_hidden_fork_helper(void *argument)
         request->run(request->argument);
         _exit(0);
     }
+    if (process < 0)
+        *request->error = errno; /* else it's the child's, who may be quicker */
     *request->process = process;
-    *request->error = process < 0 ? errno : 0;
     return 0;
 }
 
@@ -118,7 +119,7 @@ cf__os_fork_hidden(void (*run)(void *), void *argument, size_t stack_size, int32
         return failed;
     }
     *process = -1;
-    *error = EAGAIN;
+    *error = 0;
     /* A handler of the program's must not run in the helper, which shares its memory. */
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -133,9 +134,8 @@ cf__os_fork_hidden(void (*run)(void *), void *argument, size_t stack_size, int32
         if (helper == 0)
             _exit(cf__os_hidden_fork_helper(&request));
     }
-    if (helper < 0)
-        *error = errno;
-    else
+    int failed = helper < 0 ? errno : EAGAIN;
+    if (helper >= 0)
         while (CF__CALL("waitpid", waitpid(helper, &status, 0x40000000 /* __WALL: also one without exit signal */)) <
                    0 &&
                errno == EINTR) {
@@ -143,7 +143,7 @@ cf__os_fork_hidden(void (*run)(void *), void *argument, size_t stack_size, int32
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     (void)munmap(stack, mapped);
     errno = keep;
-    return *error;
+    return *process > 0 ? 0 : *error != 0 ? *error : failed;
 }
 
 /* ---- watching one ---- */
