@@ -237,16 +237,19 @@ cf__os_pipe(int ends[2])
     return error;
 }
 
-/* Has the kernel kill this process, stopped or not, as soon as nobody can write into `reader` any more. */
-CF__PRIVATE void
+/* Has the kernel kill this process, stopped or not, as soon as nobody can write into `reader` any more.  Returns 0 or an
+ * errno. */
+CF__PRIVATE int
 cf__os_dead_man(int reader)
 {
-    (void)CF__CALL("fcntl", fcntl(reader, F_SETOWN, getpid()));
-    (void)CF__CALL("fcntl", fcntl(reader, F_SETSIG, SIGKILL));
-    (void)CF__CALL("fcntl", fcntl(reader, F_SETFL, O_ASYNC | O_NONBLOCK));
+    if (CF__CALL("fcntl", fcntl(reader, F_SETOWN, getpid())) != 0 ||
+        CF__CALL("fcntl", fcntl(reader, F_SETSIG, SIGKILL)) != 0 ||
+        CF__CALL("fcntl", fcntl(reader, F_SETFL, O_ASYNC | O_NONBLOCK)) != 0)
+        return errno;
     struct pollfd descriptor = {reader, POLLIN, 0};
     if (poll(&descriptor, 1, 0) > 0)
         _exit(0); /* the last writer had gone before that */
+    return 0;
 }
 
 /* ---- being one ---- */
