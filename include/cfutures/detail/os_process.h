@@ -298,14 +298,15 @@ cf__os_at_exit(void)
 }
 #endif
 
-/* From now on exit() ends this process without running what the program has registered before. */
-CF__PRIVATE void
+/* From now on exit() ends this process without running what the program has registered before.  False: it doesn't, for
+ * want of memory. */
+CF__PRIVATE bool
 cf__os_exit_at_once(void)
 {
 #ifdef __GLIBC__
-    (void)CF__CALL("at_exit", on_exit(cf__os_at_exit, NULL));
+    return CF__CALL("at_exit", on_exit(cf__os_at_exit, NULL)) == 0;
 #else
-    (void)CF__CALL("at_exit", atexit(cf__os_at_exit));
+    return CF__CALL("at_exit", atexit(cf__os_at_exit)) == 0;
 #endif
 }
 
@@ -317,13 +318,14 @@ cf__os_on_thread_end(void *unused)
     _exit(0);
 }
 
-/* From now on the process ends with this thread, by pthread_exit() too: threads that a task has left would else keep it alive. */
-CF__PRIVATE void
+/* From now on the process ends with this thread, by pthread_exit() too: threads that a task has left would else keep it alive.
+ * False: it doesn't, for the program has all the keys there are. */
+CF__PRIVATE bool
 cf__os_end_with_thread(void)
 {
     pthread_key_t key;
-    if (!CF__FAULT("thread_key") && pthread_key_create(&key, cf__os_on_thread_end) == 0)
-        (void)pthread_setspecific(key, CF__POINTER_CAST(void *, CF__STATIC_CAST(uintptr_t, 1)));
+    return !CF__FAULT("thread_key") && pthread_key_create(&key, cf__os_on_thread_end) == 0 &&
+           pthread_setspecific(key, CF__POINTER_CAST(void *, CF__STATIC_CAST(uintptr_t, 1))) == 0;
 }
 
 /* Has this process killed when `parent`, which forked it, dies; ends it if that has happened already. */

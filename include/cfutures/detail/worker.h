@@ -49,8 +49,11 @@ cf__worker_make_home(const cf__process_setup *setup, int32_t template_process, u
     cf__os_close(setup->parent_pidfd);
     cf__os_close(setup->dead_man[0]);
     cf__os_empty_stdin();
-    cf__os_exit_at_once();
-    cf__os_end_with_thread();
+    if (!cf__os_exit_at_once() || !cf__os_end_with_thread()) {
+        (void)snprintf(setup->view.workers[number - 1].message, CF__MESSAGE_SIZE,
+                       "no memory, or no thread-specific key, to catch exit() and pthread_exit() in tasks");
+        cf__os_exit(EXIT_FAILURE);
+    }
     (void)snprintf(name, sizeof name, "%s-%u", setup->name, number - 1);
     cf__os_thread_name(name);
 }
