@@ -355,10 +355,9 @@ CF__PRIVATE void
 cf__os_empty_stdin(void)
 {
     int nothing = CF__CALL("open_null", open("/dev/null", O_RDONLY | O_CLOEXEC));
-    if (nothing < 0)
-        return;
-    (void)CF__CALL("dup", dup2(nothing, STDIN_FILENO));
-    if (nothing != STDIN_FILENO)
+    if (nothing < 0 || CF__CALL("dup", dup2(nothing, STDIN_FILENO)) < 0)
+        (void)close(STDIN_FILENO); /* better none than the program's */
+    if (nothing > STDIN_FILENO)
         (void)close(nothing);
 }
 
