@@ -428,13 +428,25 @@ cf__process_concurrency(cf_executor *base)
 
 /* ---- shutdown ---- */
 
+/* Kills the template, which takes its workers with it. */
+CF__PRIVATE void
+cf__process_kill_template(cf__process_pool *pool)
+{
+    /* We may not if the program has changed its user since, or forbids itself such calls; but the kernel does it when
+     * nobody can write into that pipe any more. */
+    if (!cf__os_pidfd_signal(pool->template_pidfd, SIGKILL))
+        cf__os_close(cf__exchange_acq_rel(&pool->setup.dead_man[1], -1));
+}
+
 /* Tells the template to stop, in mode CF__ARENA_DRAINS or CF__ARENA_KILLS. */
 CF__PRIVATE void
 cf__process_stop(cf__process_pool *pool, uint32_t how)
 {
     cf__store_seq_cst(&pool->setup.view.arena->stop, how); /* seq_cst: before the wakes, see cf__arena_wake_all() */
     cf__arena_wake_all(&pool->setup.view);
-    cf__os_pidfd_signal(pool->template_pidfd, SIGUSR1);
+    /* Untold, it learns of it when a worker ends; of those that are busy none would. */
+    if (!cf__os_pidfd_signal(pool->template_pidfd, SIGUSR1) && how == CF__ARENA_KILLS)
+        cf__process_kill_template(pool);
 }
 
 /* Ends the processes: nothing is in use any more.  Without the mutex, once. */
@@ -445,7 +457,7 @@ cf__process_end(cf__process_pool *pool)
     if (cf__load_relaxed(&pool->setup.view.arena->stop) == CF__ARENA_RUNS)
         cf__process_stop(pool, CF__ARENA_DRAINS);
     if (!cf__os_pidfd_ended(pool->template_pidfd, cf_after_ns(CF__PROCESS_GRACE))) {
-        cf__os_pidfd_signal(pool->template_pidfd, SIGKILL); /* stopped, or scribbled over; its workers go with it */
+        cf__process_kill_template(pool); /* stopped, or scribbled over */
         (void)cf__os_pidfd_ended(pool->template_pidfd, CF_FOREVER);
     }
     cf__os_bury(pool->setup.view.arena->template_process, &status); /* ours only if we are a subreaper */
@@ -477,7 +489,7 @@ cf__process_drain(cf__process_pool *pool, cf_time deadline)
             if (!cf__slots_sleep(pool, &arena->pressure, 1, deadline, &slice))
                 cf__slots_audit(pool, NULL);
             if (killing && cf_passed(patience))
-                cf__os_pidfd_signal(pool->template_pidfd, SIGKILL); /* it doesn't kill: then its own death does */
+                cf__process_kill_template(pool); /* it doesn't kill: then its own death does */
             (void)cf__slots_template_ended(pool);
             in_time = !cf_passed(deadline);
         }

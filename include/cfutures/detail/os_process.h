@@ -155,12 +155,14 @@ cf__os_pidfd_open(int32_t process)
     return CF__STATIC_CAST(int, CF__CALL("pidfd_open", syscall(434 /* SYS_pidfd_open */, process, 0)));
 }
 
-CF__PRIVATE void
+/* False: it's gone, or we may not. */
+CF__PRIVATE bool
 cf__os_pidfd_signal(int pidfd, int signal_number)
 {
     int keep = errno;
-    (void)CF__CALL("pidfd_signal", syscall(424 /* SYS_pidfd_send_signal */, pidfd, signal_number, NULL, 0));
+    long failed = CF__CALL("pidfd_signal", syscall(424 /* SYS_pidfd_send_signal */, pidfd, signal_number, NULL, 0));
     errno = keep;
+    return failed == 0;
 }
 
 /* Whether the process behind `pidfd` has ended; waits for it until `deadline`. */
