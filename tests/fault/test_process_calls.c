@@ -392,6 +392,7 @@ static const struct fault {
     {"setpgid", EACCES, ONLY_PROCESSES},
     {"open_null", ENOENT, ONLY_PROCESSES},
     {"dup", EBUSY, ONLY_PROCESSES},
+    {"open", EMFILE, ONLY_PROCESSES},
     {"robust_list", ENOSYS, ONLY_PROCESSES},
 };
 
