@@ -253,13 +253,25 @@ cf__process_dealloc(cf_executor *base, void *memory)
 
 /* ---- shutdown ---- */
 
+/* Kills the template, which takes its workers with it. */
+CF__PRIVATE void
+cf__process_kill_template(cf__process_pool *pool)
+{
+    /* We may not if the program has changed its user since, or forbids itself such calls; but the kernel does it when
+     * nobody can write into that pipe any more. */
+    if (!cf__os_pidfd_signal(pool->template_pidfd, SIGKILL))
+        cf__os_close(cf__exchange_acq_rel(&pool->setup.dead_man[1], -1));
+}
+
 /* Tells the template to stop, in mode CF__ARENA_DRAINS or CF__ARENA_KILLS. */
 CF__PRIVATE void
 cf__process_stop(cf__process_pool *pool, uint32_t how)
 {
     cf__store_seq_cst(&pool->setup.view.arena->stop, how); /* seq_cst: before the wakes, see cf__arena_wake_all() */
     cf__arena_wake_all(&pool->setup.view);
-    cf__arena_poke(&pool->setup.view);
+    /* Untold, it learns of it when a worker ends; of those that are busy none would. */
+    if (!cf__arena_poke(&pool->setup.view) && how == CF__ARENA_KILLS)
+        cf__process_kill_template(pool);
 }
 
 /* Ends the processes: nothing is in use any more.  Without the mutex, once. */
@@ -270,7 +282,7 @@ cf__process_end(cf__process_pool *pool)
     if (cf__load_relaxed(&pool->setup.view.arena->stop) == CF__ARENA_RUNS)
         cf__process_stop(pool, CF__ARENA_DRAINS);
     if (!cf__os_pidfd_ended(pool->template_pidfd, cf_after_ns(CF__PROCESS_GRACE))) {
-        cf__os_pidfd_signal(pool->template_pidfd, SIGKILL); /* stopped, or scribbled over; its workers go with it */
+        cf__process_kill_template(pool); /* stopped, or scribbled over */
         (void)cf__os_pidfd_ended(pool->template_pidfd, CF_FOREVER);
     }
     cf__os_bury(pool->setup.view.arena->template_process, &status); /* ours only if we are a subreaper */
@@ -302,7 +314,7 @@ cf__process_drain(cf__process_pool *pool, cf_time deadline)
             if (!cf__slots_sleep(pool, &arena->pressure, 1, deadline, &slice))
                 cf__slots_audit(pool, NULL);
             if (killing && cf_passed(patience))
-                cf__os_pidfd_signal(pool->template_pidfd, SIGKILL); /* it doesn't kill: then its own death does */
+                cf__process_kill_template(pool); /* it doesn't kill: then its own death does */
             (void)cf__slots_template_ended(pool);
             in_time = !cf_passed(deadline);
         }
@@ -505,8 +517,8 @@ cf_process_pool_resize(cf_executor *executor, unsigned workers)
         return CF_ERR_INVALID;
     bool elastic = pool->setup.idle_timeout != CF__NEVER;
     cf__arena_want(view, workers, elastic ? CF__MIN(cf__load_relaxed(&view->arena->least), workers) : workers, workers);
-    cf__arena_wake_all(view); /* who isn't wanted any more leaves */
-    cf__arena_poke(view);     /* and who is missing is started */
+    cf__arena_wake_all(view);   /* who isn't wanted any more leaves */
+    (void)cf__arena_poke(view); /* and who is missing is started */
     return CF_OK;
 }
 

@@ -302,7 +302,9 @@ cf__template_make_home(cf__template *template_, cf__robust_list *robust)
 
     template_->self = cf__os_pid();
     cf__os_close(setup->dead_man[1]);
-    cf__os_dead_man(setup->dead_man[0]);
+    arena->template_error = cf__os_dead_man(setup->dead_man[0]);
+    if (arena->template_error != 0)
+        cf__os_exit(EXIT_FAILURE);
     cf__os_own_group(0);
     cf__os_adopt_orphans();
     cf__os_thread_name("cf-template");

@@ -56,8 +56,11 @@ cf__worker_make_home(const cf__process_setup *setup, int32_t template_process, u
     cf__os_close(setup->parent_pidfd);
     cf__os_close(setup->dead_man[0]);
     cf__os_empty_stdin();
-    cf__os_exit_at_once();
-    cf__os_end_with_thread();
+    if (!cf__os_exit_at_once() || !cf__os_end_with_thread()) {
+        (void)snprintf(setup->view.workers[number - 1].message, CF__MESSAGE_SIZE,
+                       "no memory, or no thread-specific key, to catch exit() and pthread_exit() in tasks");
+        cf__os_exit(EXIT_FAILURE);
+    }
     cf__os_prefer_as_victim();
     (void)snprintf(name, sizeof name, "%s-%u", setup->name, number - 1);
     cf__os_thread_name(name);
@@ -284,7 +287,7 @@ cf__worker_main(const cf__process_setup *setup, int32_t template_process, uint32
         cf__os_exit(EXIT_FAILURE);
     self.fork_guard = cf__os_fork_guard_new();
     cf__store_release(&self.record->started, 1u); /* the template reads it after our death */
-    (void)cf__arena_search(&self.view, number);   /* as if we had been woken: if there is more to do, we call the next */
+    (void)cf__arena_search(&self.view, number); /* as if we had been woken: if there is more to do, we call the next */
 
     for (;;) {
         bool wanted = cf__arena_is_wanted(&self.view, number);
