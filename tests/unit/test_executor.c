@@ -1202,6 +1202,38 @@ test_pool_sizes(void **state)
     assert_int_equal(unsetenv("CF_WORKERS"), 0);
 }
 
+/* A pool does without the processes that can't be forked, unless there is none at all, and gets them when they can. */
+static void
+test_processes_that_cant_be_forked(void **state)
+{
+    enum { workers = 3 };
+    (void)state;
+    if (!has_processes)
+        skip();
+    for (unsigned n = 1; n <= 1 + workers; n++) { /* the first fork is of the process that forks the workers */
+        memset(shared, 0, sizeof *shared);
+        fault_clear();
+        fault_fail_from("fork", n, EAGAIN);
+        cf_auto(cf_executor) pool = cf_process_pool(.max_workers = workers);
+        assert_int_equal(cf_executor_error(pool), n <= 2 ? CF_ERR_SYSTEM : CF_OK);
+        if (n <= 2)
+            continue;
+        cf_future *futures[workers];
+        wait_until(fault_fired("fork") != 0);
+        cf_auto(cf_future) f = cf_submit(pool, twice, 4);
+        assert_int_equal(cf_future_wait(f, CF_FOREVER), CF_OK);
+        fault_clear();
+        for (int i = 0; i < workers; i++)
+            futures[i] = cf_submit(pool, holds, shared);
+        wait_until(counted(&shared->inside) == workers);
+        count_one(&shared->open);
+        for (int i = 0; i < workers; i++) {
+            assert_int_equal(cf_future_wait(futures[i], CF_FOREVER), CF_OK);
+            cf_future_release(futures[i]);
+        }
+    }
+}
+
 /* ---- what workers have of their own ---- */
 
 typedef struct worker_name {
@@ -1477,6 +1509,7 @@ main(void)
         cmocka_unit_test(test_cancelled_for_everybody),
         cmocka_unit_test(test_callback_shuts_down),
         cmocka_unit_test(test_pool_sizes),
+        cmocka_unit_test(test_processes_that_cant_be_forked),
         cmocka_unit_test(test_worker_names),
         cmocka_unit_test(test_worker_local_from_start_to_stop),
         cmocka_unit_test(test_no_stop_after_failed_start),
