@@ -281,6 +281,9 @@ typedef struct cf__thread {
 #define cf__os_thread_is_self(thread) ((thread)->number == model.current->number)
 #define cf__os_thread_name(name) ((void)(name))
 #define cf__os_pid() model__pid()
+#define cf__os_thread_cpu_time() INT64_C(0)
+#define cf__os_signal(process, signal_number) ((void)(process))
+#define cf__os_pidfd_signal(pidfd, signal_number) ((void)(pidfd))
 #define cf__os_cpu() (model.current->process) /* each process on its own */
 #define cf_usable_cpus() 2u                   /* of os_cpus.h */
 

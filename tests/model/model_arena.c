@@ -58,7 +58,7 @@ work(void *arg)
         } else if (cf__load_acquire(&view.arena->stop) != CF__ARENA_RUNS) {
             return;
         } else {
-            cf__arena_park(&view, number);
+            (void)cf__arena_park(&view, number, CF_FOREVER);
         }
     }
 }
@@ -80,7 +80,7 @@ work_searching(void *arg)
         if (cf__arena_search(&view, number) &&
             cf__load_relaxed(&view.arena->parent_ring.tail) != cf__load_relaxed(&view.arena->parent_ring.head))
             continue;
-        cf__arena_park(&view, number);
+        (void)cf__arena_park(&view, number, CF_FOREVER);
     }
 }
 
@@ -94,7 +94,10 @@ reap(void *arg)
     (void)arg;
     while (model_wait_death(&death)) {
         uint32_t number = number_of[death.process];
-        cf__arena_reap(&view, number, death.killed ? 9 : 0, 0);
+        cf_account account;
+        memset(&account, 0, sizeof account);
+        account.signal = death.killed ? 9 : 0;
+        cf__arena_reap(&view, number, &account, false);
         if (death.killed && heirs-- > 0)
             number_of[model_process_start("heir", work, &numbers[number - 1])] = number;
     }
@@ -129,7 +132,8 @@ collect(uint32_t index, uint64_t generation)
     if (cf__slot_state(word) == CF__SLOT_DONE)
         model_check(slot->payload[0] == 101 + index);
     else
-        model_check(cf__slot_state(word) == CF__SLOT_LOST && slot->signal == 9);
+        model_check(cf__slot_state(word) == CF__SLOT_LOST &&
+                    ((const cf_account *)(const void *)slot->payload)->signal == 9);
     cf__store_release(&slot->word, cf__slot_word(generation + 1, 0, CF__SLOT_FREE));
 }
 static void

@@ -102,7 +102,7 @@ static cf_future *
 foreign_submit(cf_executor *base, const cf_task_type *type, const void *args, const cf_submit_opts *options)
 {
     foreign *self = (foreign *)base;
-    cf_future *future = cf_executor_new_task(base, type, args);
+    cf_future *future = cf_executor_new_task(base, type, args, options);
     if (future == NULL)
         return cf_future_new_failed(CF_ERR_NOMEM, "foreign: no memory");
     foreign_job job = {future};

@@ -791,7 +791,7 @@ static cf_future *
 deadly_submit(cf_executor *base, const cf_task_type *type, const void *args, const cf_submit_opts *options)
 {
     deadly *self = (deadly *)base;
-    cf_future *future = cf_executor_new_task(base, type, args);
+    cf_future *future = cf_executor_new_task(base, type, args, options);
     (void)options;
     assert_non_null(future);
     if (self->deaths != 0) {

@@ -158,6 +158,15 @@ cf__os_now(void)
     return CF__STATIC_CAST(int64_t, t.tv_sec) * INT64_C(1000000000) + t.tv_nsec;
 }
 
+/* CPU time that this thread has taken. */
+CF__PRIVATE int64_t
+cf__os_thread_cpu_time(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return CF__STATIC_CAST(int64_t, t.tv_sec) * 1000000000 + t.tv_nsec;
+}
+
 CF__PRIVATE struct timespec
 cf__os_timespec(int64_t nanoseconds)
 {

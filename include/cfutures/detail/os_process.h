@@ -185,19 +185,147 @@ cf__os_pidfd_ended(int pidfd, int64_t deadline)
     return ready > 0;
 }
 
-/* Kills a process and its group. */
+/* Sends a signal to a process of ours and to its group. */
 CF__PRIVATE void
-cf__os_kill_group(int32_t process)
+cf__os_signal_group(int32_t process, int signal_number)
 {
-    (void)kill(-process, SIGKILL);
-    (void)kill(process, SIGKILL);
+    (void)kill(-process, signal_number);
+    if (signal_number == SIGKILL)
+        (void)kill(process, SIGKILL); /* it may have left the group */
 }
+
+/* How a process ended, and what it took. */
+typedef struct cf__process_death {
+    int32_t signal, status;
+    int64_t cpu;          /* nanoseconds, of all its life */
+    uint64_t peak_memory; /* bytes */
+} cf__process_death;
 
 /* Reaps any child that has ended; 0 or less: none. */
 CF__PRIVATE int32_t
-cf__os_reap_any(int *status)
+cf__os_reap_any(cf__process_death *death)
 {
-    return CF__STATIC_CAST(int32_t, waitpid(-1, status, WNOHANG));
+    int status = 0;
+    struct rusage usage;
+    memset(&usage, 0, sizeof usage);
+    /* By number: <sys/wait.h> declares wait4() for _DEFAULT_SOURCE only. */
+    int32_t process = CF__STATIC_CAST(int32_t, syscall(SYS_wait4, -1, &status, WNOHANG, &usage));
+    death->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    death->status = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+    death->cpu = (CF__STATIC_CAST(int64_t, usage.ru_utime.tv_sec) + usage.ru_stime.tv_sec) * 1000000000 +
+                 (CF__STATIC_CAST(int64_t, usage.ru_utime.tv_usec) + usage.ru_stime.tv_usec) * 1000;
+    death->peak_memory = CF__STATIC_CAST(uint64_t, usage.ru_maxrss) * 1024;
+    return process;
+}
+
+/* CPU time of all threads of `process`, 0: this one; INT64_MAX if it's gone. */
+CF__PRIVATE int64_t
+cf__os_process_cpu_time(int32_t process)
+{
+    struct timespec t;
+    /* The kernel's name for that clock, as clock_getcpuclockid() makes it. */
+    int32_t clock = CF__STATIC_CAST(int32_t, (~CF__STATIC_CAST(uint32_t, process) << 3) | 2u);
+    if (clock_gettime(process != 0 ? clock : CLOCK_PROCESS_CPUTIME_ID, &t) != 0)
+        return INT64_MAX;
+    return CF__STATIC_CAST(int64_t, t.tv_sec) * 1000000000 + t.tv_nsec;
+}
+
+/* The first numbers in a small file of /proc; how many there are, 0 if it can't be read. */
+CF__PRIVATE unsigned
+cf__os_read_numbers(const char *path, uint64_t *numbers, unsigned most)
+{
+    char text[256];
+    unsigned count = 0;
+    int descriptor = CF__FAULT("open") ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t size = descriptor < 0 ? -1 : read(descriptor, text, sizeof text - 1);
+    if (descriptor >= 0)
+        (void)close(descriptor);
+    if (size <= 0)
+        return 0;
+    text[size] = 0;
+    for (char *at = text, *end; count < most; at = end) {
+        numbers[count] = strtoull(at, &end, 10);
+        if (end == at)
+            break;
+        count++;
+    }
+    return count;
+}
+
+/* Bytes of memory that this process has: private writable mappings, and what is in memory of its own; 0: unknown. */
+CF__PRIVATE void
+cf__os_memory(uint64_t *mapped, uint64_t *resident)
+{
+    uint64_t pages[6]; /* size, resident, shared, text, 0, data */
+    uint64_t page = CF__STATIC_CAST(uint64_t, sysconf(_SC_PAGESIZE));
+    bool known = cf__os_read_numbers("/proc/self/statm", pages, 6) == 6;
+    *mapped = known ? pages[5] * page : 0;
+    *resident = known ? (pages[1] - CF__MIN(pages[1], pages[2])) * page : 0;
+}
+
+/* Lets this process have `more` bytes of memory on top of what it has; *before is for cf__os_unlimit_memory().  Returns 0
+ * or an errno. */
+CF__PRIVATE int
+cf__os_limit_memory(uint64_t more, uint64_t *before)
+{
+    struct rlimit limit;
+    uint64_t mapped, resident;
+    cf__os_memory(&mapped, &resident);
+    if (mapped == 0)
+        return ENOSYS;
+    if (CF__FAULT("rlimit") || getrlimit(RLIMIT_DATA, &limit) != 0)
+        return EPERM;
+    *before = CF__STATIC_CAST(uint64_t, limit.rlim_cur);
+    if (more < CF__STATIC_CAST(uint64_t, limit.rlim_cur) - CF__MIN(mapped, *before))
+        limit.rlim_cur = CF__STATIC_CAST(rlim_t, mapped + more);
+    return setrlimit(RLIMIT_DATA, &limit) != 0 ? errno : 0;
+}
+
+CF__PRIVATE void
+cf__os_unlimit_memory(uint64_t before)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_DATA, &limit) != 0)
+        return;
+    limit.rlim_cur = CF__STATIC_CAST(rlim_t, before);
+    (void)setrlimit(RLIMIT_DATA, &limit);
+}
+
+/* How many processes the kernel has killed for lack of memory since it started; 0: unknown. */
+CF__PRIVATE uint64_t
+cf__os_memory_kills(void)
+{
+    char text[16384];
+    uint64_t kills = 0;
+    int descriptor = open("/proc/vmstat", O_RDONLY | O_CLOEXEC);
+    ssize_t size = descriptor < 0 ? -1 : read(descriptor, text, sizeof text - 1);
+    if (descriptor >= 0)
+        (void)close(descriptor);
+    if (size > 0) {
+        text[size] = 0;
+        const char *line = strstr(text, "\noom_kill ");
+        if (line != NULL)
+            kills = strtoull(line + 10, NULL, 10);
+    }
+    return kills;
+}
+
+/* When the kernel must kill a process for memory, this one rather than its parent. */
+CF__PRIVATE void
+cf__os_prefer_as_victim(void)
+{
+    int descriptor = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (descriptor < 0)
+        return;
+    (void)!write(descriptor, "300", 3);
+    (void)close(descriptor);
+}
+
+/* Sends a signal to a process of ours that is surely still there. */
+CF__PRIVATE void
+cf__os_signal(int32_t process, int signal_number)
+{
+    (void)kill(process, signal_number);
 }
 
 /* Reaps `process` if it's a child of ours that has ended. */
@@ -210,16 +338,19 @@ cf__os_bury(int32_t process, int *status)
     errno = keep;
 }
 
+typedef enum cf__awaited { CF__AWAITED_TIME, CF__AWAITED_SIGNAL, CF__AWAITED_END } cf__awaited;
+
 /* Sleeps with no signal blocked until one has been handled, or for `nanoseconds` (-1: without limit), or until the
- * process behind `pidfd` has ended: only then it returns true. */
-CF__PRIVATE bool
+ * process behind `pidfd` has ended. */
+CF__PRIVATE cf__awaited
 cf__os_await_signal_or_end(int pidfd, int64_t nanoseconds)
 {
     struct pollfd descriptor = {pidfd, POLLIN, 0};
     struct timespec t = cf__os_timespec(nanoseconds);
     uint64_t no_signals = 0;
     /* By number: <poll.h> declares ppoll for _GNU_SOURCE only. */
-    return syscall(SYS_ppoll, &descriptor, 1, nanoseconds < 0 ? NULL : &t, &no_signals, sizeof no_signals) > 0;
+    long ready = syscall(SYS_ppoll, &descriptor, 1, nanoseconds < 0 ? NULL : &t, &no_signals, sizeof no_signals);
+    return ready > 0 ? CF__AWAITED_END : ready < 0 ? CF__AWAITED_SIGNAL : CF__AWAITED_TIME;
 }
 
 CF__PRIVATE void
@@ -403,10 +534,12 @@ cf__os_mark_at_death(cf__robust_list *list, uint32_t *word)
     (void)syscall(SYS_set_robust_list, list, 3 * sizeof(void *));
 }
 
+/* Waits to be killed. */
 CF__PRIVATE void
-cf__os_pause(void)
+cf__os_pause_for_good(void)
 {
-    (void)pause();
+    for (;;)
+        (void)pause();
 }
 
 /* Every signal back to its default, none blocked: the program's handlers have no business in our processes. */
