@@ -18,10 +18,8 @@ tests=$(cd tests/unit && ls test_*.c | sed 's/\.c$//')
 # parent: all that know a forked child by it.  And its fork copies its own locks, held by other threads or not: a process pool
 # works as a rule (the smoke program has one), but hung in two of the tests that fork among busy threads or with failing calls.
 qemu_cannot=" test_os_memory_across_fork test_executor_forked_child test_pool_leaves_nothing test_pool_forked_child \
-test_pool_forked_while_locked "
-valgrind_cannot=" test_wait_mixes_executors test_wait_without_collector test_child_shapes_elsewhere test_full_fails \
-test_full_runs_in_caller test_full_in_own_task test_priorities_out_of_range test_worker_local_from_start_to_stop \
-test_no_stop_after_failed_start test_worker_local_outside "
+test_pool_forked_while_locked test_executor_tasks_submit_tasks test_processes_that_cant_be_forked "
+valgrind_cannot=" test_wait_mixes_executors test_wait_without_collector test_child_shapes_elsewhere "
 
 compile() { # program, source, compiler and flags...
     program=$1 source=$2; shift 2

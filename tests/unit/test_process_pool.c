@@ -652,6 +652,28 @@ test_pool_every_way_to_die(void **state)
     cf_executor_close(pool);
 }
 
+/* A worker that dies between two tasks is replaced, and nobody notices: the result that it has published counts. */
+static void
+test_pool_idle_worker_dies(void **state)
+{
+    (void)state;
+    cf_executor *pool = cf_process_pool(.max_workers = 1);
+    inside_of(pool)->audits = false;
+    int first = worker_process(pool, 0), value = 0;
+    cf_future *future = cf_submit(pool, own_process, 0);
+    wait_until(slot_state(pool, future) == CF__SLOT_DONE);
+    assert_int_equal(kill(first, SIGKILL), 0);
+    wait_until(worker_process(pool, 0) > 0 && worker_process(pool, 0) != first && has_started(pool, 0));
+    assert_int_equal(cf_result(future, own_process, &value, CF_NOW), CF_OK);
+    assert_int_equal(value, first);
+    cf_future_release(future);
+    future = cf_submit(pool, own_process, 0);
+    assert_int_equal(cf_result(future, own_process, &value, CF_FOREVER), CF_OK);
+    assert_int_equal(value, worker_process(pool, 0));
+    cf_future_release(future);
+    cf_executor_close(pool);
+}
+
 /* ---- threads ---- */
 
 static void *
@@ -1719,6 +1741,7 @@ main(void)
         pool_test(test_pool_task_fails),
         pool_test(test_pool_callbacks),
         pool_test(test_pool_every_way_to_die),
+        pool_test(test_pool_idle_worker_dies),
         pool_test(test_pool_many_waiters),
         pool_test(test_pool_cancel_wakes_waiter),
         pool_test(test_pool_many_submitters),

@@ -252,10 +252,13 @@ test_queue_growth_without_memory(void **state)
 {
     (void)state;
     cf_queue q;
-    int item = 1000;
+    int item = 1000, three[3] = {CF__ITEMS_FIRST - 1, 1000, 1000};
+    size_t moved = 99;
     make(&q, 0);
-    put_range(&q, 0, CF__ITEMS_FIRST);
+    put_range(&q, 0, CF__ITEMS_FIRST - 1);
     fault_fail_from("alloc", 1, ENOMEM);
+    assert_int_equal(cf_queue_put_many(&q, three, 3, &moved, CF_FOREVER), CF_ERR_NOMEM);
+    assert_int_equal(moved, 1); /* where there was room */
     assert_int_equal(cf_queue_put(&q, &item), CF_ERR_NOMEM);
     assert_int_equal(cf_queue_try_put(&q, &item), CF_ERR_NOMEM);
     assert_int_equal(cf_queue_size(&q), CF__ITEMS_FIRST);
@@ -825,28 +828,40 @@ test_queue_many_move_in_order(void **state)
     }
 }
 
-/* A close in the middle keeps what was put before it, and says so; what is there can still be got. */
+/* A close or a deadline in the middle keeps what was put before it, and says so; what is there can still be got, unless the
+ * close has dropped it. */
 static void
-test_queue_close_keeps_part_of_many(void **state)
+test_queue_end_keeps_part_of_many(void **state)
 {
+    static void (*const ends[])(cf_queue *) = {cf_queue_close, cf_queue_close_now, NULL /* the deadline */};
     (void)state;
-    cf_queue q;
-    caller c = CALLER(&q, 0);
-    int out[3];
-    size_t moved;
-    make(&q, 2);
-    pthread_t thread = start_thread(many_putter_main, &c);
-    wait_until(sleepers(&q.mutex, &q.not_full.event) == 1);
-    cf_queue_close(&q);
-    join_thread(thread);
-    assert_int_equal(c.err, CF_ERR_CLOSED);
-    assert_int_equal(c.moved, 2);
-    assert_int_equal(cf_queue_get_many(&q, out, 3, &moved, CF_FOREVER), CF_OK);
-    assert_int_equal(moved, 2);
-    assert_int_equal(out[0] * 10 + out[1], 1);
-    assert_int_equal(cf_queue_get_many(&q, out, 3, &moved, CF_FOREVER), CF_ERR_CLOSED);
-    assert_int_equal(moved, 0);
-    cf_queue_destroy(&q);
+    for (size_t e = 0; e < sizeof ends / sizeof *ends; e++) {
+        cf_queue q;
+        caller c = CALLER(&q, 0);
+        int out[3];
+        size_t moved = 99;
+        make(&q, 2);
+        if (ends[e] != NULL) {
+            pthread_t thread = start_thread(many_putter_main, &c);
+            wait_until(sleepers(&q.mutex, &q.not_full.event) == 1);
+            ends[e](&q);
+            join_thread(thread);
+        } else {
+            c.deadline = cf_after_ms(1);
+            (void)many_putter_main(&c);
+            cf_queue_close(&q);
+        }
+        assert_int_equal(c.err, ends[e] != NULL ? CF_ERR_CLOSED : CF_ERR_TIMEOUT);
+        assert_int_equal(c.moved, 2);
+        if (ends[e] != cf_queue_close_now) {
+            assert_int_equal(cf_queue_get_many(&q, out, 3, &moved, CF_FOREVER), CF_OK);
+            assert_int_equal(moved, 2);
+            assert_int_equal(out[0] * 10 + out[1], 1);
+        }
+        assert_int_equal(cf_queue_get_many(&q, out, 3, &moved, CF_FOREVER), CF_ERR_CLOSED);
+        assert_int_equal(moved, 0);
+        cf_queue_destroy(&q);
+    }
 }
 
 /* One that puts many sleeps until there is room for all; one that gets many, until there is one. */
@@ -1193,7 +1208,7 @@ main(void)
         cmocka_unit_test(test_queue_close_now_releases_joiners),
         cmocka_unit_test(test_queue_close_now_after_early_reports),
         cmocka_unit_test(test_queue_many_move_in_order),
-        cmocka_unit_test(test_queue_close_keeps_part_of_many),
+        cmocka_unit_test(test_queue_end_keeps_part_of_many),
         cmocka_unit_test(test_queue_many_wait),
         cmocka_unit_test(test_queue_many_wake_many),
         cmocka_unit_test(test_queue_init_refuses_bad_orders),
