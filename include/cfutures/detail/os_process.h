@@ -300,10 +300,19 @@ cf__os_at_exit(void)
 }
 #endif
 
-/* From now on exit() ends this process without running what the program has registered before. */
+/* quick_exit() tells nobody its status. */
+CF__PRIVATE void
+cf__os_at_quick_exit(void)
+{
+    cf__os_flush_streams();
+    _exit(EXIT_FAILURE);
+}
+
+/* From now on exit() and quick_exit() end this process without running what the program has registered before. */
 CF__PRIVATE void
 cf__os_exit_at_once(void)
 {
+    (void)at_quick_exit(cf__os_at_quick_exit);
 #ifdef __GLIBC__
     (void)on_exit(cf__os_at_exit, NULL);
 #else

@@ -7,8 +7,8 @@
  *   business.
  * AT HOME means: it is killed when the template dies; it has a process group of its own, so that Ctrl-C reaches
  *   only the parent and a kill reaches what its tasks start; signals are at their defaults, but for SIGINT and
- *   SIGTTOU, which are ignored; standard input is empty; and exit() in a task ends the process without running the
- *   program's atexit handlers or writing what the program had left in its buffers.  It has no descriptor of ours: a
+ *   SIGTTOU, which are ignored; standard input is empty; and exit() or quick_exit() in a task ends the process
+ *   without running the program's handlers or writing what the program had left in its buffers.  It has no descriptor of ours: a
  *   task may close whatever it finds.
  * OUTPUT  that a task has left in stdout's or stderr's buffer is written before its result is published.
  * A TASK THAT FORKS and returns in the child as well: the child ends there, it has no part in the pool. */
