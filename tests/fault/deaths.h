@@ -83,22 +83,6 @@ end_as(unsigned way)
     }
 }
 
-/* What /proc says of a process: its state as ps shows it, and its parent; '?' where there is no such process. */
-SUPPORT char
-process_state(int32_t process, long *parent)
-{
-    char path[64], text[512], state = '?';
-    (void)snprintf(path, sizeof path, "/proc/%ld/stat", (long)process);
-    FILE *stat = fopen(path, "re");
-    if (stat == NULL)
-        return '?';
-    size_t size = fread(text, 1, sizeof text - 1, stat);
-    (void)fclose(stat);
-    text[size] = 0;
-    const char *name_end = strrchr(text, ')'); /* the name may hold blanks and brackets */
-    return name_end != NULL && sscanf(name_end + 1, " %c %ld", &state, parent) == 2 ? state : '?';
-}
-
 static void *
 undertaker_main(void *unused)
 {

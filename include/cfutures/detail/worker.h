@@ -33,21 +33,21 @@ typedef struct cf__process_setup {
     char name[11];    /* prefix of the workers' names */
     bool spin;        /* more than one CPU */
     int parent_pidfd; /* the template watches it */
-    int dead_man[2];  /* reader: the template; writer: the parent */
+    int life_line[2]; /* a pipe; reader: the template; writer: the parent */
 } cf__process_setup;
 
 CF__PRIVATE void
 cf__worker_make_home(const cf__process_setup *setup, int32_t template_process, uint32_t number)
 {
+    static const int ignored[] = {SIGINT, SIGTTOU};
     char name[32];
     cf__current = NULL; /* a task on a thread may have made the pool */
+    /* Only then out of the template's group, and off the pipe: one of the two reaches us also if we are stopped here. */
     cf__os_die_with(template_process);
-    cf__os_own_group(0);
-    cf__os_reset_signals();
-    cf__os_ignore_signal(SIGINT);
-    cf__os_ignore_signal(SIGTTOU);
+    cf__os_own_group();
+    cf__os_reset_signals(ignored, sizeof ignored / sizeof *ignored);
     cf__os_close(setup->parent_pidfd);
-    cf__os_close(setup->dead_man[0]);
+    cf__os_close(setup->life_line[0]);
     cf__os_empty_stdin();
     cf__os_exit_at_once();
     cf__os_end_with_thread();
