@@ -257,10 +257,10 @@ cf__process_dealloc(cf_executor *base, void *memory)
 CF__PRIVATE void
 cf__process_kill_template(cf__process_pool *pool)
 {
-    /* We may not if the program has changed its user since, or forbids itself such calls; but the kernel does it when
+    /* We may not if the program has changed its user since, or forbids itself such calls; but it ends by itself when
      * nobody can write into that pipe any more. */
     if (!cf__os_pidfd_signal(pool->template_pidfd, SIGKILL))
-        cf__os_close(cf__exchange_acq_rel(&pool->setup.dead_man[1], -1));
+        cf__os_close(cf__exchange_acq_rel(&pool->setup.life_line[1], -1));
 }
 
 /* Tells the template to stop, in mode CF__ARENA_DRAINS or CF__ARENA_KILLS. */
@@ -409,19 +409,19 @@ CF__PRIVATE int
 cf__process_start_template(cf__process_pool *pool, size_t stack_size)
 {
     cf__arena *arena = pool->setup.view.arena;
-    int error = cf__os_pipe(pool->setup.dead_man);
+    int error = cf__os_pipe(pool->setup.life_line);
     if (error != 0)
         return error;
     pool->setup.parent_pidfd = cf__os_pidfd_open(cf__os_pid());
     error = pool->setup.parent_pidfd < 0 ? errno : 0;
     if (error == 0)
-        error = cf__os_fork_hidden(cf__template_main, &pool->setup, stack_size, &arena->template_process,
-                                   &arena->template_error);
-    cf__os_close(pool->setup.dead_man[0]);
+        error = cf__os_fork_hidden(cf__template_main, &pool->setup, stack_size, pool->setup.life_line,
+                                   &arena->template_process, &arena->template_error);
+    cf__os_close(pool->setup.life_line[0]);
     cf__os_close(pool->setup.parent_pidfd);
     if (error == 0) {
         pool->template_pidfd = cf__os_pidfd_open(arena->template_process);
-        /* If it's gone already, it has left its reason; else we can't watch it, and closing the pipe below kills
+        /* If it's gone already, it has left its reason; else we can't watch it, and closing the pipe below ends
          * it. */
         if (pool->template_pidfd < 0)
             error = arena->template_error != 0 ? arena->template_error : errno;
@@ -435,7 +435,7 @@ cf__process_start_template(cf__process_pool *pool, size_t stack_size)
     }
     if (error != 0) {
         cf__os_close(pool->template_pidfd);
-        cf__os_close(pool->setup.dead_man[1]);
+        cf__os_close(pool->setup.life_line[1]);
     }
     return error;
 }
@@ -477,7 +477,7 @@ cf_process_pool_with(const cf_pool_opts *options)
     pool->references = 1;
     pool->audits = pool->waits_for_two = true;
     pool->template_pidfd = -1;
-    pool->setup.dead_man[0] = pool->setup.dead_man[1] = -1;
+    pool->setup.life_line[0] = pool->setup.life_line[1] = -1;
     pool->setup.on_start = ours.on_start;
     pool->setup.on_stop = ours.on_stop;
     pool->setup.on_start_context = ours.on_start_context;
@@ -495,7 +495,7 @@ cf_process_pool_with(const cf_pool_opts *options)
     errno = keep;
     if (error == 0)
         return &pool->base;
-    pool->template_pidfd = pool->setup.dead_man[1] = -1;
+    pool->template_pidfd = pool->setup.life_line[1] = -1;
     cf__process_pool_release(pool);
     return cf_executor_new_failed(error == ENOSYS   ? CF_ERR_UNSUPPORTED
                                   : error == ENOMEM ? CF_ERR_NOMEM

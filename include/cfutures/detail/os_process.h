@@ -55,17 +55,46 @@ cf__os_fork(void)
     return CF__STATIC_CAST(int32_t, CF__CALL("fork", fork()));
 }
 
+/* A pipe whose only writer is to be the process on which others depend, see cf__os_attach(). */
+CF__PRIVATE int
+cf__os_pipe(int ends[2])
+{
+    int keep = errno;
+    /* By number: <unistd.h> declares pipe2() for _GNU_SOURCE only. */
+    int error = CF__CALL("pipe", syscall(SYS_pipe2, ends, O_CLOEXEC)) != 0 ? errno : 0;
+    errno = keep;
+    return error;
+}
+
+/* From now on the kernel continues whoever in this process group is stopped when the last writer of `life_line` is gone, so
+ * that it can see to its end.  This process isn't a writer any more.  Returns 0 or an errno. */
+CF__PRIVATE int
+cf__os_attach(const int life_line[2])
+{
+    (void)close(life_line[1]);
+    if (CF__CALL("fcntl", fcntl(life_line[0], F_SETOWN, -getpgrp())) != 0 ||
+        CF__CALL("fcntl", fcntl(life_line[0], F_SETSIG, SIGCONT)) != 0 ||
+        CF__CALL("fcntl", fcntl(life_line[0], F_SETFL, O_ASYNC | O_NONBLOCK)) != 0)
+        return errno;
+    return 0;
+}
+
 typedef struct cf__hidden_fork {
     void (*run)(void *);
     void *argument;
     int32_t *process; /* in shared memory, because a helper that doesn't share ours (valgrind) must reach it too */
     int32_t *error;   /* likewise */
+    const int *life_line;
 } cf__hidden_fork;
 
 CF__PRIVATE int
 cf__os_hidden_fork_helper(void *argument)
 {
     const cf__hidden_fork *request = CF__STATIC_CAST(const cf__hidden_fork *, argument);
+    (void)CF__CALL("setpgid", setpgid(0, 0));
+    *request->error = cf__os_attach(request->life_line);
+    if (*request->error != 0)
+        return 0; /* what nothing would end with the program isn't made */
     int32_t process = cf__os_fork();
     if (process == 0) {
         request->run(request->argument);
@@ -102,12 +131,14 @@ cf__os_stack_new(size_t size, size_t *mapped)
 }
 
 /* Runs run(argument) in a new process that the program's wait() and SIGCHLD don't show, on a stack of `stack_size`
- * bytes (0: the system's default), which it and its children keep.  *process gets its id; `process` and `error` are
- * in memory that fork shares.  Returns 0 or an errno. */
+ * bytes (0: the system's default), which it and its children keep; in a process group of its own, from its first instant on
+ * attached to the pipe `life_line`.  *process gets its id; `process` and `error` are in memory that fork shares.  Returns 0
+ * or an errno. */
 CF__PRIVATE int
-cf__os_fork_hidden(void (*run)(void *), void *argument, size_t stack_size, int32_t *process, int32_t *error)
+cf__os_fork_hidden(void (*run)(void *), void *argument, size_t stack_size, const int life_line[2], int32_t *process,
+                   int32_t *error)
 {
-    cf__hidden_fork request = {run, argument, process, error};
+    cf__hidden_fork request = {run, argument, process, error, life_line};
     sigset_t all, before;
     int keep = errno, status;
     size_t mapped;
@@ -337,16 +368,16 @@ cf__os_bury(int32_t process, int *status)
 typedef enum cf__awaited { CF__AWAITED_TIME, CF__AWAITED_SIGNAL, CF__AWAITED_END } cf__awaited;
 
 /* Sleeps with no signal blocked until one has been handled, or for `nanoseconds` (-1: without limit), or until the
- * process behind `pidfd` has ended. */
+ * process behind `pidfd` has ended or the last writer of `reader` is gone. */
 CF__PRIVATE cf__awaited
-cf__os_await_signal_or_end(int pidfd, int64_t nanoseconds)
+cf__os_await_signal_or_end(int pidfd, int reader, int64_t nanoseconds)
 {
-    struct pollfd descriptor = {pidfd, POLLIN, 0};
+    struct pollfd descriptors[2] = {{pidfd, POLLIN, 0}, {reader, POLLIN, 0}};
     struct timespec t = cf__os_timespec(nanoseconds);
     uint64_t no_signals = 0;
     /* By number: <poll.h> declares ppoll for _GNU_SOURCE only. */
     long ready = CF__CALL(
-        "ppoll", syscall(SYS_ppoll, &descriptor, 1, nanoseconds < 0 ? NULL : &t, &no_signals, sizeof no_signals));
+        "ppoll", syscall(SYS_ppoll, descriptors, 2, nanoseconds < 0 ? NULL : &t, &no_signals, sizeof no_signals));
     return ready > 0 ? CF__AWAITED_END : ready < 0 ? CF__AWAITED_SIGNAL : CF__AWAITED_TIME;
 }
 
@@ -357,32 +388,6 @@ cf__os_close(int descriptor)
     if (descriptor >= 0)
         (void)close(descriptor);
     errno = keep;
-}
-
-/* A pipe whose reader is killed when the last writer is gone; see cf__os_dead_man(). */
-CF__PRIVATE int
-cf__os_pipe(int ends[2])
-{
-    int keep = errno;
-    /* By number: <unistd.h> declares pipe2() for _GNU_SOURCE only. */
-    int error = CF__CALL("pipe", syscall(SYS_pipe2, ends, O_CLOEXEC)) != 0 ? errno : 0;
-    errno = keep;
-    return error;
-}
-
-/* Has the kernel kill this process, stopped or not, as soon as nobody can write into `reader` any more.  Returns 0 or an
- * errno. */
-CF__PRIVATE int
-cf__os_dead_man(int reader)
-{
-    if (CF__CALL("fcntl", fcntl(reader, F_SETOWN, getpid())) != 0 ||
-        CF__CALL("fcntl", fcntl(reader, F_SETSIG, SIGKILL)) != 0 ||
-        CF__CALL("fcntl", fcntl(reader, F_SETFL, O_ASYNC | O_NONBLOCK)) != 0)
-        return errno;
-    struct pollfd descriptor = {reader, POLLIN, 0};
-    if (poll(&descriptor, 1, 0) > 0)
-        _exit(0); /* the last writer had gone before that */
-    return 0;
 }
 
 /* ---- being one ---- */
@@ -431,11 +436,21 @@ cf__os_at_exit(void)
 }
 #endif
 
-/* From now on exit() ends this process without running what the program has registered before.  False: it doesn't, for
- * want of memory. */
+/* quick_exit() tells nobody its status. */
+CF__PRIVATE void
+cf__os_at_quick_exit(void)
+{
+    cf__os_flush_streams();
+    _exit(EXIT_FAILURE);
+}
+
+/* From now on exit() and quick_exit() end this process without running what the program has registered before.  False:
+ * they don't, for want of memory. */
 CF__PRIVATE bool
 cf__os_exit_at_once(void)
 {
+    if (CF__CALL("at_exit", at_quick_exit(cf__os_at_quick_exit)) != 0)
+        return false;
 #ifdef __GLIBC__
     return CF__CALL("at_exit", on_exit(cf__os_at_exit, NULL)) == 0;
 #else
@@ -470,11 +485,10 @@ cf__os_die_with(int32_t parent)
         _exit(0);
 }
 
-/* Moves `process` (0: this one) into a group of its own. */
 CF__PRIVATE void
-cf__os_own_group(int32_t process)
+cf__os_own_group(void)
 {
-    (void)CF__CALL("setpgid", setpgid(process, process));
+    (void)CF__CALL("setpgid", setpgid(0, 0));
 }
 
 /* What descendants leave behind becomes ours to reap. */
@@ -543,24 +557,24 @@ cf__os_pause_for_good(void)
         (void)pause();
 }
 
-/* Every signal back to its default, none blocked: the program's handlers have no business in our processes. */
+/* Every signal back to its default, but for `count` that are ignored, and none blocked: the program's handlers have no
+ * business in our processes.  What was pending of those that are ignored is gone. */
 CF__PRIVATE void
-cf__os_reset_signals(void)
+cf__os_reset_signals(const int *ignored, size_t count)
 {
     struct sigaction action;
     sigset_t none;
     memset(&action, 0, sizeof action);
-    action.sa_handler = SIG_DFL;
-    for (int i = 1; i < 65; i++)
+    for (int i = 1; i < 65; i++) {
+        action.sa_handler = SIG_DFL;
+        for (size_t j = 0; j < count; j++) {
+            if (ignored[j] == i)
+                action.sa_handler = SIG_IGN;
+        }
         (void)sigaction(i, &action, NULL); /* fails for KILL, STOP and libc's own, as it should */
+    }
     (void)sigemptyset(&none);
     (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
-}
-
-CF__PRIVATE void
-cf__os_ignore_signal(int signal_number)
-{
-    (void)signal(signal_number, SIG_IGN);
 }
 
 #endif /* CF__BODIES */

@@ -112,7 +112,7 @@ cf__process_pool_release(cf__process_pool *pool)
     if (!cf__executor_forked(&pool->base))
         cf__mutex_destroy(&pool->mutex);
     cf__os_close(pool->template_pidfd);
-    cf__os_close(pool->setup.dead_man[1]);
+    cf__os_close(pool->setup.life_line[1]);
     cf__os_unmap(pool->memory, pool->memory_size);
     cf__heap_destroy(&pool->heap);
     cf_executor_destroy(&pool->base);

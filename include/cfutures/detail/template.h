@@ -9,11 +9,13 @@
  *   another, as long as its number is wanted (arena.h).  Kills those whose tasks have passed a limit (ladder.h).  When told
  *   to (arena->stop, and a SIGUSR1 to make it look), it kills them all, or waits until they have ended, and ends.
  * WHO WATCHES WHOM
- *   the parent dies    -> its pidfd becomes readable here: kill all, end.  A template that is stopped (SIGSTOP)
- *                         can't look, so there is also a pipe whose only writer is the parent: when that closes,
- *                         the kernel kills the template.
- *   the template dies  -> PR_SET_PDEATHSIG kills the workers.  `life` is a word on the template's robust list: the
- *                         kernel marks it and wakes one waiter in the parent, which wakes the others.
+ *   the parent dies    -> its pidfd becomes readable here: kill all, with what their tasks have forked, and end.  A
+ *                         template that is stopped (SIGSTOP) can't look, so there is also a pipe whose only writer is
+ *                         the parent: when that closes, the kernel continues the template's process group, to which
+ *                         a worker belongs until the next line holds for it.
+ *   the template dies  -> PR_SET_PDEATHSIG kills the workers; what their tasks have forked it doesn't reach.  `life`
+ *                         is a word on the template's robust list: the kernel marks it and wakes one waiter in the
+ *                         parent, which wakes the others.
  *   a worker dies      -> SIGCHLD.
  * GIVING UP  A worker that ends before it was ready for tasks (on_start failed, or crashed) is replaced after a
  *   pause that doubles from 1 ms to 256 ms; after 8 in a row, and with no other worker that is ready, the pool is
@@ -144,7 +146,6 @@ cf__template_start_workers(cf__template *template_)
             template_->next_start = cf__os_now() + INT64_C(100000000);
             return error;
         }
-        cf__os_own_group(process); /* as it does itself: whoever comes first */
         memset(employee, 0, sizeof *employee);
         employee->process = process;
         template_->living++;
@@ -297,21 +298,13 @@ CF__PRIVATE void
 cf__template_make_home(cf__template *template_, cf__robust_list *robust)
 {
     static const int ignored[] = {SIGINT, SIGQUIT, SIGHUP, SIGTTOU, SIGTTIN, SIGTSTP};
-    cf__process_setup *setup = template_->setup;
-    cf__arena *arena = setup->view.arena;
+    cf__arena *arena = template_->setup->view.arena;
 
     template_->self = cf__os_pid();
-    cf__os_close(setup->dead_man[1]);
-    arena->template_error = cf__os_dead_man(setup->dead_man[0]);
-    if (arena->template_error != 0)
-        cf__os_exit(EXIT_FAILURE);
-    cf__os_own_group(0);
     cf__os_adopt_orphans();
     cf__os_thread_name("cf-template");
     cf__os_purge_streams();
-    cf__os_reset_signals();
-    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
-        cf__os_ignore_signal(ignored[i]);
+    cf__os_reset_signals(ignored, sizeof ignored / sizeof *ignored);
     cf__os_await_signals(SIGCHLD, SIGUSR1);
     cf__store_release(&arena->life, CF__STATIC_CAST(uint32_t, template_->self) | CF__LIFE_WAITERS);
     cf__os_mark_at_death(robust, &arena->life);
@@ -355,7 +348,7 @@ cf__template_main(void *argument)
         }
         int64_t pause =
             next == CF__NEVER ? -1 : CF__MAX(next - cf__os_now(), INT64_C(0)); /* -1: until a signal comes */
-        switch (cf__os_await_signal_or_end(state.setup->parent_pidfd, pause)) {
+        switch (cf__os_await_signal_or_end(state.setup->parent_pidfd, state.setup->life_line[0], pause)) {
         case CF__AWAITED_END:
             (void)cf__template_kill_all(&state, false); /* the parent is gone */
             cf__os_exit(0);
