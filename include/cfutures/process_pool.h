@@ -10,7 +10,8 @@
  *   directly.
  * TASKS see the program as it was when the pool was made: its globals, its descriptors; what the program changes
  *   afterwards they don't see, nor it what they change.  Pointers among the arguments must point into memory from
- *   cf_executor_alloc(), or to something that was there before, and is only read.
+ *   cf_executor_alloc(), or to something that was there before, and is only read.  A task whose function was loaded
+ *   (dlopen) after the pool was made is refused.
  * FUTURES outlive the pool.  A result larger than about 190 bytes stays in the shared memory until its future is
  *   released.
  * ORDER  Tasks start in the order of their submits, except that one whose worker died before it started goes to the
@@ -379,9 +380,11 @@ cf__process_free(cf_executor *base, bool forked)
 
 /* ---- creation ---- */
 
-/* The shared memory: arena, then heap.  Less of it where the system won't give as much as asked for. */
+/* The shared memory: arena, then heap.  Less of it where the system won't give as much as asked for.  *file gets the
+ * file it is of, if it's to be handed to `nursery`. */
 CF__PRIVATE bool
-cf__process_map(cf__process_pool *pool, uint32_t workers, uint32_t least, uint32_t slots, size_t memory)
+cf__process_map(cf__process_pool *pool, cf__nursery *nursery, int *file, uint32_t workers, uint32_t least,
+                uint32_t slots, size_t memory)
 {
     cf__arena_view view;
     uint32_t records =
@@ -390,7 +393,9 @@ cf__process_map(cf__process_pool *pool, uint32_t workers, uint32_t least, uint32
     size_t heap = cf__heap_usable(memory);
     do {
         pool->memory_size = arena + heap;
-        pool->memory = cf__os_map_shared(pool->memory_size);
+        pool->memory = nursery != NULL ? nursery->place(nursery, pool->memory_size, file) : NULL;
+        if (pool->memory == NULL)
+            pool->memory = cf__os_map_shared(pool->memory_size);
         heap = pool->memory == NULL ? cf__heap_usable(heap / 2) : heap;
     } while (pool->memory == NULL && heap >= (CF__STATIC_CAST(size_t, 1) << 20));
     if (pool->memory == NULL)
@@ -406,7 +411,7 @@ cf__process_map(cf__process_pool *pool, uint32_t workers, uint32_t least, uint32
 
 /* Starts the template and waits until it has a worker.  Returns 0 or an errno; after an error no process is left. */
 CF__PRIVATE int
-cf__process_start_template(cf__process_pool *pool, size_t stack_size)
+cf__process_start_template(cf__process_pool *pool, cf__nursery *nursery, int file, size_t stack_size)
 {
     cf__arena *arena = pool->setup.view.arena;
     int error = cf__os_pipe(pool->setup.life_line);
@@ -414,7 +419,14 @@ cf__process_start_template(cf__process_pool *pool, size_t stack_size)
         return error;
     pool->setup.parent_pidfd = cf__os_pidfd_open(cf__os_pid());
     error = pool->setup.parent_pidfd < 0 ? errno : 0;
-    if (error == 0)
+    int asked = file < 0 || error != 0
+                    ? ENOSYS
+                    : nursery->start(nursery, &pool->setup, pool->memory, pool->memory_size, file, stack_size);
+    if (asked == 0)
+        pool->base.code = &nursery->code;
+    else if (asked == ECONNRESET)
+        error = ECONNRESET; /* there may be a template: another one must not use this memory */
+    else if (error == 0)
         error = cf__os_fork_hidden(cf__template_main, &pool->setup, stack_size, pool->setup.life_line,
                                    &arena->template_process, &arena->template_error);
     cf__os_close(pool->setup.life_line[0]);
@@ -440,6 +452,23 @@ cf__process_start_template(cf__process_pool *pool, size_t stack_size)
     return error;
 }
 
+CF__PRIVATE cf_err
+cf__process_error(int error)
+{
+    return error == ENOSYS ? CF_ERR_UNSUPPORTED : error == ENOMEM ? CF_ERR_NOMEM : CF_ERR_SYSTEM;
+}
+
+/* The program's nursery, if it has all that a pool with such options needs. */
+CF__PRIVATE cf__nursery *
+cf__process_nursery(const cf_pool_opts *options)
+{
+    cf__nursery *nursery = cf__nursery_of_program();
+    if (nursery != NULL && cf__code_has(&nursery->code, CF__POINTER_CAST(uintptr_t, options->on_start)) &&
+        cf__code_has(&nursery->code, CF__POINTER_CAST(uintptr_t, options->on_stop)))
+        return nursery;
+    return NULL;
+}
+
 CF_API cf_executor *
 cf_process_pool_with(const cf_pool_opts *options)
 {
@@ -452,7 +481,8 @@ cf_process_pool_with(const cf_pool_opts *options)
     unsigned workers =
         ours.max_workers != 0 ? ours.max_workers : CF__MIN(cpus, CF__STATIC_CAST(unsigned, CF__MAX_WORKERS));
     size_t slots = ours.max_pending != 0 ? ours.max_pending : CF__PROCESS_SLOTS;
-    int keep = errno;
+    int keep = errno, file = -1;
+    cf__nursery *nursery = cf__process_nursery(&ours);
 
     if (workers > CF__MAX_WORKERS || slots > (1u << 24) || ours.min_workers > workers)
         return cf_executor_new_failed(
@@ -462,9 +492,13 @@ cf_process_pool_with(const cf_pool_opts *options)
     cf__shadow *shadows = CF__STATIC_CAST(cf__shadow *, cf__os_alloc(slots * sizeof *shadows));
     if (pool != NULL)
         memset(CF__STATIC_CAST(void *, pool), 0, sizeof *pool);
-    if (pool == NULL || shadows == NULL ||
-        !cf__process_map(pool, workers, ours.idle_timeout_ms == 0 ? workers : CF__MAX(ours.min_workers, 1u),
+    if (pool == NULL || shadows == NULL || !cf__code_record(&pool->code) ||
+        !cf__process_map(pool, nursery, &file, workers,
+                         ours.idle_timeout_ms == 0 ? workers : CF__MAX(ours.min_workers, 1u),
                          CF__STATIC_CAST(uint32_t, slots), ours.memory != 0 ? ours.memory : CF__PROCESS_MEMORY)) {
+        if (pool != NULL)
+            cf__os_free(pool->code.ranges);
+        cf__os_close(file);
         cf__os_free(shadows);
         cf__os_free(pool);
         return cf_executor_new_failed(CF_ERR_NOMEM, "process pool: out of memory");
@@ -489,18 +523,18 @@ cf_process_pool_with(const cf_pool_opts *options)
     cf__mutex_init(&pool->mutex);
     cf__event_init(&pool->quiet);
     cf_executor_init(&pool->base, &ops);
+    pool->base.code = &pool->code;
     pool->base.when_full = ours.when_full;
 
-    int error = cf__process_start_template(pool, ours.stack_size);
+    int error = cf__process_start_template(pool, nursery, file, ours.stack_size);
+    cf__os_close(file);
     errno = keep;
     if (error == 0)
         return &pool->base;
     pool->template_pidfd = pool->setup.life_line[1] = -1;
     cf__process_pool_release(pool);
-    return cf_executor_new_failed(error == ENOSYS   ? CF_ERR_UNSUPPORTED
-                                  : error == ENOMEM ? CF_ERR_NOMEM
-                                                    : CF_ERR_SYSTEM,
-                                  "process pool: can't start a worker process: errno %d", error);
+    return cf_executor_new_failed(cf__process_error(error), "process pool: can't start a worker process: errno %d",
+                                  error);
 }
 
 CF_API cf_err

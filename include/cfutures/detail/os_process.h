@@ -436,7 +436,7 @@ cf__os_at_exit(void)
 }
 #endif
 
-/* quick_exit() tells nobody its status. */
+/* As exit() does, quick_exit() runs what was registered last first.  It tells nobody the status. */
 CF__PRIVATE void
 cf__os_at_quick_exit(void)
 {
@@ -575,6 +575,12 @@ cf__os_reset_signals(const int *ignored, size_t count)
     }
     (void)sigemptyset(&none);
     (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
+}
+
+CF__PRIVATE void
+cf__os_ignore_signal(int signal_number)
+{
+    (void)signal(signal_number, SIG_IGN);
 }
 
 #endif /* CF__BODIES */
