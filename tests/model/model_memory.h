@@ -349,6 +349,8 @@ model__enter(const model__site *site, const volatile void *p, bool write)
     model__pop_frames(site, (uintptr_t)__builtin_frame_address(0));
     model__may_die(site);
     model__schedule(MODEL__POINT);
+    if (model.signals != 0)
+        model__take_signals(site, false);
     if (p != NULL)
         model__check_address(site, (uintptr_t)p, write);
 }
