@@ -147,8 +147,8 @@ typedef struct model_death {
 /* Waits until a process has ended; false when none is left that could. */
 static bool model_wait_death(model_death *death);
 
-/* The calling process isn't one that `kills` may hit. */
-static void model_spare(void);
+/* `process` isn't one that `kills` may hit. */
+static void model_spare(unsigned process);
 
 /* Signals that arrive at the calling process run `handler`; at first they kill it. */
 static void model_on_signal(void (*handler)(int signal_number));
@@ -291,6 +291,8 @@ typedef struct cf__robust_list {
 #define cf__os_futex_wake(word, count, scope)                                                                          \
     model__futex_wake(MODEL__SITE("futex_wake", #word), (word), (count), (scope))
 #define cf__os_yield() model__os_yield(MODEL__SITE("os_yield", ""))
+/* The caller takes a while: the others may go on first, which costs nothing. */
+#define model_take_time() model__take_time(MODEL__SITE("take_time", ""))
 #define model_yield() model__yield(MODEL__SITE("yield", ""), 1000)
 #define cf__mutex_init(mutex) model__mutex_init(MODEL__SITE("mutex_init", #mutex), (mutex))
 #define cf__mutex_destroy(mutex) model__mutex_destroy(MODEL__SITE("mutex_destroy", #mutex), (mutex))

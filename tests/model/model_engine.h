@@ -77,6 +77,7 @@ typedef struct model__block {
     size_t size;
     unsigned process;
     bool shared, freed, guard;
+    uint32_t unmapped; /* bit i: process i has unmapped it; the others still have it */
     const model__site *site;
 } model__block;
 

@@ -114,9 +114,9 @@ model_on_signal(void (*handler)(int signal_number))
 }
 
 MODEL__SMALL static void
-model_spare(void)
+model_spare(unsigned process)
 {
-    model.processes[model.current->process].spared = true;
+    model.processes[process].spared = true;
 }
 
 /* Blocks or ignores more signals; 0 and 0: none any more, and each kills. */

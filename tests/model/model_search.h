@@ -27,7 +27,7 @@ model__set_bounds(const model_scenario *scenario)
 MODEL__SMALL static void
 model__no_bounds(void)
 {
-    model.preemptions = model.stale_reads = model.spurious = model.kills = model.faults = 0;
+    model.preemptions = model.stale_reads = model.spurious = model.kills = model.faults = model.timeouts = 0;
 }
 
 /* Coroutine 0: what the scenario is. */
@@ -72,7 +72,7 @@ model__check_rest(void)
             model__fail("leak", "thread %s still runs at the end", model.coroutine[i].name);
     for (unsigned i = 0; i < model.blocks; i++) {
         const model__block *block = &model.block[i];
-        if (!block->freed && !model.scenario->leaks)
+        if (!block->freed && (block->unmapped & 1) == 0 && !model.scenario->leaks)
             model__fail("leak", "block %u of %zu bytes, allocated at %s:%d, was never freed", i + 1, block->size,
                         model__base(block->site->file), block->site->line);
         for (size_t at = 0; block->freed && !block->shared && block->process == 0 && at < block->size; at++)

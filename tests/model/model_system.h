@@ -48,6 +48,17 @@ model__yield(const model__site *site, int64_t nanoseconds)
     model__take_signals(site, true);
 }
 
+MODEL__ENGINE static void
+model__take_time(const model__site *site)
+{
+    int before = model.preemptions++;
+    model__step(site);
+    model__schedule(MODEL__POINT);
+    if (model.preemptions > before) /* nobody went on */
+        model.preemptions = before;
+    model__take_signals(site, true);
+}
+
 /* The system's may return at once, which costs one of `preemptions`: it promises only that it was called. */
 MODEL__ENGINE static void
 model__os_yield(const model__site *site)
