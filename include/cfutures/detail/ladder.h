@@ -139,6 +139,11 @@ cf__ladder_look(const cf__arena_view *view, cf__ladder *ladder, uint32_t number,
     uint64_t word = cf__load_acquire(&slot->word);
     if (!cf__slot_runs(word, number))
         return CF__NEVER;
+    /* Again, for what we read may have been the task's before this one.  acquire: whoever says when it's due has said
+     * when it started.  (Without, the next task was judged by the start of the last, and killed as it began.) */
+    due = cf__load_acquire(&worker->due);
+    if (due == 0 || due == CF__NEVER)
+        return CF__NEVER; /* it will say so, and poke us */
     if (ladder->slot != intent || ladder->generation != cf__slot_generation(word)) {
         memset(ladder, 0, sizeof *ladder);
         ladder->slot = intent;
