@@ -569,6 +569,7 @@ cf__arena_reap(const cf__arena_view *view, uint32_t number, const cf_account *ac
         }
     }
     cf__store_release(&dead->intent, 0u);
+    cf__store_relaxed(&dead->signaled, 0u); /* relaxed: the fork of the next one carries it */
     (void)cf__arena_clear_idle(view, number);
     /* It may have died between taking one of these words and waking who sleeps on it. */
     cf__store_seq_cst(&arena->collector, 0u);
