@@ -83,11 +83,9 @@ cf__template_kill_all(cf__template *template_, bool shields)
         if (shields && intent != 0 && intent <= view->slot_count) {
             cf__ladder *ladder = &employee->ladder;
             uint64_t word = cf__load_acquire(&view->slots[intent - 1].word);
-            int64_t end = cf__load_relaxed(&view->workers[i].shield_end);
-            ladder->kill_due = ladder->kill_due != 0 ? ladder->kill_due : now;
-            end = CF__MIN(end, ladder->kill_due + CF__SHIELD_MOST);
-            if (cf__slot_runs(word, i + 1) && (word & CF__SLOT_SHIELD) && now < end) {
-                next = CF__MIN(next, end);
+            (void)cf__ladder_move(ladder, intent, word);
+            if (cf__slot_runs(word, i + 1) && !cf__ladder_claim_kill(view, ladder, i + 1, now) && ladder->slot != 0) {
+                next = CF__MIN(next, ladder->next);
                 continue;
             }
         }
