@@ -447,8 +447,8 @@ cf__arena_shield(const cf__arena_view *view, uint32_t number, uint32_t slot, int
                             &found);
     }
     cf__slot_clear(&view->slots[slot], CF__SLOT_SHIELD);
-    /* The template may have put a kill off until `shield_end`. */
-    if (cf__load_relaxed(&self->due) <= cf__os_now())
+    /* The template may have put a kill off until `shield_end`: a limit's, or (seq_cst: after the clear) the pool's. */
+    if (cf__load_relaxed(&self->due) <= cf__os_now() || cf__load_seq_cst(&view->arena->stop) == CF__ARENA_KILLS)
         cf__arena_poke(view);
     return true;
 }
