@@ -108,7 +108,7 @@ typedef struct model_scenario {
     int spurious;       /* 0: 1 */
     int kills;          /* 0: none */
     int faults;         /* 0: none; setup's own calls never fail */
-    int timeouts;       /* deadlines that pass while others could go on; 0: any number */
+    int timeouts;       /* deadlines that pass while others could go on; 0: any number; MODEL_NONE */
     int steps;          /* 0: 2,000; more are a livelock */
     long random;        /* executions at random, for what is too large to exhaust; 0: exhaustive */
     double seconds;     /* 0: 20; then the search stops as "bounded" */

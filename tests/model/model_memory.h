@@ -49,9 +49,9 @@ model__check_address(const model__site *site, uintptr_t address, bool write)
         bool gone = block->freed || (block->unmapped >> model.current->process & 1) != 0;
         if (gone || address >= block->start + block->size)
             model__fail("use after free", "%s touches %s, byte %zu of %s block of %zu allocated at %s:%d (%s:%d)",
-                        model.current->name, site->expression, (size_t)(address - block->start),
-                        gone ? "a freed" : "a", block->size, model__base(block->site->file), block->site->line,
-                        model__base(site->file), site->line);
+                        model.current->name, site->expression, (size_t)(address - block->start), gone ? "a freed" : "a",
+                        block->size, model__base(block->site->file), block->site->line, model__base(site->file),
+                        site->line);
         if (write && !block->shared && !block->guard && block->process != model.current->process)
             model__fail("private memory", "%s writes %s in the private memory of another process (%s:%d)",
                         model.current->name, site->expression, model__base(site->file), site->line);

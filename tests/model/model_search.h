@@ -21,7 +21,7 @@ model__set_bounds(const model_scenario *scenario)
         model.only_stale != 0 ? model__bound(model.only_stale, 0) : model__bound(scenario->stale_reads, 1);
     model.spurious = model__bound(scenario->spurious, 1);
     model.kills = scenario->kills;
-    model.timeouts = scenario->timeouts > 0 ? scenario->timeouts : -1; /* -1: any number */
+    model.timeouts = model__bound(scenario->timeouts, -1); /* -1: any number */
 }
 
 MODEL__SMALL static void
