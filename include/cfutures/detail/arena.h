@@ -331,6 +331,14 @@ cf__arena_poke(const cf__arena_view *view)
         cf__os_signal(view->template_process, SIGUSR1);
 }
 
+/* Whether there may be more workers than there are to be now. */
+CF__PRIVATE bool
+cf__arena_may_grow(const cf__arena_view *view)
+{
+    /* relaxed, both: who has just taken itself off `wanted` looks for work after that (cf__arena_retire). */
+    return cf__load_relaxed(&view->arena->wanted) < CF__MIN(cf__load_relaxed(&view->arena->most), view->worker_count);
+}
+
 /* All workers are busy: has one more started, up to `most`. */
 CF__PRIVATE void
 cf__arena_grow(const cf__arena_view *view)
@@ -467,8 +475,12 @@ cf__arena_claim(const cf__arena_view *view, uint32_t number, uint32_t *slot)
             continue; /* a stale hint */
         /* If we were woken, we have looked now; whoever pushed meanwhile relied on us to wake the next [A2]. */
         uint32_t waking = number;
-        if (cf__load_relaxed(&arena->waking) == number && cf__cas_seq_cst(&arena->waking, &waking, 0u) &&
-            cf__arena_has_hints(view))
+        bool relied = cf__load_relaxed(&arena->waking) == number && cf__cas_seq_cst(&arena->waking, &waking, 0u);
+        /* A death clears it as well, and wakes who is idle; but then nobody is left to let the pool grow.  seq_cst: after
+         * the reaper's store of 0, so that we see what was pushed before that. */
+        if (!relied && cf__arena_may_grow(view))
+            relied = cf__load_seq_cst(&arena->waking) == 0;
+        if (relied && cf__arena_has_hints(view))
             cf__arena_call_another(view);
         return true;
     }
