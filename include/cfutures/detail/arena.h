@@ -93,6 +93,7 @@ typedef struct cf__worker_record { /* of worker number index + 1; fields: A atom
     uint32_t cpu;         /* A: where it ran last, + 1; the worker */
     uint32_t stop_signal; /* A: what the task wants to be sent before it's killed; 0: nothing */
     uint32_t signaled;    /* A: 1: it has been sent; the template, until the worker has taken note */
+    uint32_t overwritten; /* A: 1: its task's arguments are, by its message: it can't be tried again; the worker */
     int64_t due;          /* A: when to look at its task; CF__NEVER: needn't; 0: never said, the same */
     int64_t started_at;   /* A: when its task started, and what its CPU clock said then, or up to a ms before */
     int64_t cpu_before;   /* A */

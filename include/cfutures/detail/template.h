@@ -127,8 +127,9 @@ cf__template_start_workers(cf__template *template_)
         if (employee->process != 0)
             continue;
         cf__worker_record *record = &view->workers[i];
-        cf__store_relaxed(&record->started, 0u); /* relaxed, both: the fork carries it */
+        cf__store_relaxed(&record->started, 0u); /* relaxed, all: the fork carries it */
         cf__store_relaxed(&record->due, CF__NEVER);
+        cf__store_relaxed(&record->overwritten, 0u);
         record->message[0] = record->note[0] = 0;
         record->fault_address = 0;
         record->frame_count = 0;
@@ -184,6 +185,8 @@ cf__template_retries(cf__template *template_, uint32_t number, bool limited, uns
     }
     *tries = ++mine->count;
     uint32_t retries = slot->limited != 0 ? cf__ladder_limits(slot).retries : 0;
+    if (cf__load_relaxed(&view->workers[number - 1].overwritten) != 0) /* relaxed: it's dead */
+        return false;
     return !limited && mine->count <= CF__MIN(retries, 255u) && view->arena->stop != CF__ARENA_KILLS;
 }
 
