@@ -93,6 +93,7 @@ typedef struct cf__worker_record { /* of worker number index + 1; fields: A atom
     uint32_t cpu;         /* A: where it ran last, + 1; the worker */
     uint32_t stop_signal; /* A: what the task wants to be sent before it's killed; 0: nothing */
     uint32_t signaled;    /* A: 1: it has been sent; the template, until the worker has taken note */
+    uint32_t overwritten; /* A: 1: its task's arguments are, by its message: it can't be tried again; the worker */
     int64_t due;          /* A: when to look at its task; CF__NEVER: needn't; 0: never said, the same */
     int64_t started_at;   /* A: when its task started, and what its CPU clock said then, or up to a ms before */
     int64_t cpu_before;   /* A */
@@ -333,6 +334,14 @@ cf__arena_poke(const cf__arena_view *view)
     return true;
 }
 
+/* Whether there may be more workers than there are to be now. */
+CF__PRIVATE bool
+cf__arena_may_grow(const cf__arena_view *view)
+{
+    /* relaxed, both: who has just taken itself off `wanted` looks for work after that (cf__arena_retire). */
+    return cf__load_relaxed(&view->arena->wanted) < CF__MIN(cf__load_relaxed(&view->arena->most), view->worker_count);
+}
+
 /* All workers are busy: has one more started, up to `most`. */
 CF__PRIVATE void
 cf__arena_grow(const cf__arena_view *view)
@@ -449,8 +458,8 @@ cf__arena_shield(const cf__arena_view *view, uint32_t number, uint32_t slot, int
                             &found);
     }
     cf__slot_clear(&view->slots[slot], CF__SLOT_SHIELD);
-    /* The template may have put a kill off until `shield_end`. */
-    if (cf__load_relaxed(&self->due) <= cf__os_now())
+    /* The template may have put a kill off until `shield_end`: a limit's, or (seq_cst: after the clear) the pool's. */
+    if (cf__load_relaxed(&self->due) <= cf__os_now() || cf__load_seq_cst(&view->arena->stop) == CF__ARENA_KILLS)
         (void)cf__arena_poke(view);
     return true;
 }
@@ -469,8 +478,12 @@ cf__arena_claim(const cf__arena_view *view, uint32_t number, uint32_t *slot)
             continue; /* a stale hint */
         /* If we were woken, we have looked now; whoever pushed meanwhile relied on us to wake the next [A2]. */
         uint32_t waking = number;
-        if (cf__load_relaxed(&arena->waking) == number && cf__cas_seq_cst(&arena->waking, &waking, 0u) &&
-            cf__arena_has_hints(view))
+        bool relied = cf__load_relaxed(&arena->waking) == number && cf__cas_seq_cst(&arena->waking, &waking, 0u);
+        /* A death clears it as well, and wakes who is idle; but then nobody is left to let the pool grow.  seq_cst: after
+         * the reaper's store of 0, so that we see what was pushed before that. */
+        if (!relied && cf__arena_may_grow(view))
+            relied = cf__load_seq_cst(&arena->waking) == 0;
+        if (relied && cf__arena_has_hints(view))
             cf__arena_call_another(view);
         return true;
     }
@@ -571,6 +584,7 @@ cf__arena_reap(const cf__arena_view *view, uint32_t number, const cf_account *ac
         }
     }
     cf__store_release(&dead->intent, 0u);
+    cf__store_relaxed(&dead->signaled, 0u); /* relaxed: the fork of the next one carries it */
     (void)cf__arena_clear_idle(view, number);
     /* It may have died between taking one of these words and waking who sleeps on it. */
     cf__store_seq_cst(&arena->collector, 0u);
