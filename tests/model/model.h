@@ -324,19 +324,19 @@ typedef struct cf__robust_list {
     (!model__may_fork(MODEL__SITE("fork", "")) ? -1                                                                    \
      : _setjmp(model.forked) == 0              ? 0 /* then the child calls model_fork_child() */                       \
                                                : model.forked_process)
-#define cf__os_fork_hidden(run, argument, stack_size, process, error)                                                  \
-    ((void)(stack_size),                                                                                               \
+#define cf__os_fork_hidden(run, argument, stack_size, life_line, process, error)                                       \
+    ((void)(stack_size), (void)(life_line),                                                                            \
      model__fork_hidden(MODEL__SITE("fork_hidden", #run), (run), (argument), sizeof *(argument), (process), (error)))
 #define cf__os_exit(status) model__exit(MODEL__SITE("exit", ""), (status))
 #define cf__os_pause_for_good() model__pause_for_good(MODEL__SITE("pause_for_good", ""))
 #define cf__os_signal(process, number) model__signal(MODEL__SITE("signal", #process), (process), (number))
 #define cf__os_signal_group(process, number) model__signal(MODEL__SITE("signal_group", #process), (process), (number))
-#define cf__os_pidfd_signal(pidfd, number) model__signal(MODEL__SITE("pidfd_signal", #pidfd), (pidfd), (number))
-#define cf__os_reset_signals() model__set_signals(0, 0)
+#define cf__os_pidfd_signal(pidfd, number) (model__signal(MODEL__SITE("pidfd_signal", #pidfd), (pidfd), (number)), true)
+#define cf__os_reset_signals(ignored, count) model__set_signals(0, model__signal_bits((ignored), (count)))
 #define cf__os_ignore_signal(number) model__set_signals(0, UINT64_C(1) << (number))
 #define cf__os_await_signals(one, another) model__set_signals((UINT64_C(1) << (one)) | (UINT64_C(1) << (another)), 0)
-#define cf__os_await_signal_or_end(pidfd, nanoseconds)                                                                 \
-    model__await_signal(MODEL__SITE("await_signal_or_end", #pidfd), (pidfd), (nanoseconds))
+#define cf__os_await_signal_or_end(pidfd, reader, nanoseconds)                                                         \
+    ((void)(reader), model__await_signal(MODEL__SITE("await_signal_or_end", #pidfd), (pidfd), (nanoseconds)))
 #define cf__os_reap_any(death) model__reap_any(MODEL__SITE("reap_any", #death), (death))
 #define cf__os_pidfd_open(process) (process)
 #define cf__os_pidfd_ended(pidfd, deadline) model__await_end(MODEL__SITE("pidfd_ended", #pidfd), (pidfd), (deadline))
@@ -351,14 +351,22 @@ typedef struct cf__robust_list {
 /* What the system does for a process without another's noticing. */
 #define cf__os_bury(process, status) ((void)(status))
 #define cf__os_close(descriptor) ((void)(descriptor))
-#define cf__os_dead_man(reader) ((void)(reader))
-#define cf__os_own_group(process) ((void)(process))
+#define cf__os_own_group() ((void)0)
 #define cf__os_adopt_orphans() ((void)0)
 #define cf__os_empty_stdin() ((void)0)
-#define cf__os_exit_at_once() ((void)0)
-#define cf__os_end_with_thread() ((void)0)
+#define cf__os_exit_at_once() true
+#define cf__os_end_with_thread() true
 #define cf__os_prefer_as_victim() ((void)0)
 #define cf__os_purge_streams() ((void)0)
+
+static uint64_t
+model__signal_bits(const int *signals, size_t count)
+{
+    uint64_t bits = 0;
+    for (size_t i = 0; i < count; i++)
+        bits |= UINT64_C(1) << signals[i];
+    return bits;
+}
 
 CF_API struct timespec
 cf__os_timespec(int64_t nanoseconds)

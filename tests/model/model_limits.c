@@ -233,7 +233,7 @@ setup_template(void (*run)(const void *, void *, void *), uint32_t stop)
     setup_small(1, run);
     setup_of_worker.view = view;
     setup_of_worker.parent_pidfd = MODEL__PID;
-    setup_of_worker.dead_man[0] = setup_of_worker.dead_man[1] = -1;
+    setup_of_worker.life_line[0] = setup_of_worker.life_line[1] = -1;
     setup_of_worker.idle_timeout = CF__NEVER;
     cf__store_relaxed(&view.arena->high, 0u);
     cf__store_relaxed(&view.arena->stop, stop);

@@ -57,7 +57,7 @@ setup_arena(uint32_t workers, uint32_t least, uint32_t records)
     memset(&setup_of_pool, 0, sizeof setup_of_pool);
     setup_of_pool.view = view;
     setup_of_pool.parent_pidfd = MODEL__PID;
-    setup_of_pool.dead_man[0] = setup_of_pool.dead_man[1] = -1;
+    setup_of_pool.life_line[0] = setup_of_pool.life_line[1] = -1;
     setup_of_pool.idle_timeout = least < workers ? cf__milliseconds(IDLE_MS) : CF__NEVER;
     cf__store_relaxed(&view.arena->high, 0u);
     told = runs = 0;

@@ -856,7 +856,7 @@ poke(void *arg)
     while (cf__load_acquire(&z) == 0)
         model_yield();
     cf__store_relaxed(&x, 1u); /* relaxed: the signal orders it */
-    cf__os_pidfd_signal(FIRST_PROCESS, SIGUSR1);
+    (void)cf__os_pidfd_signal(FIRST_PROCESS, SIGUSR1);
 }
 static void
 await_time_or_end(void *arg)
