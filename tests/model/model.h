@@ -332,7 +332,8 @@ typedef struct cf__robust_list {
 #define cf__os_signal(process, number) model__signal(MODEL__SITE("signal", #process), (process), (number))
 #define cf__os_signal_group(process, number) model__signal(MODEL__SITE("signal_group", #process), (process), (number))
 #define cf__os_pidfd_signal(pidfd, number) (model__signal(MODEL__SITE("pidfd_signal", #pidfd), (pidfd), (number)), true)
-#define cf__os_reset_signals(ignored, count) model__set_signals(0, model__signal_bits((ignored), (count)))
+#define cf__os_reset_signals(ignored, count)                                                                           \
+    (model__set_signals(0, 0), model__set_signals(0, model__signal_bits((ignored), (count))))
 #define cf__os_ignore_signal(number) model__set_signals(0, UINT64_C(1) << (number))
 #define cf__os_await_signals(one, another) model__set_signals((UINT64_C(1) << (one)) | (UINT64_C(1) << (another)), 0)
 #define cf__os_await_signal_or_end(pidfd, reader, nanoseconds)                                                         \

@@ -847,7 +847,7 @@ await_poke(void *arg)
         cf__os_await_signals(SIGCHLD, SIGUSR1);
     cf__store_release(&z, 1u);
     while (cf__load_acquire(&x) == 0)
-        model_check(cf__os_await_signal_or_end(-1, -1) == CF__AWAITED_SIGNAL);
+        model_check(cf__os_await_signal_or_end(-1, -1, -1) == CF__AWAITED_SIGNAL);
 }
 static void
 poke(void *arg)
@@ -863,7 +863,7 @@ await_time_or_end(void *arg)
 {
     (void)arg;
     cf__awaited awaited;
-    while ((awaited = cf__os_await_signal_or_end(cf__os_pidfd_open(FIRST_PROCESS), 1000)) == CF__AWAITED_TIME)
+    while ((awaited = cf__os_await_signal_or_end(cf__os_pidfd_open(FIRST_PROCESS), -1, 1000)) == CF__AWAITED_TIME)
         ;
     model_check(awaited == CF__AWAITED_END && cf__os_pidfd_ended(FIRST_PROCESS, 0));
     model_check(cf__load_relaxed(&x) == 1); /* the end is ordered as well */
@@ -873,7 +873,7 @@ await_time(void *arg)
 {
     int64_t before = cf__os_now();
     (void)arg;
-    model_check(cf__os_await_signal_or_end(-1, 5000) == CF__AWAITED_TIME && cf__os_now() - before >= 5000);
+    model_check(cf__os_await_signal_or_end(-1, -1, 5000) == CF__AWAITED_TIME && cf__os_now() - before >= 5000);
 }
 
 /* ---- forks ---- */
@@ -908,7 +908,7 @@ fork_two(void *arg)
     for (int left = (first > 0) + (second > 0); left > 0;) {
         int32_t process = cf__os_reap_any(&death);
         if (process == 0)
-            (void)cf__os_await_signal_or_end(-1, -1);
+            (void)cf__os_await_signal_or_end(-1, -1, -1);
         else
             left--;
         if (process != 0)
@@ -947,7 +947,7 @@ fork_hidden(void *arg)
 {
     int32_t process, error, argument = 5;
     (void)arg;
-    bool made = cf__os_fork_hidden(run_forked, &argument, 0, &process, &error) == 0;
+    bool made = cf__os_fork_hidden(run_forked, &argument, 0, NULL, &process, &error) == 0;
     argument = 6; /* the child has a copy */
     model_check(made ? error == 0 && cf__os_pidfd_ended(process, INT64_MAX) && seen[0] == 5
                      : error == EAGAIN && process == -1);
