@@ -1,6 +1,6 @@
 /* cfutures/executor.h - submit and shutdown, over whatever runs the tasks.
  * SPDX-License-Identifier: MIT
- * LAYER 4.  Includes: promise.h.  Included by: detail/map_round.h, the executors.
+ * LAYER 4.  Includes: promise.h, detail/os_code.h.  Included by: detail/map_round.h, the executors.
  *
  * HOW IT WORKS  An executor starts with a cf_executor: a table of operations, and the error it has died of.  The
  *   functions here check what every executor has to check (it never started, it is broken, this is a forked child),
@@ -20,6 +20,7 @@
 #ifndef CFUTURES_EXECUTOR_H
 #define CFUTURES_EXECUTOR_H
 
+#include "detail/os_code.h"
 #include "promise.h"
 
 typedef struct cf_executor cf_executor;
@@ -131,6 +132,7 @@ struct cf_executor {                /* fields: I immutable, A atomic */
     cf_full_policy when_full;       /* I: what cf_submit_bytes() makes of CF_ERR_TIMEOUT */
     uint32_t error;                 /* A: cf_err: CF_OK, or what it has died of; set once */
     char message[CF__MESSAGE_SIZE]; /* written before error is */
+    cf__code *code;                 /* I: what its workers can run; NULL: whatever the program has */
 };
 
 /* ---- using an executor ---- */
@@ -142,9 +144,10 @@ struct cf_executor {                /* fields: I immutable, A atomic */
  * Ordering: what precedes this call happens before the task runs.
  * Returns:  owned, never NULL; end it by cf_future_release().  A submit that fails returns a future that has failed
  *           with CF_ERR_SHUTDOWN, CF_ERR_BROKEN, CF_ERR_FORKED, CF_ERR_NOMEM, CF_ERR_SYSTEM, CF_ERR_TOO_BIG,
- *           CF_ERR_UNSUPPORTED (aligned beyond 4096 bytes, on processes), CF_ERR_TIMEOUT (no room until the
- *           deadline), CF_ERR_FULL (no room, by policy), CF_ERR_INVALID (no executor, no such priority, so many
- *           retries), or what the executor's constructor failed with. */
+ *           CF_ERR_UNSUPPORTED (on processes: aligned beyond 4096 bytes, or a function that was loaded after the
+ *           pool was made), CF_ERR_TIMEOUT (no room until the deadline), CF_ERR_FULL (no room, by policy),
+ *           CF_ERR_INVALID (no executor, no such priority, so many retries), or what the executor's constructor
+ *           failed with. */
 CF_API CF_NODISCARD cf_future *cf_submit_bytes(cf_executor *executor, const cf_task_type *type, const void *args,
                                                const cf_submit_opts *options);
 
@@ -312,6 +315,13 @@ cf__failed_submit(const cf_executor *executor, cf_err error)
     return cf__future_static(error);
 }
 
+/* Whether its workers have the code of such a task; see detail/os_code.h. */
+CF__PRIVATE bool
+cf__executor_has_code(const cf_executor *executor, const cf_task_type *type)
+{
+    return executor->code == NULL || cf__code_has(executor->code, CF__POINTER_CAST(uintptr_t, type->run));
+}
+
 /* How many tasks it can run at once; 0: it doesn't say. */
 CF__PRIVATE unsigned
 cf__executor_concurrency(cf_executor *executor)
@@ -364,7 +374,7 @@ cf__failed_executor_static(void)
                                         NULL,
                                         NULL,
                                         false};
-    static const cf_executor executor = {&ops, NULL, 0, CF_FULL_WAIT, CF_ERR_NOMEM, "out of memory"};
+    static const cf_executor executor = {&ops, NULL, 0, CF_FULL_WAIT, CF_ERR_NOMEM, "out of memory", NULL};
     return &executor;
 }
 
@@ -401,6 +411,10 @@ cf_submit_bytes(cf_executor *executor, const cf_task_type *type, const void *arg
         return cf_future_new_failed(CF_ERR_INVALID, "priority %d: from -8 to 7", ours.priority);
     if (ours.retries > 255)
         return cf_future_new_failed(CF_ERR_INVALID, "retries %u: at most 255", ours.retries);
+    if (!cf__executor_has_code(executor, type))
+        return cf_future_new_failed(CF_ERR_UNSUPPORTED,
+                                    "%.60s: was loaded (dlopen) after the pool was made, so its workers don't have it",
+                                    type->name);
     if (executor->when_full != CF_FULL_WAIT)
         ours.deadline = CF_NOW;
     cf_future *future = executor->ops->submit(executor, type, args, &ours);

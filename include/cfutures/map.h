@@ -126,7 +126,7 @@ typedef struct cf__map { /* private to the calling process; fields: A atomic */
     void *block;             /* in the executor's memory: the runners' copy of `round`, and all that it points to */
     uint32_t references;     /* A: the caller's, and one for each runner that it has left behind */
     unsigned workers, seats; /* of the executor; runners at a time */
-    unsigned live, patience; /* runners that haven't ended; that may yet die having done nothing */
+    unsigned live, deaths;   /* runners that haven't ended; that have died in a row having done nothing */
     uint32_t next_number;    /* of a runner */
     uint32_t items, chunk;   /* in a round at most; option */
     size_t done;             /* items of the rounds before */
@@ -257,12 +257,13 @@ cf__map_take_leave(cf__map *map, unsigned seat)
     runner->future = NULL;
     map->live--;
     if (held)
-        map->patience = CF__MAP_PATIENCE;
+        map->deaths = 0;
     if (map->reason != CF_OK || !cf__map_has_free_chunk(round))
         return;
     if (cf_passed(round->deadline))
         map->reason = CF_ERR_TIMEOUT;
-    else if (held || (error == CF_ERR_WORKER_LOST && map->patience-- != 0) || (error == CF_OK && map->live == 0))
+    else if (held || (error == CF_ERR_WORKER_LOST && map->deaths++ < CF__MAP_PATIENCE) ||
+             (error == CF_OK && map->live == 0))
         (void)cf__map_submit_runner(map, seat);
     else if (map->live == 0)
         map->reason = error;
@@ -426,7 +427,6 @@ cf__map_new(cf__map_job *job, unsigned workers)
     map->references = 1;
     map->workers = workers;
     map->chunk = CF__STATIC_CAST(uint32_t, CF__MIN(job->options.chunk, items));
-    map->patience = CF__MAP_PATIENCE;
     map->runners = CF__POINTER_CAST(cf__map_runner *, CF__POINTER_CAST(unsigned char *, map) + head);
     cf__map_round *round = &map->round;
     round->type = type;
@@ -615,8 +615,7 @@ cf__map_do(cf_executor *executor, const cf_task_type *type, size_t first, size_t
     cf__map_job ours, *job = &ours;
     memset(CF__STATIC_CAST(void *, job), 0, sizeof *job);
     cf__options_copy(&job->options, sizeof job->options, options);
-    if (job->options.deadline == 0)
-        job->options.deadline = CF_FOREVER;
+    job->options.deadline = job->options.deadline != 0 ? job->options.deadline : CF_FOREVER;
     job->executor = executor;
     job->type = type;
     job->first = first;
@@ -628,6 +627,7 @@ cf__map_do(cf_executor *executor, const cf_task_type *type, size_t first, size_t
     for (size_t i = 0; job->options.status != NULL && i < count; i++)
         job->options.status[i] = CF_OK;
     cf_err reason = cf__executor_check(job->executor);
+    reason = reason == CF_OK && !cf__executor_has_code(executor, type) ? CF_ERR_UNSUPPORTED : reason;
     unsigned workers = reason == CF_OK ? CF__MIN(cf__executor_concurrency(job->executor), 1u << 16) : 0;
     size_t done = 0;
     cf__map *map = workers != 0 && job->count != 0 ? cf__map_new(job, workers) : NULL;

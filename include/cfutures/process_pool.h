@@ -10,7 +10,8 @@
  *   directly.
  * TASKS see the program as it was when the pool was made: its globals, its descriptors; what the program changes
  *   afterwards they don't see, nor it what they change.  Pointers among the arguments must point into memory from
- *   cf_executor_alloc(), or to something that was there before, and is only read.
+ *   cf_executor_alloc(), or to something that was there before, and is only read.  A task whose function was loaded
+ *   (dlopen) after the pool was made is refused.
  * FUTURES outlive the pool.  A result larger than about 190 bytes stays in the shared memory until its future is
  *   released.
  * ORDER  Tasks start in the order of their submits, except that one whose worker died before it started goes to the
@@ -253,13 +254,25 @@ cf__process_dealloc(cf_executor *base, void *memory)
 
 /* ---- shutdown ---- */
 
+/* Kills the template, which takes its workers with it. */
+CF__PRIVATE void
+cf__process_kill_template(cf__process_pool *pool)
+{
+    /* We may not if the program has changed its user since, or forbids itself such calls; but it ends by itself when
+     * nobody can write into that pipe any more. */
+    if (!cf__os_pidfd_signal(pool->template_pidfd, SIGKILL))
+        cf__os_close(cf__exchange_acq_rel(&pool->setup.life_line[1], -1));
+}
+
 /* Tells the template to stop, in mode CF__ARENA_DRAINS or CF__ARENA_KILLS. */
 CF__PRIVATE void
 cf__process_stop(cf__process_pool *pool, uint32_t how)
 {
     cf__store_seq_cst(&pool->setup.view.arena->stop, how); /* seq_cst: before the wakes, see cf__arena_wake_all() */
     cf__arena_wake_all(&pool->setup.view);
-    cf__arena_poke(&pool->setup.view);
+    /* Untold, it learns of it when a worker ends; of those that are busy none would. */
+    if (!cf__arena_poke(&pool->setup.view) && how == CF__ARENA_KILLS)
+        cf__process_kill_template(pool);
 }
 
 /* Ends the processes: nothing is in use any more.  Without the mutex, once. */
@@ -270,7 +283,7 @@ cf__process_end(cf__process_pool *pool)
     if (cf__load_relaxed(&pool->setup.view.arena->stop) == CF__ARENA_RUNS)
         cf__process_stop(pool, CF__ARENA_DRAINS);
     if (!cf__os_pidfd_ended(pool->template_pidfd, cf_after_ns(CF__PROCESS_GRACE))) {
-        cf__os_pidfd_signal(pool->template_pidfd, SIGKILL); /* stopped, or scribbled over; its workers go with it */
+        cf__process_kill_template(pool); /* stopped, or scribbled over */
         (void)cf__os_pidfd_ended(pool->template_pidfd, CF_FOREVER);
     }
     cf__os_bury(pool->setup.view.arena->template_process, &status); /* ours only if we are a subreaper */
@@ -302,7 +315,7 @@ cf__process_drain(cf__process_pool *pool, cf_time deadline)
             if (!cf__slots_sleep(pool, &arena->pressure, 1, deadline, &slice))
                 cf__slots_audit(pool, NULL);
             if (killing && cf_passed(patience))
-                cf__os_pidfd_signal(pool->template_pidfd, SIGKILL); /* it doesn't kill: then its own death does */
+                cf__process_kill_template(pool); /* it doesn't kill: then its own death does */
             (void)cf__slots_template_ended(pool);
             in_time = !cf_passed(deadline);
         }
@@ -367,9 +380,11 @@ cf__process_free(cf_executor *base, bool forked)
 
 /* ---- creation ---- */
 
-/* The shared memory: arena, then heap.  Less of it where the system won't give as much as asked for. */
+/* The shared memory: arena, then heap.  Less of it where the system won't give as much as asked for.  *file gets the
+ * file it is of, if it's to be handed to `nursery`. */
 CF__PRIVATE bool
-cf__process_map(cf__process_pool *pool, uint32_t workers, uint32_t least, uint32_t slots, size_t memory)
+cf__process_map(cf__process_pool *pool, cf__nursery *nursery, int *file, uint32_t workers, uint32_t least,
+                uint32_t slots, size_t memory)
 {
     cf__arena_view view;
     uint32_t records =
@@ -378,7 +393,9 @@ cf__process_map(cf__process_pool *pool, uint32_t workers, uint32_t least, uint32
     size_t heap = cf__heap_usable(memory);
     do {
         pool->memory_size = arena + heap;
-        pool->memory = cf__os_map_shared(pool->memory_size);
+        pool->memory = nursery != NULL ? nursery->place(nursery, pool->memory_size, file) : NULL;
+        if (pool->memory == NULL)
+            pool->memory = cf__os_map_shared(pool->memory_size);
         heap = pool->memory == NULL ? cf__heap_usable(heap / 2) : heap;
     } while (pool->memory == NULL && heap >= (CF__STATIC_CAST(size_t, 1) << 20));
     if (pool->memory == NULL)
@@ -394,22 +411,29 @@ cf__process_map(cf__process_pool *pool, uint32_t workers, uint32_t least, uint32
 
 /* Starts the template and waits until it has a worker.  Returns 0 or an errno; after an error no process is left. */
 CF__PRIVATE int
-cf__process_start_template(cf__process_pool *pool, size_t stack_size)
+cf__process_start_template(cf__process_pool *pool, cf__nursery *nursery, int file, size_t stack_size)
 {
     cf__arena *arena = pool->setup.view.arena;
-    int error = cf__os_pipe(pool->setup.dead_man);
+    int error = cf__os_pipe(pool->setup.life_line);
     if (error != 0)
         return error;
     pool->setup.parent_pidfd = cf__os_pidfd_open(cf__os_pid());
     error = pool->setup.parent_pidfd < 0 ? errno : 0;
-    if (error == 0)
-        error = cf__os_fork_hidden(cf__template_main, &pool->setup, stack_size, &arena->template_process,
-                                   &arena->template_error);
-    cf__os_close(pool->setup.dead_man[0]);
+    int asked = file < 0 || error != 0
+                    ? ENOSYS
+                    : nursery->start(nursery, &pool->setup, pool->memory, pool->memory_size, file, stack_size);
+    if (asked == 0)
+        pool->base.code = &nursery->code;
+    else if (asked == ECONNRESET)
+        error = ECONNRESET; /* there may be a template: another one must not use this memory */
+    else if (error == 0)
+        error = cf__os_fork_hidden(cf__template_main, &pool->setup, stack_size, pool->setup.life_line,
+                                   &arena->template_process, &arena->template_error);
+    cf__os_close(pool->setup.life_line[0]);
     cf__os_close(pool->setup.parent_pidfd);
     if (error == 0) {
         pool->template_pidfd = cf__os_pidfd_open(arena->template_process);
-        /* If it's gone already, it has left its reason; else we can't watch it, and closing the pipe below kills
+        /* If it's gone already, it has left its reason; else we can't watch it, and closing the pipe below ends
          * it. */
         if (pool->template_pidfd < 0)
             error = arena->template_error != 0 ? arena->template_error : errno;
@@ -423,9 +447,26 @@ cf__process_start_template(cf__process_pool *pool, size_t stack_size)
     }
     if (error != 0) {
         cf__os_close(pool->template_pidfd);
-        cf__os_close(pool->setup.dead_man[1]);
+        cf__os_close(pool->setup.life_line[1]);
     }
     return error;
+}
+
+CF__PRIVATE cf_err
+cf__process_error(int error)
+{
+    return error == ENOSYS ? CF_ERR_UNSUPPORTED : error == ENOMEM ? CF_ERR_NOMEM : CF_ERR_SYSTEM;
+}
+
+/* The program's nursery, if it has all that a pool with such options needs. */
+CF__PRIVATE cf__nursery *
+cf__process_nursery(const cf_pool_opts *options)
+{
+    cf__nursery *nursery = cf__nursery_of_program();
+    if (nursery != NULL && cf__code_has(&nursery->code, CF__POINTER_CAST(uintptr_t, options->on_start)) &&
+        cf__code_has(&nursery->code, CF__POINTER_CAST(uintptr_t, options->on_stop)))
+        return nursery;
+    return NULL;
 }
 
 CF_API cf_executor *
@@ -440,7 +481,8 @@ cf_process_pool_with(const cf_pool_opts *options)
     unsigned workers =
         ours.max_workers != 0 ? ours.max_workers : CF__MIN(cpus, CF__STATIC_CAST(unsigned, CF__MAX_WORKERS));
     size_t slots = ours.max_pending != 0 ? ours.max_pending : CF__PROCESS_SLOTS;
-    int keep = errno;
+    int keep = errno, file = -1;
+    cf__nursery *nursery = cf__process_nursery(&ours);
 
     if (workers > CF__MAX_WORKERS || slots > (1u << 24) || ours.min_workers > workers)
         return cf_executor_new_failed(
@@ -450,9 +492,13 @@ cf_process_pool_with(const cf_pool_opts *options)
     cf__shadow *shadows = CF__STATIC_CAST(cf__shadow *, cf__os_alloc(slots * sizeof *shadows));
     if (pool != NULL)
         memset(CF__STATIC_CAST(void *, pool), 0, sizeof *pool);
-    if (pool == NULL || shadows == NULL ||
-        !cf__process_map(pool, workers, ours.idle_timeout_ms == 0 ? workers : CF__MAX(ours.min_workers, 1u),
+    if (pool == NULL || shadows == NULL || !cf__code_record(&pool->code) ||
+        !cf__process_map(pool, nursery, &file, workers,
+                         ours.idle_timeout_ms == 0 ? workers : CF__MAX(ours.min_workers, 1u),
                          CF__STATIC_CAST(uint32_t, slots), ours.memory != 0 ? ours.memory : CF__PROCESS_MEMORY)) {
+        if (pool != NULL)
+            cf__os_free(pool->code.ranges);
+        cf__os_close(file);
         cf__os_free(shadows);
         cf__os_free(pool);
         return cf_executor_new_failed(CF_ERR_NOMEM, "process pool: out of memory");
@@ -465,7 +511,7 @@ cf_process_pool_with(const cf_pool_opts *options)
     pool->references = 1;
     pool->audits = pool->waits_for_two = true;
     pool->template_pidfd = -1;
-    pool->setup.dead_man[0] = pool->setup.dead_man[1] = -1;
+    pool->setup.life_line[0] = pool->setup.life_line[1] = -1;
     pool->setup.on_start = ours.on_start;
     pool->setup.on_stop = ours.on_stop;
     pool->setup.on_start_context = ours.on_start_context;
@@ -477,18 +523,18 @@ cf_process_pool_with(const cf_pool_opts *options)
     cf__mutex_init(&pool->mutex);
     cf__event_init(&pool->quiet);
     cf_executor_init(&pool->base, &ops);
+    pool->base.code = &pool->code;
     pool->base.when_full = ours.when_full;
 
-    int error = cf__process_start_template(pool, ours.stack_size);
+    int error = cf__process_start_template(pool, nursery, file, ours.stack_size);
+    cf__os_close(file);
     errno = keep;
     if (error == 0)
         return &pool->base;
-    pool->template_pidfd = pool->setup.dead_man[1] = -1;
+    pool->template_pidfd = pool->setup.life_line[1] = -1;
     cf__process_pool_release(pool);
-    return cf_executor_new_failed(error == ENOSYS   ? CF_ERR_UNSUPPORTED
-                                  : error == ENOMEM ? CF_ERR_NOMEM
-                                                    : CF_ERR_SYSTEM,
-                                  "process pool: can't start a worker process: errno %d", error);
+    return cf_executor_new_failed(cf__process_error(error), "process pool: can't start a worker process: errno %d",
+                                  error);
 }
 
 CF_API cf_err
@@ -505,8 +551,8 @@ cf_process_pool_resize(cf_executor *executor, unsigned workers)
         return CF_ERR_INVALID;
     bool elastic = pool->setup.idle_timeout != CF__NEVER;
     cf__arena_want(view, workers, elastic ? CF__MIN(cf__load_relaxed(&view->arena->least), workers) : workers, workers);
-    cf__arena_wake_all(view); /* who isn't wanted any more leaves */
-    cf__arena_poke(view);     /* and who is missing is started */
+    cf__arena_wake_all(view);   /* who isn't wanted any more leaves */
+    (void)cf__arena_poke(view); /* and who is missing is started */
     return CF_OK;
 }
 

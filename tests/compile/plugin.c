@@ -63,6 +63,18 @@ submit_nested(cf_executor *executor, long n)
     return cf_submit(executor, nested, executor, n);
 }
 
+static const cf_task_type *
+type_of_twice(void)
+{
+    return twice_CF_TASK_type();
+}
+
+static cf_err
+map_twice(cf_executor *executor, size_t count, long *results, const long *numbers)
+{
+    return cf_map(executor, twice, count, results, numbers);
+}
+
 static bool
 plain_fail(int code)
 {
@@ -104,7 +116,8 @@ make_pool(void)
 const plugin_api *
 plugin_get_api(void)
 {
-    static const plugin_api api = {submit_twice, submit_failing,   submit_until_stopped, submit_nested, plain_fail,
-                                   plain_wait,   sum_as_completed, put_numbers,          make_pool};
+    static const plugin_api api = {submit_twice, submit_failing, submit_until_stopped, submit_nested,    type_of_twice,
+                                   map_twice,    plain_fail,     plain_wait,           sum_as_completed, put_numbers,
+                                   make_pool};
     return &api;
 }

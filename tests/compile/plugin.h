@@ -9,6 +9,9 @@ typedef struct plugin_api {
     cf_future *(*submit_failing)(cf_executor *executor, int code);
     cf_future *(*submit_until_stopped)(cf_executor *executor, unsigned *started);
     cf_future *(*submit_nested)(cf_executor *executor, long n);
+    /* One of these tasks, for the host to hand on. */
+    const cf_task_type *(*type_of_twice)(void);
+    cf_err (*map_twice)(cf_executor *executor, size_t count, long *results, const long *numbers);
     /* Plain functions of the plugin, for the host's tasks to call. */
     bool (*fail)(int code);
     cf_err (*wait)(cf_future *future);

@@ -3,7 +3,8 @@
  * The plugin is loaded with RTLD_LOCAL.  Where the program exports its symbols (-rdynamic), both share one cf__current;
  * else the plugin has its `own`, and then one thing differs: a function of the plugin's that a task of the program's calls
  * is outside of any task, so cf_fail() there returns false, and a wait blocks plainly.  A task of the plugin's own knows
- * itself in either case, whose worker it may be on: its thunk is part of the plugin. */
+ * itself in either case, whose worker it may be on: its thunk is part of the plugin.
+ * A process pool that was made before the plugin was loaded refuses the plugin's tasks. */
 #include <cfutures.h>
 
 #include <dlfcn.h>
@@ -125,11 +126,54 @@ between_both(const plugin_api *plugin)
     return failed;
 }
 
+static cf_executor *
+make_processes(void)
+{
+#ifdef __cplusplus
+    cf_pool_opts two;
+#else
+    cf_pool_opts two = {0};
+#endif
+    two.max_workers = 2;
+    return cf_process_pool_with(&two);
+}
+
+/* A pool of processes has what was loaded when it was made: `before` was, and the plugin came later. */
+static int
+on_processes(const plugin_api *plugin, cf_executor *before)
+{
+    int failed = 0;
+    long value = 0, out[3], in[3] = {1, 2, 3}, five = 5;
+    const void *arrays[1] = {in};
+    if (cf_executor_error(before) == CF_ERR_UNSUPPORTED)
+        return 0; /* compiled without futexes */
+
+    cf_auto(cf_future) refused = plugin->submit_twice(before, 21);
+    failed += check(cf_future_error(refused) == CF_ERR_UNSUPPORTED &&
+                        strstr(cf_future_message(refused), "twice: was") == cf_future_message(refused),
+                    "a task that was loaded after the pool was made");
+    failed +=
+        check(cf_spawn_bytes(before, plugin->type_of_twice(), &five, NULL) == CF_ERR_UNSUPPORTED, "the same, spawned");
+    failed += check(plugin->map_twice(before, 3, out, in) == CF_ERR_UNSUPPORTED, "a map of the plugin's");
+    failed += check(cf_map_bytes(before, plugin->type_of_twice(), 3, out, arrays, NULL) == CF_ERR_UNSUPPORTED,
+                    "a map of the host's, of a task of the plugin's");
+    cf_auto(cf_future) ours = cf_submit(before, host_square, five);
+    failed += check(cf_result(ours, host_square, &value, CF_FOREVER) == CF_OK && value == 25, "a task of the host's");
+
+    cf_auto(cf_executor) pool = make_processes();
+    cf_auto(cf_future) task = plugin->submit_twice(pool, 21);
+    failed += check(cf_future_get(task, &value, sizeof value, CF_FOREVER) == CF_OK && value == 42,
+                    "a task of the plugin, which was loaded first");
+    failed += check(plugin->map_twice(pool, 3, out, in) == CF_OK && out[2] == 6, "a map of it");
+    return failed;
+}
+
 int
 main(int argc, char **argv)
 {
     if (argc != 3)
         return 2;
+    cf_auto(cf_executor) before = make_processes();
     void *object = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
     if (object == NULL) {
         printf("%s\n", dlerror());
@@ -139,7 +183,7 @@ main(int argc, char **argv)
     void *symbol = dlsym(object, "plugin_get_api");
     memcpy(&get, &symbol, sizeof get); /* not a cast: ISO C has none from an object to a function */
     bool own = strcmp(argv[2], "own") == 0;
-    int failed = on_pool_of_the_host(get(), own) + between_both(get());
+    int failed = on_pool_of_the_host(get(), own) + between_both(get()) + on_processes(get(), before);
     failed += check(dlclose(object) == 0, "dlclose");
     return failed != 0;
 }

@@ -1,8 +1,9 @@
 #!/bin/sh
-# tests/lint/globals.sh ROOT - the headers bring no object that can be written, but cf__current.
+# tests/lint/globals.sh ROOT - the headers bring no object that can be written, but cf__current and cf__prepared.
 #
-# Each file that includes us would have its own copy of it, so two files of one program would disagree.  The one
-# exception is the thread-local "current task", which is weak so that a program has one.
+# Each file that includes us would have its own copy of it, so two files of one program would disagree.  The two
+# exceptions are weak, so that a program has one of each: the thread-local "current task", and what main() has prepared
+# for process pools, which is a fact about the process and must be found by whoever makes one.
 # Every inline function is kept, used or not, for its local statics count as well.  Without position-independent
 # code, because there a constant table of pointers lies in a section that the loader writes.
 set -u
@@ -28,6 +29,7 @@ for file in tests/compile/two_tus_a.c tests/compile/two_tus_b.c "$work/all.c"; d
             $1 == "SECTION" { for (i = 8; i <= NF; i++) if ($i ~ /^[A-Z]*W[A-Z]*$/) writable[$2] = 1 }
             ($4 == "OBJECT" || $4 == "TLS") && ($7 in writable || $7 == "COM") {
                 if ($8 == "cf__current" && $4 == "TLS" && $5 == "WEAK" && $6 == "DEFAULT") next
+                if ($8 == "cf__prepared" && $4 == "OBJECT" && $5 == "WEAK" && $6 == "DEFAULT") next
                 print file ": " $8 " (" tolower($5 " " $4 " " $6) ")"
                 bad = 1
             }

@@ -254,6 +254,7 @@ typedef struct cf__thread {
 #define cf__os_free(p) model__free(MODEL__SITE("free", #p), (p))
 #define cf__os_map_shared(size) model__alloc(MODEL__SITE("map_shared", #size), (size), true)
 #define cf__os_map_private(size) model__map_private(MODEL__SITE("map_private", #size), (size))
+#define cf__os_prefer_huge_pages(p, size) ((void)(size))
 #define cf__os_unmap(p, size) ((void)(size), model__free(MODEL__SITE("unmap", #p), (p)))
 #define cf__os_discard_shared(p, size) model__discard(MODEL__SITE("discard_shared", #p), (p), (size))
 #define cf__os_fork_guard_new() model__fork_guard_new(MODEL__SITE("fork_guard_new", ""))

@@ -334,22 +334,27 @@ support_is_ours(long pid)
     return ours;
 }
 
+/* What /proc says of a process: its state as ps shows it, and its parent; '?' where there is no such process. */
+SUPPORT char
+process_state(long process, long *parent)
+{
+    char path[64], text[512], state = '?';
+    (void)snprintf(path, sizeof path, "/proc/%ld/stat", process);
+    FILE *stat = fopen(path, "re");
+    if (stat == NULL)
+        return '?';
+    size_t size = fread(text, 1, sizeof text - 1, stat);
+    (void)fclose(stat);
+    text[size] = 0;
+    const char *name_end = strrchr(text, ')'); /* the name may hold blanks and brackets */
+    return name_end != NULL && sscanf(name_end + 1, " %c %ld", &state, parent) == 2 ? state : '?';
+}
+
 SUPPORT bool
 support_is_zombie_child(long pid)
 {
-    char path[64], text[512];
-    (void)snprintf(path, sizeof path, "/proc/%ld/stat", pid);
-    FILE *stat = fopen(path, "re");
-    if (stat == NULL)
-        return false;
-    size_t n = fread(text, 1, sizeof text - 1, stat);
-    (void)fclose(stat);
-    text[n] = 0;
-    const char *after_name = strrchr(text, ')'); /* the name may hold blanks and brackets */
-    char state;
     long parent;
-    return after_name != NULL && sscanf(after_name + 1, " %c %ld", &state, &parent) == 2 && state == 'Z' &&
-           parent == (long)getpid();
+    return process_state(pid, &parent) == 'Z' && parent == (long)getpid();
 }
 
 SUPPORT int

@@ -769,7 +769,7 @@ test_map_goes_on_beside_long_item(void **state)
 /* An executor whose workers die before they have begun anything. */
 typedef struct deadly {
     cf_executor base;
-    unsigned deaths; /* still to come */
+    unsigned deaths, workers; /* still to come; there seem to be */
 } deadly;
 
 static cf_future *
@@ -792,8 +792,7 @@ deadly_submit(cf_executor *base, const cf_task_type *type, const void *args, con
 static unsigned
 deadly_concurrency(cf_executor *base)
 {
-    (void)base;
-    return 1;
+    return ((deadly *)base)->workers;
 }
 
 /* A worker that dies between two items costs none; but a map whose runners only ever die ends all the same. */
@@ -806,12 +805,13 @@ test_map_runners_die_idle(void **state)
                                         .submit = deadly_submit,
                                         .concurrency = deadly_concurrency,
                                         .shares_memory = true};
-    static const unsigned deaths[] = {1, CF__MAP_PATIENCE, CF__MAP_PATIENCE + 1, 1000000000};
-    for (size_t d = 0; d < sizeof deaths / sizeof *deaths; d++) {
-        deadly executor = {.deaths = deaths[d]};
+    for (unsigned d = 0; d < 8; d++) {
+        unsigned workers = d < 4 ? 1 : 3, most = workers + CF__MAP_PATIENCE - 1;
+        unsigned deaths[] = {1, most, most + 1, 1000000000};
+        deadly executor = {.deaths = deaths[d % 4], .workers = workers};
         cf_executor_init(&executor.base, &ops);
         prepare(10);
-        cf_err expected = deaths[d] <= CF__MAP_PATIENCE ? CF_OK : CF_ERR_WORKER_LOST;
+        cf_err expected = deaths[d % 4] <= most ? CF_OK : CF_ERR_WORKER_LOST;
         assert_int_equal(
             cf_map_with(&executor.base, cf_map_options(.status = status), notes_run, 10, answers, numbers, ways),
             expected);

@@ -321,14 +321,16 @@ cf__arena_wake_another(const cf__arena_view *view)
     return false;
 }
 
-/* Has the template look at how things are, soon.  Not for the template itself. */
-CF__PRIVATE void
+/* Has the template look at how things are, soon.  Not for the template itself.  False: it's gone, or the program may not
+ * send it signals any more. */
+CF__PRIVATE bool
 cf__arena_poke(const cf__arena_view *view)
 {
     if (view->template_pidfd >= 0)
-        cf__os_pidfd_signal(view->template_pidfd, SIGUSR1);
-    else if (view->template_process != 0)
+        return cf__os_pidfd_signal(view->template_pidfd, SIGUSR1);
+    if (view->template_process != 0)
         cf__os_signal(view->template_process, SIGUSR1);
+    return true;
 }
 
 /* All workers are busy: has one more started, up to `most`. */
@@ -339,7 +341,7 @@ cf__arena_grow(const cf__arena_view *view)
     uint32_t wanted = cf__load_seq_cst(&view->arena->wanted);
     if (wanted < CF__MIN(cf__load_relaxed(&view->arena->most), view->worker_count) &&
         cf__cas_seq_cst(&view->arena->wanted, &wanted, wanted + 1))
-        cf__arena_poke(view); /* should we die before it: the template looks after each death */
+        (void)cf__arena_poke(view); /* should we die before it: the template looks after each death */
 }
 
 /* Wakes one idle worker, or asks for one more. */
@@ -431,7 +433,7 @@ cf__arena_expect_look(const cf__arena_view *view, uint32_t number, int64_t due)
     /* seq_cst [A6]: before our look at next_look. */
     (void)cf__exchange_seq_cst(&view->workers[number - 1].due, due);
     if (due < cf__load_seq_cst(&view->arena->next_look))
-        cf__arena_poke(view);
+        (void)cf__arena_poke(view);
 }
 
 /* Worker `number`: its task mustn't be killed before `end`; 0: the kill may go on.  False: it's too late, it is being
@@ -449,7 +451,7 @@ cf__arena_shield(const cf__arena_view *view, uint32_t number, uint32_t slot, int
     cf__slot_clear(&view->slots[slot], CF__SLOT_SHIELD);
     /* The template may have put a kill off until `shield_end`. */
     if (cf__load_relaxed(&self->due) <= cf__os_now())
-        cf__arena_poke(view);
+        (void)cf__arena_poke(view);
     return true;
 }
 

@@ -60,6 +60,7 @@ typedef struct cf__shadow {     /* of a slot, private to the parent; M */
 typedef struct cf__process_pool { /* fields: I immutable, A atomic, M under mutex */
     cf_executor base;
     cf__process_setup setup; /* I: `view` is ours as well */
+    cf__code code;           /* I but for its hint: what the workers can run */
     void *memory;            /* I: the arena, and the heap behind it */
     size_t memory_size;      /* I */
     int template_pidfd;      /* I */
@@ -112,10 +113,11 @@ cf__process_pool_release(cf__process_pool *pool)
     if (!cf__executor_forked(&pool->base))
         cf__mutex_destroy(&pool->mutex);
     cf__os_close(pool->template_pidfd);
-    cf__os_close(pool->setup.dead_man[1]);
+    cf__os_close(pool->setup.life_line[1]);
     cf__os_unmap(pool->memory, pool->memory_size);
     cf__heap_destroy(&pool->heap);
     cf_executor_destroy(&pool->base);
+    cf__os_free(pool->code.ranges);
     cf__os_free(pool->shadows);
     cf__os_free(pool);
 }

@@ -9,11 +9,13 @@
  *   another, as long as its number is wanted (arena.h).  Kills those whose tasks have passed a limit (ladder.h).  When told
  *   to (arena->stop, and a SIGUSR1 to make it look), it kills them all, or waits until they have ended, and ends.
  * WHO WATCHES WHOM
- *   the parent dies    -> its pidfd becomes readable here: kill all, end.  A template that is stopped (SIGSTOP)
- *                         can't look, so there is also a pipe whose only writer is the parent: when that closes,
- *                         the kernel kills the template.
- *   the template dies  -> PR_SET_PDEATHSIG kills the workers.  `life` is a word on the template's robust list: the
- *                         kernel marks it and wakes one waiter in the parent, which wakes the others.
+ *   the parent dies    -> its pidfd becomes readable here: kill all, with what their tasks have forked, and end.  A
+ *                         template that is stopped (SIGSTOP) can't look, so there is also a pipe whose only writer is
+ *                         the parent: when that closes, the kernel continues the template's process group, to which
+ *                         a worker belongs until the next line holds for it.
+ *   the template dies  -> PR_SET_PDEATHSIG kills the workers; what their tasks have forked it doesn't reach.  `life`
+ *                         is a word on the template's robust list: the kernel marks it and wakes one waiter in the
+ *                         parent, which wakes the others.
  *   a worker dies      -> SIGCHLD.
  * GIVING UP  A worker that ends before it was ready for tasks (on_start failed, or crashed) is replaced after a
  *   pause that doubles from 1 ms to 256 ms; after 8 in a row, and with no other worker that is ready, the pool is
@@ -144,7 +146,6 @@ cf__template_start_workers(cf__template *template_)
             template_->next_start = cf__os_now() + INT64_C(100000000);
             return error;
         }
-        cf__os_own_group(process); /* as it does itself: whoever comes first */
         memset(employee, 0, sizeof *employee);
         employee->process = process;
         template_->living++;
@@ -293,23 +294,25 @@ cf__template_next(cf__template *template_, bool poked)
     }
 }
 
+/* A fork of the program becomes a process of ours. */
+CF__PRIVATE void
+cf__template_leave_program(const char *name)
+{
+    static const int ignored[] = {SIGINT, SIGQUIT, SIGHUP, SIGTTOU, SIGTTIN, SIGTSTP};
+    cf__current = NULL; /* a task may have forked us */
+    cf__os_adopt_orphans();
+    cf__os_thread_name(name);
+    cf__os_purge_streams();
+    cf__os_reset_signals(ignored, sizeof ignored / sizeof *ignored);
+}
+
 CF__PRIVATE void
 cf__template_make_home(cf__template *template_, cf__robust_list *robust)
 {
-    static const int ignored[] = {SIGINT, SIGQUIT, SIGHUP, SIGTTOU, SIGTTIN, SIGTSTP};
-    cf__process_setup *setup = template_->setup;
-    cf__arena *arena = setup->view.arena;
+    cf__arena *arena = template_->setup->view.arena;
 
     template_->self = cf__os_pid();
-    cf__os_close(setup->dead_man[1]);
-    cf__os_dead_man(setup->dead_man[0]);
-    cf__os_own_group(0);
-    cf__os_adopt_orphans();
-    cf__os_thread_name("cf-template");
-    cf__os_purge_streams();
-    cf__os_reset_signals();
-    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
-        cf__os_ignore_signal(ignored[i]);
+    cf__template_leave_program("cf-template");
     cf__os_await_signals(SIGCHLD, SIGUSR1);
     cf__store_release(&arena->life, CF__STATIC_CAST(uint32_t, template_->self) | CF__LIFE_WAITERS);
     cf__os_mark_at_death(robust, &arena->life);
@@ -326,7 +329,6 @@ cf__template_main(void *argument)
     state.setup = CF__STATIC_CAST(cf__process_setup *, argument);
     const cf__arena_view *view = &state.setup->view;
     cf__arena *arena = view->arena;
-    cf__current = NULL; /* the pool may have been made by a task */
     cf__template_make_home(&state, &robust);
     state.employees = CF__STATIC_CAST(cf__employee *, cf__os_map_private(view->worker_count * sizeof *state.employees));
     state.tries = CF__STATIC_CAST(cf__tries *, cf__os_map_private(view->slot_count * sizeof *state.tries));
@@ -353,7 +355,7 @@ cf__template_main(void *argument)
         }
         int64_t pause =
             next == CF__NEVER ? -1 : CF__MAX(next - cf__os_now(), INT64_C(0)); /* -1: until a signal comes */
-        switch (cf__os_await_signal_or_end(state.setup->parent_pidfd, pause)) {
+        switch (cf__os_await_signal_or_end(state.setup->parent_pidfd, state.setup->life_line[0], pause)) {
         case CF__AWAITED_END:
             (void)cf__template_kill_all(&state, false); /* the parent is gone */
             cf__os_exit(0);
@@ -365,6 +367,39 @@ cf__template_main(void *argument)
             poked = false;
         }
     }
+}
+
+/* ---- a process that starts templates ---- */
+
+#define CF__NURSERY_PATIENCE INT64_C(10000000000) /* nanoseconds: then it has been stopped, and counts as dead */
+
+typedef struct cf__nursery cf__nursery;
+struct cf__nursery { /* made by cf_process_pool_prepare(), see ../prepare.h; fields: I immutable, M under mutex */
+    /* Memory for a pool, and the file that it is of; NULL: none. */
+    void *(*place)(cf__nursery *, size_t size, int *file);
+    /* 0; an errno: there is no template; or ECONNRESET: nobody knows. */
+    int (*start)(cf__nursery *, const cf__process_setup *, void *memory, size_t size, int file, size_t stack_size);
+    cf__code code;         /* I: what was loaded when it was forked */
+    uint32_t *fork_guard;  /* I: as an executor's */
+    int32_t process;       /* I: the program that it belongs to */
+    int32_t self;          /* I */
+    int socket, life_line; /* I: the program's ends */
+    cf__mutex mutex;
+    bool lost; /* M: don't ask it any more */
+};
+
+/* The program's nursery, or NULL: one for all files, and thus weak as cf__current is (task_type.h).  A pool must find what
+ * main() has prepared, wherever it is made. */
+__attribute__((weak, visibility("default"))) cf__nursery *cf__prepared;
+
+CF__PRIVATE cf__nursery *
+cf__nursery_of_program(void)
+{
+    cf__nursery *nursery = cf__load_acquire(&cf__prepared); /* acquire: its fields */
+    if (nursery == NULL)
+        return NULL;
+    bool ours = nursery->fork_guard != NULL ? *nursery->fork_guard != 0 : nursery->process == cf__os_pid();
+    return ours ? nursery : NULL; /* a forked child's pools are its own affair */
 }
 
 #endif /* CF__BODIES && CF__FUTEX */

@@ -7,8 +7,8 @@
  *   business.
  * AT HOME means: it is killed when the template dies; it has a process group of its own, so that Ctrl-C reaches
  *   only the parent and a kill reaches what its tasks start; signals are at their defaults, but for SIGINT and
- *   SIGTTOU, which are ignored; standard input is empty; and exit() in a task ends the process without running the
- *   program's atexit handlers or writing what the program had left in its buffers.  It has no descriptor of ours: a
+ *   SIGTTOU, which are ignored; standard input is empty; and exit() or quick_exit() in a task ends the process
+ *   without running the program's handlers or writing what the program had left in its buffers.  It has no descriptor of ours: a
  *   task may close whatever it finds.
  * LIMITS  Before a task that has some the worker says when to look at it; what then happens is the template's business
  *   (ladder.h).  Its memory limit is the kernel's, RLIMIT_DATA, for as long as the task runs.
@@ -40,24 +40,27 @@ typedef struct cf__process_setup {
     uint64_t max_memory;  /* bytes; 0: no limit */
     int64_t idle_timeout; /* nanoseconds; CF__NEVER: none */
     int parent_pidfd;     /* the template watches it */
-    int dead_man[2];      /* reader: the template; writer: the parent */
+    int life_line[2];     /* a pipe; reader: the template; writer: the parent */
 } cf__process_setup;
 
 CF__PRIVATE void
 cf__worker_make_home(const cf__process_setup *setup, int32_t template_process, uint32_t number)
 {
+    static const int ignored[] = {SIGINT, SIGTTOU};
     char name[32];
     cf__current = NULL; /* a task on a thread may have made the pool */
+    /* Only then out of the template's group, and off the pipe: one of the two reaches us also if we are stopped here. */
     cf__os_die_with(template_process);
-    cf__os_own_group(0);
-    cf__os_reset_signals();
-    cf__os_ignore_signal(SIGINT);
-    cf__os_ignore_signal(SIGTTOU);
+    cf__os_own_group();
+    cf__os_reset_signals(ignored, sizeof ignored / sizeof *ignored);
     cf__os_close(setup->parent_pidfd);
-    cf__os_close(setup->dead_man[0]);
+    cf__os_close(setup->life_line[0]);
     cf__os_empty_stdin();
-    cf__os_exit_at_once();
-    cf__os_end_with_thread();
+    if (!cf__os_exit_at_once() || !cf__os_end_with_thread()) {
+        (void)snprintf(setup->view.workers[number - 1].message, CF__MESSAGE_SIZE,
+                       "no memory, or no thread-specific key, to catch exit() and pthread_exit() in tasks");
+        cf__os_exit(EXIT_FAILURE);
+    }
     cf__os_prefer_as_victim();
     (void)snprintf(name, sizeof name, "%s-%u", setup->name, number - 1);
     cf__os_thread_name(name);
@@ -284,7 +287,7 @@ cf__worker_main(const cf__process_setup *setup, int32_t template_process, uint32
         cf__os_exit(EXIT_FAILURE);
     self.fork_guard = cf__os_fork_guard_new();
     cf__store_release(&self.record->started, 1u); /* the template reads it after our death */
-    (void)cf__arena_search(&self.view, number);   /* as if we had been woken: if there is more to do, we call the next */
+    (void)cf__arena_search(&self.view, number); /* as if we had been woken: if there is more to do, we call the next */
 
     for (;;) {
         bool wanted = cf__arena_is_wanted(&self.view, number);
