@@ -160,7 +160,7 @@ allocate(size_t size)
         return false;
     for (size_t i = 0; i < size; i += 4096)
         p[i] = 1;
-    free((void *)p);
+    free((void *)(uintptr_t)p);
     return true;
 }
 CF_TASK(bool, allocate, size_t);
