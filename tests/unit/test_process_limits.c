@@ -23,15 +23,7 @@ static int
 notes_start(void **state)
 {
     memset(shared, 0, sizeof *shared);
-    return leaks_start(state);
-}
-
-static int
-nothing_left(void **state)
-{
-    for (int i = 0; i < 3000 && living_processes() > 0; i++)
-        (void)sched_yield();
-    return living_processes() > 0 ? -1 : leaks_none(state);
+    return leaks_start_processes(state);
 }
 
 static unsigned
@@ -632,7 +624,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, notes_start, nothing_left)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, notes_start, leaks_none_processes)
         TEST(test_time_limit_kills),
         TEST(test_limits_not_reached),
         TEST(test_time_limit_asks_first),

@@ -57,31 +57,15 @@ has_started(cf_executor *pool, uint32_t index)
     return __atomic_load_n(&inside_of(pool)->setup.view.workers[index].started, __ATOMIC_ACQUIRE) != 0;
 }
 
-static int processes_before; /* what an earlier test that failed has left */
-
 static int
 notes_start(void **state)
 {
-    processes_before = living_processes();
     parent_slice = no_slice;
     memset(shared, 0, sizeof *shared);
-    return leaks_start(state);
+    return leaks_start_processes(state);
 }
 
-static int
-nothing_left(void **state)
-{
-    /* Not for ever: a test that failed hasn't closed its pool. */
-    for (int i = 0; i < 3000 && living_processes() > processes_before; i++)
-        (void)sched_yield();
-    if (living_processes() > processes_before) {
-        print_error("%d processes are left\n", living_processes());
-        return -1;
-    }
-    return leaks_none(state);
-}
-
-#define pool_test(test) cmocka_unit_test_setup_teardown(test, notes_start, nothing_left)
+#define pool_test(test) cmocka_unit_test_setup_teardown(test, notes_start, leaks_none_processes)
 
 /* ---- tasks ---- */
 
@@ -649,7 +633,7 @@ test_pool_every_way_to_die(void **state)
     open_gate(0);
     assert_int_equal(cf_future_wait(bystander, CF_FOREVER), CF_OK);
     cf_future_release(bystander);
-    wait_until(living_processes() <= processes_before + 3);
+    wait_until(living_processes() <= leaks_before.processes + 3);
     cf_executor_close(pool);
 }
 
@@ -985,7 +969,7 @@ test_pool_template_killed(void **state)
 {
     (void)state;
     break_a_pool();
-    wait_until(living_processes() <= processes_before);
+    wait_until(living_processes() <= leaks_before.processes);
     /* With nobody in it: the next call tells. */
     cf_executor *pool = cf_process_pool(.max_workers = 2);
     assert_int_equal(kill(template_process(pool), SIGKILL), 0);
@@ -1062,7 +1046,7 @@ test_pool_dies_with_the_program(void **state)
             assert_int_equal(kill(program, SIGKILL), 0);
         }
         assert_int_equal(waitpid(program, &status, 0), program);
-        wait_until(living_processes() <= processes_before);
+        wait_until(living_processes() <= leaks_before.processes);
     }
 }
 
@@ -1148,7 +1132,7 @@ test_pool_used_in_worker(void **state)
         assert_int_equal(value, 1);
         cf_future_release(future);
     }
-    wait_until(living_processes() <= processes_before + 3); /* the second ones have ended */
+    wait_until(living_processes() <= leaks_before.processes + 3); /* the second ones have ended */
     assert_int_equal(run_twice(pool, 3), 6);
     cf_executor_close(pool);
 }
@@ -1190,7 +1174,7 @@ test_pool_shutdown(void **state)
             cf_future_release(waiting[i]);
         }
         cf_future_release(running);
-        wait_until(living_processes() <= processes_before);
+        wait_until(living_processes() <= leaks_before.processes);
         assert_int_equal(cf_executor_shutdown(pool, CF_KILL, CF_FOREVER, &report), CF_OK);
         cf_executor_close(pool);
     }
@@ -1212,7 +1196,7 @@ test_pool_shutdown_of_stopped_processes(void **state)
         assert_true(cf_future_done(running));
         cf_future_release(running);
         cf_executor_close(pool);
-        wait_until(living_processes() <= processes_before);
+        wait_until(living_processes() <= leaks_before.processes);
     }
 }
 
@@ -1319,7 +1303,7 @@ test_pool_creation_survives_faults(void **state)
             else
                 assert_true(strlen(cf_executor_message(pool)) > 0);
             cf_executor_close(pool);
-            wait_until(living_processes() <= processes_before);
+            wait_until(living_processes() <= leaks_before.processes);
         }
     }
     fault_fail_from("map_shared", 1, ENOMEM);
@@ -1339,9 +1323,9 @@ test_pool_failed_creation_leaves_no_process(void **state)
         assert_int_equal(cf_executor_error(pool), CF_ERR_SYSTEM);
         cf_executor_close(pool);
     }
-    for (int i = 0; i < 3000 && living_processes() > processes_before; i++)
+    for (int i = 0; i < 3000 && living_processes() > leaks_before.processes; i++)
         (void)sched_yield();
-    assert_int_equal(living_processes(), processes_before);
+    assert_int_equal(living_processes(), leaks_before.processes);
 }
 
 /* Later failures: of memory for a future, of a thread for callbacks, of forks for replacements. */
