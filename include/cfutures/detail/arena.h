@@ -361,7 +361,7 @@ cf__arena_claim(const cf__arena_view *view, uint32_t number, uint32_t *slot)
     return false;
 }
 
-/* Worker `number`: announces that it's going to spin for work; false if another is about to look anyhow. */
+/* Worker `number`: announces that it's going to look for work; false if another is about to anyhow. */
 CF__PRIVATE bool
 cf__arena_search(const cf__arena_view *view, uint32_t number)
 {
@@ -382,7 +382,11 @@ cf__arena_park(const cf__arena_view *view, uint32_t number)
     cf__arena_set_idle(view, number);
     /* We have looked and found nothing; who pushes from here on sees waking clear, or we see the push [A2]. */
     (void)cf__cas_seq_cst(&arena->waking, &waking, 0u);
-    if (!cf__arena_has_hints(view) && cf__load_seq_cst(&arena->stop) == CF__ARENA_RUNS) {
+    if (cf__arena_has_hints(view)) {
+        /* Whoever pushed them before waking was clear relied on us to wake the next: the claim will see to it.  If
+         * another is about to look by now, it will. */
+        (void)cf__arena_search(view, number);
+    } else if (cf__load_seq_cst(&arena->stop) == CF__ARENA_RUNS) {
         while (cf__load_acquire(&self->park) == 0) /* acquire [A5] */
             (void)cf__park(&self->park, 0, CF_FOREVER, CF__SCOPE_SHARED);
     }
