@@ -493,7 +493,7 @@ cf__arena_claim(const cf__arena_view *view, uint32_t number, uint32_t *slot)
     return false;
 }
 
-/* Worker `number`: announces that it's going to spin for work; false if another is about to look anyhow. */
+/* Worker `number`: announces that it's going to look for work; false if another is about to anyhow. */
 CF__PRIVATE bool
 cf__arena_search(const cf__arena_view *view, uint32_t number)
 {
@@ -525,7 +525,11 @@ cf__arena_park(const cf__arena_view *view, uint32_t number, int64_t deadline)
     cf__arena_set_idle(view, number);
     /* We have looked and found nothing; who pushes from here on sees waking clear, or we see the push [A2]. */
     (void)cf__cas_seq_cst(&arena->waking, &waking, 0u);
-    if (!cf__arena_has_hints(view) && cf__arena_is_wanted(view, number)) {
+    if (cf__arena_has_hints(view)) {
+        /* Whoever pushed them before waking was clear relied on us to wake the next: the claim will see to it.  If
+         * another is about to look by now, it will. */
+        (void)cf__arena_search(view, number);
+    } else if (cf__arena_is_wanted(view, number)) {
         while (cf__load_acquire(&self->park) == 0 && in_time) /* acquire [A5] */
             in_time = cf__park(&self->park, 0, deadline, CF__SCOPE_SHARED);
     }
