@@ -428,7 +428,7 @@ static void
 gather(cf_executor *pool)
 {
     cf_future *futures[2];
-    uint32_t workers = inside(pool)->setup.view.worker_count;
+    uint32_t workers = inside(pool)->setup.view.arena->wanted;
     put(&step->met, 0);
     for (uint32_t i = 0; i < workers; i++)
         futures[i] = cf_submit(pool, meet, workers);
@@ -569,7 +569,7 @@ close_scene(scene *self)
     const cf__arena_view *view = &inside(self->pool)->setup.view;
     gather(self->pool);
     wait_until(is_whole(self->pool));
-    for (uint32_t i = 0; i < view->worker_count; i++)
+    for (uint32_t i = 0; i < view->arena->wanted; i++)
         assert_int_equal(look(&view->workers[i].intent), 0);
     assert_int_equal(inside(self->pool)->in_use, 0);
     assert_int_equal(fds_of_template(self->pool), self->fds_of_template);

@@ -68,7 +68,7 @@ worker_is_ready(cf_executor *pool, uint32_t index)
 SUPPORT bool
 is_whole(cf_executor *pool)
 {
-    uint32_t workers = inside(pool)->setup.view.worker_count;
+    uint32_t workers = inside(pool)->setup.view.arena->wanted;
     for (uint32_t i = 0; i < workers; i++) {
         if (!worker_is_ready(pool, i))
             return false;
