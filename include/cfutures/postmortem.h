@@ -68,8 +68,8 @@ typedef struct cf__will {        /* fields: I immutable, A atomic */
 } cf__will;
 
 typedef struct cf__will_question { /* of a thread to the main one; fields: A atomic */
-    cf__will *will;
-    uint32_t answered; /* A: 1: `will` is the answer */
+    cf__will *will;                /* A: NULL: there is none */
+    uint32_t answered;             /* A: 1: `will` says it */
 } cf__will_question;
 
 /* That of the calling thread; or, in a handler, of the one that was interrupted in `context`.  NULL: it has none; nor has a
@@ -85,21 +85,25 @@ cf__will_of(const void *context)
 CF__PRIVATE cf__will *
 cf__will_ask_for(int signal_number)
 {
-    cf__will_question question = {NULL, 0};
+    cf__will_question question;
     int64_t end = cf__os_now() + CF__WILL_PATIENCE;
+    /* relaxed, both: the signal carries them. */
+    cf__store_relaxed(&question.will, CF__STATIC_CAST(cf__will *, NULL));
+    cf__store_relaxed(&question.answered, 0u);
     if (cf__os_thread_id() == cf__os_pid() || !cf__os_ask_main_thread(signal_number, &question))
         return NULL;
     /* The main thread owes the wake.  It may have blocked the signal, or hang in the kernel. */
     while (cf__load_acquire(&question.answered) == 0 && cf__os_now() < end)
         (void)cf__os_futex_wait(&question.answered, 0, end, CF__SCOPE_PRIVATE);
-    return cf__load_acquire(&question.answered) != 0 ? question.will : NULL;
+    return cf__load_acquire(&question.will);
 }
 
 CF__PRIVATE void
 cf__will_answer(cf__will_question *question, const void *context)
 {
-    question->will = cf__will_of(context);
-    cf__store_release(&question->answered, 1u);
+    cf__store_release(&question->will, cf__will_of(context));
+    cf__store_release(&question->answered,
+                      1u); /* the thread may have lost patience, but it stays there until we have died */
     (void)cf__os_futex_wake(&question->answered, 1, CF__SCOPE_PRIVATE);
 }
 
@@ -131,6 +135,7 @@ cf__postmortem_handler(int signal_number, siginfo_t *info, void *context)
         } else {
             if ((dying & 0xffffff) != self) /* another thread is at it; the process ends with it (M3) */
                 (void)cf__os_futex_wait(&will->dying, dying, cf__os_now() + CF__WILL_PATIENCE, CF__SCOPE_PRIVATE);
+            cf__os_handle_no_more(signal_number); /* so that we don't come here again, should the next line not help */
             signal_number = CF__STATIC_CAST(int, dying >> 24); /* (M2) */
         }
     }

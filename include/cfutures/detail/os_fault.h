@@ -2,8 +2,9 @@
  * SPDX-License-Identifier: MIT
  * LAYER 0.  Includes: atomic.h, os_process.h.  Included by: ../postmortem.h.
  *
- * All here but cf__os_own_fault_stack(), cf__os_handle_faults() and cf__os_prime_unwinder() is called in the handler of a fatal signal: anything may
- *   be half done or destroyed, so nothing here takes a lock, allocates, or trusts the interrupted stack.
+ * All here but cf__os_own_fault_stack(), cf__os_handle_faults() and cf__os_prime_unwinder() is called in the handler of a
+ *   fatal signal: anything may be half done or destroyed, so nothing here takes a lock, allocates, or trusts the interrupted
+ *   stack.
  * UNWINDING  The compiler's own unwinder walks from the handler through the kernel's frame to what was interrupted, by the
  *   tables that gcc and clang write for every function by default.  It is called once beforehand, so that what the loader
  *   does for a first call is done.  Should it run into a stack that isn't one, it faults: what it has found by then is kept,
@@ -270,15 +271,21 @@ cf__os_question(const siginfo_t *info)
 
 /* ---- the end ---- */
 
-/* Has this process die of `signal_number` as soon as the handler returns: with what was interrupted as the last that a core
- * dump sees. */
 CF__PRIVATE void
-cf__os_die_of(int signal_number, void *context)
+cf__os_handle_no_more(int signal_number)
 {
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_handler = SIG_DFL;
     (void)sigaction(signal_number, &action, NULL);
+}
+
+/* Has this process die of `signal_number` as soon as the handler returns: with what was interrupted as the last that a core
+ * dump sees. */
+CF__PRIVATE void
+cf__os_die_of(int signal_number, void *context)
+{
+    cf__os_handle_no_more(signal_number);
     (void)syscall(SYS_tgkill, cf__os_pid(), cf__os_thread_id(), signal_number);
     (void)sigdelset(&CF__STATIC_CAST(ucontext_t *, context)->uc_sigmask, signal_number);
 }
