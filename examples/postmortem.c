@@ -18,11 +18,12 @@
 typedef struct {
     char name[8];
     double value;
+    int used;
 } rate;
 
-static const rate rates[] = {{"EURUSD", 1.08}, {"EURGBP", 0.85}};
+static rate rates[] = {{"EURUSD", 1.08, 0}, {"EURGBP", 0.85, 0}};
 
-SEEN static const rate *
+SEEN static rate *
 find(const char *name)
 {
     for (size_t i = 0; i < sizeof rates / sizeof *rates; i++)
@@ -32,15 +33,16 @@ find(const char *name)
 }
 
 SEEN static double
-read_rate(const rate *r)
+use(rate *r)
 {
+    r->used++;
     return r->value;
 }
 
 static double
 convert(double amount, const char *name)
 {
-    return amount * read_rate(find(name));
+    return amount * use(find(name));
 }
 CF_TASK(double, convert, double, const char *);
 

@@ -127,11 +127,11 @@ check "on threads one bug ends the program" "early " "$ended $(grep decoded "$sc
 build postmortem "$source/examples/postmortem.c" -g
 run postmortem
 check "the other tasks have their results" "0 EURGBP 85.00 EURUSD 108.00" "$status $(echo "$stdout" | grep '^EUR...[ ]' | tr '\n' ' ' | sed 's/ $//')"
-check "the address that was touched" 1 "$(grep -c '^EURXXX: convert: .*signal 11 .* touched address 0x8$' "$scratch/stdout")"
-check "the calls that led there" "read_rate convert" "$(sed -n 's/^#[01] 0x[0-9a-f]* \([a-z_]*\)[^ ]*+0x.*/\1/p' "$scratch/stdout" | tr '\n' ' ' | sed 's/ $//')"
+check "the address that was touched" 1 "$(grep -c '^EURXXX: convert: .*signal 11 .* touched address 0x10$' "$scratch/stdout")"
+check "the calls that led there" "use convert" "$(sed -n 's/^#[01] 0x[0-9a-f]* \([a-z]*\)[^ ]*+0x.*/\1/p' "$scratch/stdout" | tr '\n' ' ' | sed 's/ $//')"
 if command -v addr2line >/dev/null; then
     place=$(sed -n "s|^#0 .* ($out/postmortem+\(0x[0-9a-f]*\))\$|\1|p" "$scratch/stdout")
-    check "addr2line finds it" "read_rate postmortem.c:$(grep -n 'return r->value' "$source/examples/postmortem.c" | cut -d: -f1)" \
+    check "addr2line finds it" "use postmortem.c:$(grep -n 'r->used++' "$source/examples/postmortem.c" | cut -d: -f1)" \
         "$(addr2line -f -e "$out/postmortem" "$place" | sed 's|.*/||; s/ (.*//' | tr '\n' ' ' | sed 's/ $//')"
 fi
 

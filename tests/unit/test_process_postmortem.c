@@ -721,26 +721,26 @@ main(void)
 {
     const struct rlimit no_core_files = {0, 0};
     const struct CMUnitTest tests[] = {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, leaks_start, nothing_left)
-        TEST(test_fault_address_and_calls),
-        TEST(test_offsets_agree),
-        TEST(test_stack_overflow_is_told),
-        TEST(test_signals_without_address),
-        TEST(test_call_of_nowhere),
-        TEST(test_crash_in_handler),
-        TEST(test_crash_in_thread),
-        TEST(test_crash_in_two_threads),
-        TEST(test_crash_in_thread_unheard),
-        TEST(test_second_fault_in_handler),
-        TEST(test_crash_of_tasks_child),
-        TEST(test_retry_forgets_the_crash),
-        TEST(test_no_postmortem_without_asking),
-        TEST(test_own_handlers_stay),
-        TEST(test_postmortem_elsewhere),
-        TEST(test_no_memory_for_its_stack),
-        TEST(test_describe_cuts),
-        TEST(test_describe_without_files),
-        TEST(test_symbols_of_broken_files),
+#define crash_test(f) cmocka_unit_test_setup_teardown(f, leaks_start, nothing_left)
+        crash_test(test_fault_address_and_calls),
+        crash_test(test_offsets_agree),
+        crash_test(test_stack_overflow_is_told),
+        crash_test(test_signals_without_address),
+        crash_test(test_call_of_nowhere),
+        crash_test(test_crash_in_handler),
+        crash_test(test_crash_in_thread),
+        crash_test(test_crash_in_two_threads),
+        crash_test(test_crash_in_thread_unheard),
+        crash_test(test_second_fault_in_handler),
+        crash_test(test_crash_of_tasks_child),
+        crash_test(test_retry_forgets_the_crash),
+        crash_test(test_no_postmortem_without_asking),
+        crash_test(test_own_handlers_stay),
+        crash_test(test_postmortem_elsewhere),
+        crash_test(test_no_memory_for_its_stack),
+        crash_test(test_describe_cuts),
+        crash_test(test_describe_without_files),
+        crash_test(test_symbols_of_broken_files),
     };
     (void)setrlimit(RLIMIT_CORE, &no_core_files); /* the crashes are meant */
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -137,12 +137,14 @@ cf__os_unwind_step(struct _Unwind_Context *frame, void *argument)
     cf__unwinding *unwinding = CF__STATIC_CAST(cf__unwinding *, argument);
     int interrupted = 0;
     uint64_t address = _Unwind_GetIPInfo(frame, &interrupted);
+    if (address == 0)
+        return _URC_END_OF_STACK; /* nobody has called this one */
     if (unwinding->found)
         cf__os_add_frame(unwinding, interrupted ? address : address - 1); /* the call, not what comes after it */
     else
         unwinding->found = address == unwinding->from;
     /* Bounded, for a broken stack may lead in a circle. */
-    bool full = cf__load_relaxed(unwinding->count) == unwinding->most || ++unwinding->passed == 64 || address == 0;
+    bool full = cf__load_relaxed(unwinding->count) == unwinding->most || ++unwinding->passed == 64;
     return full ? _URC_END_OF_STACK : _URC_NO_REASON;
 }
 
