@@ -60,6 +60,7 @@ lacking() { # prints the packages that are missing: needed, nothing works withou
         [ -z "$n" ] || has "clang++-$n" || say "clang-$n"
         has clang-tidy || say clang-tidy
         has cmake || say cmake
+        has strace || say strace
         has valgrind || say valgrind
         has musl-gcc || say musl-tools
         if [ "$(uname -m)" != aarch64 ]; then
@@ -166,6 +167,7 @@ all() {
     if build tests; then
         tests tests 1 unit model
         tests tests 1 fault stress
+        tests tests 1 strace
         tests tests 1 examples
         tests tests 1 mutants
         tests tests 1 readme

@@ -32,6 +32,24 @@ typedef struct cf_submit_opts {
     cf_time deadline CF__DEFAULT(0);
     /* -8 to 7: pending tasks of a higher one start first; those of one priority in the order of their submits. */
     int priority CF__DEFAULT(0);
+
+    /* LIMITS  0: none.  A task that passes one gets its steps, in this order: it is asked to stop (cf_cancelled());
+     * then it gets the signal that it has named by cf_stop_signal(); then its worker process and its group get SIGTERM,
+     * then SIGKILL, and another worker takes its place.  Its future fails with CF_ERR_TIME_LIMIT, unless it ended by
+     * itself before SIGTERM.  A step takes as long as its grace; without one, the next follows at once, and SIGTERM is
+     * left out.  Tasks on threads can only be asked. */
+    unsigned time_limit_ms CF__DEFAULT(0);  /* since it started */
+    unsigned cpu_limit_ms CF__DEFAULT(0);   /* of CPU time, of all its threads (on threads: of its own) */
+    unsigned stall_limit_ms CF__DEFAULT(0); /* since it started, or its last cf_note() */
+    unsigned stop_grace_ms CF__DEFAULT(0), signal_grace_ms CF__DEFAULT(0), term_grace_ms CF__DEFAULT(0);
+    /* A deadline: a task that hasn't started by then never does, and fails with CF_ERR_TIME_LIMIT, at the latest when a
+     * worker comes to it. */
+    cf_time start_by CF__DEFAULT(0);
+    /* Processes: bytes that the task may allocate on top of what its worker has; malloc() then fails. */
+    size_t memory_limit CF__DEFAULT(0);
+    /* Processes: how often to run it again after it has ended its worker, or its worker has died in it: for tasks that
+     * may be run twice.  Not after a limit.  At most 255. */
+    unsigned retries CF__DEFAULT(0);
 } cf_submit_opts;
 
 /** What a submit does while max_pending tasks are pending. */
@@ -62,6 +80,15 @@ typedef struct cf_pool_opts {
     size_t stack_size CF__DEFAULT(0);         /* bytes of a worker's stack; 0: the system's default */
     /* Processes: bytes of shared memory at most; 0: 1 GiB.  Unused memory costs nothing. */
     size_t memory CF__DEFAULT(0);
+
+    /* Processes: a worker leaves, and another takes its place, after so many tasks; */
+    unsigned max_tasks_per_worker CF__DEFAULT(0); /* 0: never */
+    /* or after the task with which it has come to own so many bytes, looked at every 10 ms. */
+    size_t max_memory_per_worker CF__DEFAULT(0); /* 0: no matter */
+    /* Processes: a worker that had nothing to do for so long leaves, down to min_workers of them; when all are busy, a
+     * submit calls another, up to max_workers. */
+    unsigned idle_timeout_ms CF__DEFAULT(0); /* 0: they stay */
+    unsigned min_workers CF__DEFAULT(0);     /* 0: 1 */
 } cf_pool_opts;
 
 /** What shutdown does with the tasks there are. */
@@ -118,8 +145,9 @@ struct cf_executor {                /* fields: I immutable, A atomic */
  * Returns:  owned, never NULL; end it by cf_future_release().  A submit that fails returns a future that has failed
  *           with CF_ERR_SHUTDOWN, CF_ERR_BROKEN, CF_ERR_FORKED, CF_ERR_NOMEM, CF_ERR_SYSTEM, CF_ERR_TOO_BIG,
  *           CF_ERR_UNSUPPORTED (on processes: aligned beyond 4096 bytes, or a function that was loaded after the
- *           pool was made), CF_ERR_TIMEOUT (no room until the deadline), CF_ERR_FULL (no room, by policy), CF_ERR_INVALID (no executor, or no such priority), or what the
- *           executor's constructor failed with. */
+ *           pool was made), CF_ERR_TIMEOUT (no room until the deadline), CF_ERR_FULL (no room, by policy),
+ *           CF_ERR_INVALID (no executor, no such priority, so many retries), or what the executor's constructor
+ *           failed with. */
 CF_API CF_NODISCARD cf_future *cf_submit_bytes(cf_executor *executor, const cf_task_type *type, const void *args,
                                                const cf_submit_opts *options);
 
@@ -168,9 +196,11 @@ CF_API void cf_executor_init(cf_executor *executor, const cf_executor_ops *ops);
 /** End that part; for the table's `free`. */
 CF_API void cf_executor_destroy(cf_executor *executor);
 
-/** A future for a task of `type`, with a copy of the arguments at `args`.  It has two references: the submitter's,
- *  to be returned from the table's submit, and the executor's.  NULL without memory. */
-CF_API cf_future *cf_executor_new_task(const cf_executor *executor, const cf_task_type *type, const void *args);
+/** A future for a task of `type`, with a copy of the arguments at `args`, and the limits in `options` (NULL: none).  It
+ *  has two references: the submitter's, to be returned from the table's submit, and the executor's.  NULL without
+ *  memory. */
+CF_API cf_future *cf_executor_new_task(const cf_executor *executor, const cf_task_type *type, const void *args,
+                                       const cf_submit_opts *options);
 
 /** An executor that couldn't start, with the cause.  Never NULL. */
 CF_API cf_executor *cf_executor_new_failed(cf_err error, const char *format, ...) CF_PRINTF(2, 3);
@@ -255,10 +285,23 @@ cf_executor_destroy(cf_executor *executor)
     cf__os_fork_guard_free(executor->fork_guard);
 }
 
-CF_API cf_future *
-cf_executor_new_task(const cf_executor *executor, const cf_task_type *type, const void *args)
+CF__PRIVATE cf__limits
+cf__limits_of(const cf_submit_opts *options)
 {
-    cf_future *future = cf__future_new_task(type, args, executor, executor->process);
+    cf__limits limits = {options->start_by,        options->memory_limit,   options->time_limit_ms,
+                         options->cpu_limit_ms,    options->stall_limit_ms, options->stop_grace_ms,
+                         options->signal_grace_ms, options->term_grace_ms,  options->retries};
+    return limits;
+}
+
+CF_API cf_future *
+cf_executor_new_task(const cf_executor *executor, const cf_task_type *type, const void *args,
+                     const cf_submit_opts *options)
+{
+    cf_submit_opts ours;
+    cf__options_copy(&ours, sizeof ours, options);
+    cf__limits limits = cf__limits_of(&ours);
+    cf_future *future = cf__future_new_task(type, args, executor, executor->process, &limits);
     if (future != NULL)
         future->references = 2;
     return future;
@@ -366,6 +409,8 @@ cf_submit_bytes(cf_executor *executor, const cf_task_type *type, const void *arg
         ours.deadline = CF_FOREVER;
     if (ours.priority < -8 || ours.priority > 7)
         return cf_future_new_failed(CF_ERR_INVALID, "priority %d: from -8 to 7", ours.priority);
+    if (ours.retries > 255)
+        return cf_future_new_failed(CF_ERR_INVALID, "retries %u: at most 255", ours.retries);
     if (!cf__executor_has_code(executor, type))
         return cf_future_new_failed(CF_ERR_UNSUPPORTED,
                                     "%.60s: was loaded (dlopen) after the pool was made, so its workers don't have it",
@@ -378,7 +423,8 @@ cf_submit_bytes(cf_executor *executor, const cf_task_type *type, const void *arg
         return future;
     if (executor->when_full == CF_FULL_FAIL)
         return cf__future_static(CF_ERR_FULL);
-    future = cf__future_new_task(type, args, executor, executor->process);
+    cf__limits limits = cf__limits_of(&ours);
+    future = cf__future_new_task(type, args, executor, executor->process, &limits);
     if (future == NULL)
         return cf__future_static(CF_ERR_NOMEM);
     (void)cf_future_run(future);

@@ -61,6 +61,8 @@ typedef struct cf__future_origin {
     /* A callback waits: see to it that the record gets settled without anybody calling await.  CF_OK, or why it
      * can't. */
     cf_err (*watch)(cf_future *future);
+    /* As cf_future_account(). */
+    const cf_account *(*account)(cf_future *future);
     /* The last reference is gone: give back what the origin holds for it.  The record itself is freed by the
      * caller. */
     void (*forget)(cf_future *future);
@@ -84,10 +86,17 @@ struct cf_future {
     int signal, status; /* S: how a lost worker ended: signal, or exit status; else 0 */
     int32_t process;    /* I: who made it */
     bool spins;         /* I: it pays to spin before sleeping: a worker is awake, on another CPU */
+    bool limited;       /* I: it's the start of a cf__limited_future */
     cf__slab *slab;     /* I: whose cell this is; NULL: allocated */
     cf_future *within;  /* belongs to who runs it: the task whose wait it is run in, or NULL */
     CF__PLACE           /* where its waiters sleep */
 };
+
+/* One whose task has limits that its own executor's threads see to, see detail/limits.h. */
+typedef struct cf__limited_future {
+    cf_future base;
+    cf__limits limits; /* I */
+} cf__limited_future;
 
 /* ---- reading a future ---- */
 
@@ -99,7 +108,8 @@ struct cf_future {
  *           pool may start one more thread.
  * Ordering: what the task did happens before this returns.
  * Returns:  CF_OK (done), or what became of the task: CF_ERR_FAILED (see cf_future_code, cf_future_message),
- *           CF_ERR_CANCELLED, CF_ERR_WORKER_LOST (see cf_future_signal), CF_ERR_BROKEN, or what submit failed with;
+ *           CF_ERR_CANCELLED, CF_ERR_WORKER_LOST (see cf_future_signal), CF_ERR_TIME_LIMIT (see cf_future_account),
+ *           CF_ERR_BROKEN, or what submit failed with;
  *           or what became of the wait: CF_ERR_TIMEOUT (the task goes on and can be awaited again), CF_ERR_FORKED,
  *           CF_ERR_DEADLOCK (tasks of one thread pool wait for each other in a circle, and no deadline ends it). */
 CF_API cf_err cf_future_wait(cf_future *future, cf_time deadline);
@@ -131,6 +141,13 @@ CF_API int cf_future_status(cf_future *future);
 
 /** What happened, as a sentence: cf_fail()'s, or the library's.  Never NULL; borrowed, as long as the caller's reference. */
 CF_API const char *cf_future_message(cf_future *future);
+
+/** What is known of a task that was lost with its worker process, or ended for a limit (CF_ERR_WORKER_LOST,
+ *  CF_ERR_TIME_LIMIT): signal, time, memory, its last note.
+ *
+ * Returns: borrowed, as long as the caller's reference; NULL when the task isn't done, ended otherwise, or there was no
+ *          memory for it. */
+CF_API const cf_account *cf_future_account(cf_future *future);
 
 /** Whether the task is done, failed or cancelled. */
 CF_API bool cf_future_done(cf_future *future);
@@ -209,8 +226,8 @@ CF__PRIVATE cf_future *
 cf__future_static(cf_err error)
 {
 #define CF__X(name, text)                                                                                              \
-    {CF__FAILED, 0, NULL, NULL, NULL, NULL,  NULL, CF__ANY_SIZE,         NULL, NULL, NULL,                             \
-     name,       0, 0,    0,    0,    false, NULL, NULL CF__PLACE_STATIC},
+    {CF__FAILED, 0,    NULL, NULL, NULL, NULL, NULL,  CF__ANY_SIZE, NULL, NULL,                                        \
+     NULL,       name, 0,    0,    0,    0,    false, false,        NULL, NULL CF__PLACE_STATIC},
     static const cf_future failed[] = {CF__ERRORS(CF__X)};
 #undef CF__X
     return CF__STATIC_CAST(cf_future *, cf__opaque(&failed[error]));
@@ -246,7 +263,7 @@ cf__future_init(void *memory, size_t record_size, size_t args_size, size_t args_
     future->message = NULL;
     future->error = CF_OK;
     future->code = future->signal = future->status = 0;
-    future->spins = false;
+    future->spins = future->limited = false;
     future->slab = NULL;
     cf__place_init(future);
     future->args = args_size != 0 ? CF__POINTER_CAST(void *, args) : NULL;
@@ -402,6 +419,32 @@ cf__future_start_as(cf_future *future, uint32_t running)
     return false;
 }
 
+CF__PRIVATE const cf__limits *
+cf__future_limits(cf_future *future)
+{
+    return &CF__POINTER_CAST(cf__limited_future *, future)->limits;
+}
+
+CF__SLOW void
+cf__future_settle_late(cf_future *future)
+{
+    cf__future_settle_failed(future, CF_ERR_TIME_LIMIT, 0, "the task wasn't started in time");
+}
+
+/* The task is about to run in this thread, under its limits; false: it's too late for that. */
+CF__SLOW bool
+cf__future_limit(cf_future *future, cf__task_context *context)
+{
+    const cf__limits *limits = cf__future_limits(future);
+    context->started = cf__os_now();
+    if (limits->start_by != 0 && context->started >= limits->start_by)
+        return false;
+    context->noted = 0;
+    context->cpu_started = limits->cpu_ms != 0 ? cf__os_thread_cpu_time() : 0;
+    context->limits = limits;
+    return true;
+}
+
 /* Runs the task of a future that the caller has started with SETTLING, and settles it. */
 CF__PRIVATE void
 cf__future_execute(cf_future *future)
@@ -409,6 +452,10 @@ cf__future_execute(cf_future *future)
     cf__task_context context;
     cf__task_context_init(&context, &future->state, CF__STOP);
     context.executor = future->executor;
+    if (future->limited && !cf__future_limit(future, &context)) {
+        cf__future_settle_late(future);
+        return;
+    }
     future->type->run(future->args, future->result, &context);
     if (context.failed)
         cf__future_settle_failed(future, CF_ERR_FAILED, context.code, context.message);
@@ -454,9 +501,13 @@ cf__future_await_slow(cf_future *future, cf_time deadline)
         /* The settler owes the wake from here on.  acquire [F1] on failure: it may find the future settled. */
         if (!(state & CF__WAITED) && !cf__cas_acq_rel(&future->state, &state, state | CF__WAITED))
             continue;
-        bool in_time = cf__place_park(future, &future->state, state | CF__WAITED, deadline);
+        cf_time start_by = future->limited ? cf__future_limits(future)->start_by : 0;
+        bool may_expire = start_by != 0 && start_by < deadline && (state & CF__STATE_MASK) == CF__PENDING;
+        bool in_time = cf__place_park(future, &future->state, state | CF__WAITED, may_expire ? start_by : deadline);
+        if (!in_time && may_expire && cf__future_start_as(future, CF__RUNNING | CF__SETTLING))
+            cf__future_settle_late(future);       /* whoever comes to run it finds it settled */
         state = cf__load_acquire(&future->state); /* acquire [F1] */
-        if (!in_time && !cf__settled(state))
+        if (!in_time && !may_expire && !cf__settled(state))
             return CF_ERR_TIMEOUT;
     }
     return CF_OK;
@@ -556,6 +607,12 @@ cf_future_message(cf_future *future)
     if (cf__future_await(future, CF_NOW) != CF_OK)
         return "the task isn't done";
     return future->message != NULL ? future->message : cf_strerror(cf_future_wait(future, CF_NOW));
+}
+
+CF_API const cf_account *
+cf_future_account(cf_future *future)
+{
+    return cf_future_done(future) && future->origin != NULL ? future->origin->account(future) : NULL;
 }
 
 CF_API bool

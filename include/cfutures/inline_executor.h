@@ -28,11 +28,10 @@ CF__PRIVATE cf_future *
 cf__inline_submit(cf_executor *base, const cf_task_type *type, const void *args, const cf_submit_opts *options)
 {
     cf__inline_executor *executor = CF__POINTER_CAST(cf__inline_executor *, base);
-    (void)options;
     /* relaxed: a submit at the same time as the shutdown may come before or after it. */
     if (cf__load_relaxed(&executor->shut_down))
         return cf__future_static(CF_ERR_SHUTDOWN);
-    cf_future *future = cf_executor_new_task(base, type, args);
+    cf_future *future = cf_executor_new_task(base, type, args, options);
     if (future == NULL)
         return cf__future_static(CF_ERR_NOMEM);
     (void)cf_future_run(future);

@@ -14,7 +14,7 @@
  *
  *   What the nursery can't do the program does itself, as if it had not been prepared: when it has died, when no address
  *   suits both, when on_start was loaded later.
- * WHO WATCHES WHOM  The nursery ends when the program does, as a template does (pidfd, dead-man pipe).  A template needs no
+ * WHO WATCHES WHOM  The nursery ends when the program does, as a template does (pidfd, and the pipe that continues it if it is stopped).  A template needs no
  *   nursery once it runs.  The nursery adopts and buries templates, so they are not init's to reap.
  * AN ANSWER THAT DOESN'T COME is no answer: the template may be there or not.  That pool's creation fails, its dead-man
  *   pipe closes, which kills such a template; the nursery isn't asked again. */
@@ -56,7 +56,7 @@ typedef struct cf__nursery_request {
 
 typedef struct cf__nursery_home { /* what it has from the program, and the request that it works at */
     int sockets[2];               /* the program's, its own */
-    int dead_man[2];              /* reader: its own; writer: the program's */
+    int life_line[2];             /* reader: its own; writer: the program's */
     int parent_pidfd;
     int file;
     cf__nursery_request request;
@@ -68,7 +68,7 @@ cf__nursery_child(void *argument)
 {
     cf__nursery_home *home = CF__STATIC_CAST(cf__nursery_home *, argument);
     cf__os_close(home->sockets[1]);
-    cf__os_close(home->dead_man[0]);
+    cf__os_close(home->life_line[0]);
     cf__os_close(home->file);
     cf__template_main(&home->request.setup);
 }
@@ -83,8 +83,8 @@ cf__nursery_serve(cf__nursery_home *home)
     if (cf__os_map_file(home->file, request->memory, request->size) == MAP_FAILED)
         return errno;
     if (request->start)
-        error = cf__os_fork_hidden(cf__nursery_child, home, request->stack_size, &arena->template_process,
-                                   &arena->template_error);
+        error = cf__os_fork_hidden(cf__nursery_child, home, request->stack_size, request->setup.life_line,
+                                   &arena->template_process, &arena->template_error);
     cf__os_unmap(request->memory, request->size);
     return error;
 }
@@ -95,13 +95,13 @@ cf__nursery_main(void *argument)
     cf__nursery_home *home = CF__STATIC_CAST(cf__nursery_home *, argument);
     int received[CF__HANDED];
     cf__os_close(home->sockets[0]);
-    cf__template_leave_program(home->dead_man, "cf-nursery");
+    cf__template_leave_program("cf-nursery");
     cf__os_ignore_signal(SIGCHLD); /* whom it buries it doesn't ask */
     while (cf__os_await_message(home->sockets[1], home->parent_pidfd, INT64_MAX) &&
            cf__os_receive(home->sockets[1], &home->request, sizeof home->request, received)) {
         home->file = received[0];
-        home->request.setup.dead_man[0] = received[1];
-        home->request.setup.dead_man[1] = -1;
+        home->request.setup.life_line[0] = received[1];
+        home->request.setup.life_line[1] = -1;
         home->request.setup.parent_pidfd = home->parent_pidfd;
         int32_t answer = cf__nursery_serve(home);
         cf__os_close(received[0]);
@@ -166,7 +166,7 @@ CF__PRIVATE int
 cf__nursery_start(cf__nursery *nursery, const cf__process_setup *setup, void *memory, size_t size, int file,
                   size_t stack_size)
 {
-    const int descriptors[CF__HANDED] = {file, setup->dead_man[0]};
+    const int descriptors[CF__HANDED] = {file, setup->life_line[0]};
     cf__nursery_request request;
     memset(CF__STATIC_CAST(void *, &request), 0, sizeof request);
     request.memory = memory;
@@ -186,21 +186,21 @@ cf__nursery_begin(cf__nursery *nursery)
     int32_t *told = CF__STATIC_CAST(int32_t *, cf__os_map_shared(2 * sizeof(int32_t)));
     int error = told == NULL ? ENOMEM : cf__os_socket_pair(home.sockets);
     if (error == 0)
-        error = cf__os_pipe(home.dead_man);
+        error = cf__os_pipe(home.life_line);
     if (error == 0 && (home.parent_pidfd = cf__os_pidfd_open(cf__os_pid())) < 0)
         error = errno;
     if (error == 0)
-        error = cf__os_fork_hidden(cf__nursery_main, &home, 0, &told[0], &told[1]);
+        error = cf__os_fork_hidden(cf__nursery_main, &home, 0, home.life_line, &told[0], &told[1]);
     cf__os_close(home.parent_pidfd);
     cf__os_close(home.sockets[1]);
-    cf__os_close(home.dead_man[0]);
+    cf__os_close(home.life_line[0]);
     if (error == 0) {
         nursery->self = told[0];
         nursery->socket = home.sockets[0];
-        nursery->dead_man = home.dead_man[1]; /* closed when the program ends */
+        nursery->life_line = home.life_line[1]; /* closed when the program ends */
     } else {
         cf__os_close(home.sockets[0]);
-        cf__os_close(home.dead_man[1]);
+        cf__os_close(home.life_line[1]);
     }
     if (told != NULL)
         cf__os_unmap(told, 2 * sizeof(int32_t));

@@ -1,6 +1,6 @@
 /* cfutures/process_pool.h - tasks on forked processes: for work that takes CPU time, or that may crash.
  * SPDX-License-Identifier: MIT
- * LAYER 5.  Includes: executor.h, detail/process_slots.h, detail/os_cpus.h.  Included by: cfutures.h.
+ * LAYER 5.  Includes: executor.h, detail/process_future.h, detail/os_cpus.h.  Included by: cfutures.h.
  *
  * Python's ProcessPoolExecutor; but a worker that dies costs the task that it ran, and nothing else.
  *
@@ -28,7 +28,7 @@
 #define CFUTURES_PROCESS_POOL_H
 
 #include "detail/os_cpus.h"
-#include "detail/process_slots.h"
+#include "detail/process_future.h"
 #include "executor.h"
 
 /** Make a process pool, with all its workers.
@@ -52,9 +52,26 @@ cf_process_pool(const cf_pool_opts &options = cf_pool_opts())
 #define cf_process_pool(...) cf_process_pool_with(&(cf_pool_opts){.struct_size = sizeof(cf_pool_opts), __VA_ARGS__})
 #endif
 
+/** Have `workers` of them from now on: as many as are missing are started, the others leave when they have no task in
+ *  hand.  No task is lost.
+ *
+ * Threads: any, also while tasks are submitted and run.  With an idle timeout, `workers` is the new max_workers.
+ * Blocks:  no; the pool is of the new size some time later.
+ * Returns: CF_OK; CF_ERR_INVALID (0, or more than 4 times max_workers, but 64 always will do; or not a process pool);
+ *          what the executor has failed with; CF_ERR_FORKED. */
+CF_API CF_NODISCARD cf_err cf_process_pool_resize(cf_executor *executor, unsigned workers);
+
 /* ---- implementation ---- */
 
 #if CF__BODIES && !CF__FUTEX
+
+CF_API cf_err
+cf_process_pool_resize(cf_executor *executor, unsigned workers)
+{
+    (void)workers;
+    cf_err error = cf_executor_error(executor);
+    return error != CF_OK ? error : CF_ERR_INVALID;
+}
 
 CF_API cf_executor *
 cf_process_pool_with(const cf_pool_opts *options)
@@ -69,197 +86,14 @@ cf_process_pool_with(const cf_pool_opts *options)
 #define CF__PROCESS_MEMORY (CF__STATIC_CAST(size_t, 1) << 30)
 #define CF__PROCESS_GRACE INT64_C(2000000000) /* for the template to end by itself, before it is killed */
 
-/* ---- futures ---- */
-
-/* Spins while the slot's word is `word`, for some microseconds: a wake-up costs more.  Not on the CPU that the
- * worker needs. */
-CF__PRIVATE void
-cf__process_spin(const cf__arena_view *view, const cf__slot *slot, uint64_t word)
-{
-    uint32_t cpu = cf__os_cpu(), worker = cf__slot_owner(word);
-    /* relaxed, all: a guess at where to find each other. */
-    if (worker == 0)
-        worker = cf__load_relaxed(&view->arena->waking);
-    cf__store_relaxed(&view->arena->parent_cpu, cpu);
-    if (worker == 0 || worker > view->worker_count || cf__load_relaxed(&view->workers[worker - 1].cpu) == cpu)
-        return;
-    int64_t end = cf__os_now() + CF__SPIN_MOST;
-    do {
-        for (int i = 0; i < 4; i++) {
-            if (cf__load_relaxed(&slot->word) != word) /* relaxed: the caller looks again */
-                return;
-            cf__cpu_relax();
-        }
-    } while (cf__os_now() < end);
-}
-
-CF__PRIVATE cf_err
-cf__process_await(cf_future *base, cf_time deadline)
-{
-    cf__process_future *future = CF__POINTER_CAST(cf__process_future *, base);
-    cf__process_pool *pool = future->pool;
-    cf__slot *slot = &pool->setup.view.slots[future->index];
-    int64_t slice = CF__SLICE_FIRST;
-    bool spun = !pool->setup.spin;
-
-    if (cf__executor_forked(&pool->base))
-        return CF_ERR_FORKED;
-    for (;;) {
-        uint64_t word = cf__load_acquire(&slot->word);   /* acquire [S2] */
-        if (cf__settled(cf__load_acquire(&base->state))) /* acquire, future.h [F1] */
-            return CF_OK;
-        if (cf__slot_generation(word) != future->generation)
-            return cf__future_await_slow(base, deadline); /* another thread has collected it, and settles it (P2) */
-        if (cf__slot_settled(word)) {
-            cf__slots_collect(future);
-            continue;
-        }
-        if (cf__slots_template_ended(pool))
-            continue;
-        if (deadline == CF_NOW || cf_passed(deadline))
-            return CF_ERR_TIMEOUT;
-        if (!spun) {
-            cf__process_spin(&pool->setup.view, slot, word);
-            spun = true;
-            continue;
-        }
-        if (!cf__slot_set_flag(slot, &word, CF__SLOT_WAIT))
-            continue;
-        /* The worker that settles the slot owes the wake, or who buries it, or who collects the slot before us. */
-        (void)cf__fetch_add_seq_cst(&future->sleepers, 1u); /* seq_cst: pairs with cf__slots_detach() */
-        bool woken = cf__slots_sleep(pool, cf__slot_futex(slot), cf__slot_futex_value(word), deadline, &slice);
-        (void)cf__fetch_sub_acq_rel(&future->sleepers, 1u);
-        if (!woken)
-            cf__slots_audit(pool, future);
-    }
-}
-
-CF__PRIVATE bool
-cf__process_cancel(cf_future *base)
-{
-    cf__process_future *future = CF__POINTER_CAST(cf__process_future *, base);
-    cf__process_pool *pool = future->pool;
-    cf__slot *slot = &pool->setup.view.slots[future->index];
-    cf_future *list = NULL;
-
-    if (cf__executor_forked(&pool->base))
-        return false;
-    cf__mutex_lock(&pool->mutex);
-    if (pool->shadows[future->index].future == future) {
-        uint64_t word = cf__load_relaxed(&slot->word);
-        while (cf__slot_state(word) == CF__SLOT_PENDING) {
-            if (cf__cas_seq_cst(&slot->word, &word, cf__slot_with_state(word, CF__SLOT_GONE))) {
-                list = cf__slots_detach(pool, future->index, NULL);
-                break;
-            }
-        }
-        if (list == NULL)
-            cf__store_relaxed(&slot->stop, 1u); /* relaxed: a request */
-    }
-    bool cancelled = future->settle_as == CF__CANCELLED;
-    cf__mutex_unlock(&pool->mutex);
-    cf__slots_settle_list(list);
-    return cancelled;
-}
-
-/* Looks for marked slots and collects them. */
-CF__PRIVATE bool
-cf__process_collect_marked(cf__process_pool *pool)
-{
-    const cf__arena_view *view = &pool->setup.view;
-    bool found = false;
-    for (uint32_t i = 0; i < (view->slot_count + 63) / 64; i++) {
-        /* seq_cst [A4]: after the store of collector. */
-        if (cf__load_seq_cst(&view->completed[i]) == 0)
-            continue;
-        uint64_t marks = cf__exchange_seq_cst(&view->completed[i], UINT64_C(0));
-        cf_future *list = NULL;
-        cf__mutex_lock(&pool->mutex);
-        for (; marks != 0; marks &= marks - 1) {
-            uint32_t index = i * 64 + CF__STATIC_CAST(uint32_t, __builtin_ctzll(marks));
-            if (index < view->slot_count && pool->shadows[index].future != NULL &&
-                cf__slot_settled(cf__load_acquire(&view->slots[index].word)))
-                list = cf__slots_detach(pool, index, list);
-        }
-        cf__mutex_unlock(&pool->mutex);
-        cf__slots_settle_list(list);
-        found = true;
-    }
-    return found;
-}
-
-/* The thread that settles futures with callbacks; runs from the first of them to the end of the pool. */
-CF__PRIVATE void *
-cf__process_collector_main(void *argument)
-{
-    cf__process_pool *pool = CF__STATIC_CAST(cf__process_pool *, argument);
-    cf__arena *arena = pool->setup.view.arena;
-    int64_t slice = CF__SLICE_FIRST;
-
-    cf__os_thread_name("cf-collector");
-    while (cf__load_acquire(&pool->collector_quit) == 0) {
-        if (cf__process_collect_marked(pool))
-            continue;
-        cf__store_seq_cst(&arena->collector, 1u);
-        /* Who marks, or ends us, from here on finds collector == 1 and owes the wake [A4]. */
-        if (cf__process_collect_marked(pool) || cf__load_seq_cst(&pool->collector_quit) != 0)
-            continue;
-        if (cf__slots_template_ended(pool)) {
-            /* Nothing more will come but the end of the pool. */
-            (void)cf__park(&pool->collector_quit, 0, CF_FOREVER, CF__SCOPE_SHARED);
-            continue;
-        }
-        if (!cf__slots_sleep(pool, &arena->collector, 1, CF_FOREVER, &slice))
-            cf__slots_audit(pool, NULL);
-    }
-    return NULL;
-}
-
-CF__PRIVATE cf_err
-cf__process_watch(cf_future *base)
-{
-    cf__process_future *future = CF__POINTER_CAST(cf__process_future *, base);
-    cf__process_pool *pool = future->pool;
-    cf__slot *slot = &pool->setup.view.slots[future->index];
-    cf_err error = CF_OK;
-
-    if (cf__executor_forked(&pool->base))
-        return CF_ERR_FORKED;
-    cf__mutex_lock(&pool->mutex);
-    if (!pool->collects && !pool->stopping) {
-        if (cf__os_thread_start(&pool->collector, cf__process_collector_main, pool, 0) != 0)
-            error = CF_ERR_SYSTEM;
-        else
-            pool->collects = true;
-    }
-    uint64_t word = cf__load_acquire(&slot->word);
-    bool settled = false;
-    while (error == CF_OK && pool->shadows[future->index].future == future && !settled) {
-        settled = cf__slot_settled(word);
-        if (!settled && cf__slot_set_flag(slot, &word, CF__SLOT_CARE))
-            break;
-    }
-    cf__mutex_unlock(&pool->mutex);
-    if (settled)
-        cf__slots_collect(future);
-    return error;
-}
-
-CF__PRIVATE void
-cf__process_forget(cf_future *base)
-{
-    cf__process_future *future = CF__POINTER_CAST(cf__process_future *, base);
-    cf__process_pool *pool = future->pool;
-    if (future->block != NULL && !cf__executor_forked(&pool->base)) {
-        cf__mutex_lock(&pool->mutex);
-        cf__heap_give(&pool->heap, future->block);
-        cf__slots_made_room(pool);
-        cf__mutex_unlock(&pool->mutex);
-    }
-    cf__process_pool_release(pool);
-}
-
 /* ---- submit ---- */
+
+CF__PRIVATE unsigned
+cf__process_concurrency(cf_executor *base)
+{
+    const cf__arena_view *view = &CF__POINTER_CAST(cf__process_pool *, base)->setup.view;
+    return CF__MIN(cf__load_relaxed(&view->arena->wanted), view->worker_count); /* relaxed: a guess */
+}
 
 /* A slot, and the blocks the task needs, for `future`; false if there is no room now.  The mutex is held. */
 CF__PRIVATE bool
@@ -291,7 +125,7 @@ cf__process_await_room(cf__process_pool *pool, const cf_task_type *type, cf__pla
                        cf__process_future *future, cf_time deadline)
 {
     cf__arena *arena = pool->setup.view.arena;
-    uint32_t patience = pool->setup.view.worker_count + 8;
+    uint32_t patience = cf__process_concurrency(&pool->base) + 8;
     int64_t slice = CF__SLICE_FIRST;
     bool in_time = true;
 
@@ -323,20 +157,14 @@ cf__process_await_room(cf__process_pool *pool, const cf_task_type *type, cf__pla
     return pool->closed ? CF_ERR_SHUTDOWN : CF_OK;
 }
 
-CF__PRIVATE const cf__future_origin *
-cf__process_origin(void)
-{
-    static const cf__future_origin origin = {cf__process_await, cf__process_cancel, cf__process_watch,
-                                             cf__process_forget};
-    return &origin;
-}
-
 CF__PRIVATE cf_future *
 cf__process_submit(cf_executor *base, const cf_task_type *type, const void *args, const cf_submit_opts *options)
 {
     cf__process_pool *pool = CF__POINTER_CAST(cf__process_pool *, base);
     const cf__arena_view *view = &pool->setup.view;
     cf__placement place = cf__process_place(type);
+    cf__limits limits = cf__limits_of(options);
+    bool limited = cf__limits_any(&limits);
     size_t limit = cf__heap_limit(&pool->heap);
 
     if ((place.args_in_block && type->args_size > limit) || (place.result_in_block && type->result_size > limit))
@@ -362,6 +190,7 @@ cf__process_submit(cf_executor *base, const cf_task_type *type, const void *args
     future->base.executor = base;
     future->base.result_size = type->result_size;
     future->pool = pool;
+    future->start_by = limits.start_by;
 
     cf__mutex_lock(&pool->mutex);
     cf_err error = cf__process_await_room(pool, type, place, future, options->deadline);
@@ -381,8 +210,10 @@ cf__process_submit(cf_executor *base, const cf_task_type *type, const void *args
     void *place_of_args = shadow->args_block != NULL ? shadow->args_block : slot->payload;
     slot->args = place_of_args;
     slot->result = shadow->result_block != NULL ? shadow->result_block : slot->payload + place.result_offset;
-    slot->stop = 0;
-    slot->code = slot->signal = slot->status = 0;
+    slot->code = 0;
+    slot->limited = limited;
+    if (limited)
+        slot->limits = limits;
     if (type->args_size != 0)
         memcpy(place_of_args, args, type->args_size);
     cf__slot_publish_task(slot, future->generation);
@@ -421,13 +252,17 @@ cf__process_dealloc(cf_executor *base, void *memory)
     cf__mutex_unlock(&pool->mutex);
 }
 
-CF__PRIVATE unsigned
-cf__process_concurrency(cf_executor *base)
-{
-    return CF__POINTER_CAST(cf__process_pool *, base)->setup.view.worker_count;
-}
-
 /* ---- shutdown ---- */
+
+/* Kills the template, which takes its workers with it. */
+CF__PRIVATE void
+cf__process_kill_template(cf__process_pool *pool)
+{
+    /* We may not if the program has changed its user since, or forbids itself such calls; but it ends by itself when
+     * nobody can write into that pipe any more. */
+    if (!cf__os_pidfd_signal(pool->template_pidfd, SIGKILL))
+        cf__os_close(cf__exchange_acq_rel(&pool->setup.life_line[1], -1));
+}
 
 /* Tells the template to stop, in mode CF__ARENA_DRAINS or CF__ARENA_KILLS. */
 CF__PRIVATE void
@@ -435,7 +270,9 @@ cf__process_stop(cf__process_pool *pool, uint32_t how)
 {
     cf__store_seq_cst(&pool->setup.view.arena->stop, how); /* seq_cst: before the wakes, see cf__arena_wake_all() */
     cf__arena_wake_all(&pool->setup.view);
-    cf__os_pidfd_signal(pool->template_pidfd, SIGUSR1);
+    /* Untold, it learns of it when a worker ends; of those that are busy none would. */
+    if (!cf__arena_poke(&pool->setup.view) && how == CF__ARENA_KILLS)
+        cf__process_kill_template(pool);
 }
 
 /* Ends the processes: nothing is in use any more.  Without the mutex, once. */
@@ -446,7 +283,7 @@ cf__process_end(cf__process_pool *pool)
     if (cf__load_relaxed(&pool->setup.view.arena->stop) == CF__ARENA_RUNS)
         cf__process_stop(pool, CF__ARENA_DRAINS);
     if (!cf__os_pidfd_ended(pool->template_pidfd, cf_after_ns(CF__PROCESS_GRACE))) {
-        cf__os_pidfd_signal(pool->template_pidfd, SIGKILL); /* stopped, or scribbled over; its workers go with it */
+        cf__process_kill_template(pool); /* stopped, or scribbled over */
         (void)cf__os_pidfd_ended(pool->template_pidfd, CF_FOREVER);
     }
     cf__os_bury(pool->setup.view.arena->template_process, &status); /* ours only if we are a subreaper */
@@ -478,7 +315,7 @@ cf__process_drain(cf__process_pool *pool, cf_time deadline)
             if (!cf__slots_sleep(pool, &arena->pressure, 1, deadline, &slice))
                 cf__slots_audit(pool, NULL);
             if (killing && cf_passed(patience))
-                cf__os_pidfd_signal(pool->template_pidfd, SIGKILL); /* it doesn't kill: then its own death does */
+                cf__process_kill_template(pool); /* it doesn't kill: then its own death does */
             (void)cf__slots_template_ended(pool);
             in_time = !cf_passed(deadline);
         }
@@ -546,11 +383,13 @@ cf__process_free(cf_executor *base, bool forked)
 /* The shared memory: arena, then heap.  Less of it where the system won't give as much as asked for.  *file gets the
  * file it is of, if it's to be handed to `nursery`. */
 CF__PRIVATE bool
-cf__process_map(cf__process_pool *pool, cf__nursery *nursery, int *file, uint32_t workers, uint32_t slots,
-                size_t memory)
+cf__process_map(cf__process_pool *pool, cf__nursery *nursery, int *file, uint32_t workers, uint32_t least,
+                uint32_t slots, size_t memory)
 {
     cf__arena_view view;
-    size_t arena = CF__ROUND_UP(cf__arena_layout(&view, NULL, workers, slots), CF__STATIC_CAST(size_t, 4096));
+    uint32_t records =
+        CF__MIN(CF__MAX(workers * 4, 64u), CF__STATIC_CAST(uint32_t, CF__MAX_WORKERS)); /* to grow into */
+    size_t arena = CF__ROUND_UP(cf__arena_layout(&view, NULL, records, slots), CF__STATIC_CAST(size_t, 4096));
     size_t heap = cf__heap_usable(memory);
     do {
         pool->memory_size = arena + heap;
@@ -561,7 +400,9 @@ cf__process_map(cf__process_pool *pool, cf__nursery *nursery, int *file, uint32_
     } while (pool->memory == NULL && heap >= (CF__STATIC_CAST(size_t, 1) << 20));
     if (pool->memory == NULL)
         return false;
-    (void)cf__arena_layout(&pool->setup.view, pool->memory, workers, slots);
+    (void)cf__arena_layout(&pool->setup.view, pool->memory, records, slots);
+    cf__arena_want(&pool->setup.view, workers, least, workers);
+    cf__store_relaxed(&pool->setup.view.arena->high, 0u); /* relaxed: nobody is there yet */
     if (cf__heap_init(&pool->heap, CF__STATIC_CAST(unsigned char *, pool->memory) + arena, heap))
         return true;
     cf__os_unmap(pool->memory, pool->memory_size);
@@ -573,7 +414,7 @@ CF__PRIVATE int
 cf__process_start_template(cf__process_pool *pool, cf__nursery *nursery, int file, size_t stack_size)
 {
     cf__arena *arena = pool->setup.view.arena;
-    int error = cf__os_pipe(pool->setup.dead_man);
+    int error = cf__os_pipe(pool->setup.life_line);
     if (error != 0)
         return error;
     pool->setup.parent_pidfd = cf__os_pidfd_open(cf__os_pid());
@@ -586,16 +427,17 @@ cf__process_start_template(cf__process_pool *pool, cf__nursery *nursery, int fil
     else if (asked == ECONNRESET)
         error = ECONNRESET; /* there may be a template: another one must not use this memory */
     else if (error == 0)
-        error = cf__os_fork_hidden(cf__template_main, &pool->setup, stack_size, &arena->template_process,
-                                   &arena->template_error);
-    cf__os_close(pool->setup.dead_man[0]);
+        error = cf__os_fork_hidden(cf__template_main, &pool->setup, stack_size, pool->setup.life_line,
+                                   &arena->template_process, &arena->template_error);
+    cf__os_close(pool->setup.life_line[0]);
     cf__os_close(pool->setup.parent_pidfd);
     if (error == 0) {
         pool->template_pidfd = cf__os_pidfd_open(arena->template_process);
-        /* If it's gone already, it has left its reason; else we can't watch it, and closing the pipe below kills
+        /* If it's gone already, it has left its reason; else we can't watch it, and closing the pipe below ends
          * it. */
         if (pool->template_pidfd < 0)
             error = arena->template_error != 0 ? arena->template_error : errno;
+        pool->setup.view.template_pidfd = pool->template_pidfd;
     }
     while (error == 0 && cf__load_acquire(&arena->ready) == 0) {
         /* The template owes the wake when it has a worker; if it ends before, we look at its process. */
@@ -605,7 +447,7 @@ cf__process_start_template(cf__process_pool *pool, cf__nursery *nursery, int fil
     }
     if (error != 0) {
         cf__os_close(pool->template_pidfd);
-        cf__os_close(pool->setup.dead_man[1]);
+        cf__os_close(pool->setup.life_line[1]);
     }
     return error;
 }
@@ -642,16 +484,18 @@ cf_process_pool_with(const cf_pool_opts *options)
     int keep = errno, file = -1;
     cf__nursery *nursery = cf__process_nursery(&ours);
 
-    if (workers > CF__MAX_WORKERS || slots > (1u << 24))
-        return cf_executor_new_failed(CF_ERR_INVALID, "process pool: at most %d workers, and %u tasks pending",
-                                      CF__MAX_WORKERS, 1u << 24);
+    if (workers > CF__MAX_WORKERS || slots > (1u << 24) || ours.min_workers > workers)
+        return cf_executor_new_failed(
+            CF_ERR_INVALID, "process pool: at most %d workers and %u tasks pending, and min_workers of max_workers",
+            CF__MAX_WORKERS, 1u << 24);
     cf__process_pool *pool = CF__STATIC_CAST(cf__process_pool *, cf__os_alloc(sizeof *pool));
     cf__shadow *shadows = CF__STATIC_CAST(cf__shadow *, cf__os_alloc(slots * sizeof *shadows));
     if (pool != NULL)
         memset(CF__STATIC_CAST(void *, pool), 0, sizeof *pool);
     if (pool == NULL || shadows == NULL || !cf__code_record(&pool->code) ||
-        !cf__process_map(pool, nursery, &file, workers, CF__STATIC_CAST(uint32_t, slots),
-                         ours.memory != 0 ? ours.memory : CF__PROCESS_MEMORY)) {
+        !cf__process_map(pool, nursery, &file, workers,
+                         ours.idle_timeout_ms == 0 ? workers : CF__MAX(ours.min_workers, 1u),
+                         CF__STATIC_CAST(uint32_t, slots), ours.memory != 0 ? ours.memory : CF__PROCESS_MEMORY)) {
         if (pool != NULL)
             cf__os_free(pool->code.ranges);
         cf__os_close(file);
@@ -667,11 +511,14 @@ cf_process_pool_with(const cf_pool_opts *options)
     pool->references = 1;
     pool->audits = pool->waits_for_two = true;
     pool->template_pidfd = -1;
-    pool->setup.dead_man[0] = pool->setup.dead_man[1] = -1;
+    pool->setup.life_line[0] = pool->setup.life_line[1] = -1;
     pool->setup.on_start = ours.on_start;
     pool->setup.on_stop = ours.on_stop;
     pool->setup.on_start_context = ours.on_start_context;
     pool->setup.spin = cpus > 1;
+    pool->setup.max_tasks = ours.max_tasks_per_worker;
+    pool->setup.max_memory = ours.max_memory_per_worker;
+    pool->setup.idle_timeout = ours.idle_timeout_ms != 0 ? cf__milliseconds(ours.idle_timeout_ms) : CF__NEVER;
     (void)snprintf(pool->setup.name, sizeof pool->setup.name, "%s", ours.name != NULL ? ours.name : "cf-process");
     cf__mutex_init(&pool->mutex);
     cf__event_init(&pool->quiet);
@@ -684,10 +531,29 @@ cf_process_pool_with(const cf_pool_opts *options)
     errno = keep;
     if (error == 0)
         return &pool->base;
-    pool->template_pidfd = pool->setup.dead_man[1] = -1;
+    pool->template_pidfd = pool->setup.life_line[1] = -1;
     cf__process_pool_release(pool);
     return cf_executor_new_failed(cf__process_error(error), "process pool: can't start a worker process: errno %d",
                                   error);
+}
+
+CF_API cf_err
+cf_process_pool_resize(cf_executor *executor, unsigned workers)
+{
+    cf_err error = cf_executor_error(executor);
+    if (error != CF_OK)
+        return error;
+    if (strcmp(executor->ops->kind, "process pool") != 0) /* not by the table's address: each file has its own */
+        return CF_ERR_INVALID;
+    cf__process_pool *pool = CF__POINTER_CAST(cf__process_pool *, executor);
+    const cf__arena_view *view = &pool->setup.view;
+    if (workers == 0 || workers > view->worker_count)
+        return CF_ERR_INVALID;
+    bool elastic = pool->setup.idle_timeout != CF__NEVER;
+    cf__arena_want(view, workers, elastic ? CF__MIN(cf__load_relaxed(&view->arena->least), workers) : workers, workers);
+    cf__arena_wake_all(view);   /* who isn't wanted any more leaves */
+    (void)cf__arena_poke(view); /* and who is missing is started */
+    return CF_OK;
 }
 
 #endif /* CF__BODIES */

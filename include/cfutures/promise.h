@@ -96,16 +96,22 @@ cf_future_new(size_t result_size)
     return future != NULL ? future : cf__future_static(CF_ERR_NOMEM);
 }
 
-/* A future for a task of `type` with a copy of the arguments, to be run by `executor`; NULL without memory. */
+/* A future for a task of `type` with a copy of the arguments, to be run by `executor` under `limits` (NULL: none); NULL
+ * without memory. */
 CF__PRIVATE cf_future *
-cf__future_new_task(const cf_task_type *type, const void *args, const void *executor, int32_t process)
+cf__future_new_task(const cf_task_type *type, const void *args, const void *executor, int32_t process,
+                    const cf__limits *limits)
 {
-    cf_future *future = cf__future_alloc(sizeof(cf_future), type->args_size, type->args_align, type->result_size,
-                                         type->result_align, process);
+    bool limited = limits != NULL && cf__limits_any(limits);
+    cf_future *future = cf__future_alloc(limited ? sizeof(cf__limited_future) : sizeof(cf_future), type->args_size,
+                                         type->args_align, type->result_size, type->result_align, process);
     if (future == NULL)
         return NULL;
     future->type = type;
     future->executor = executor;
+    future->limited = limited;
+    if (limited)
+        CF__POINTER_CAST(cf__limited_future *, future)->limits = *limits;
     if (type->args_size != 0)
         memcpy(future->args, args, type->args_size);
     return future;

@@ -47,6 +47,24 @@ CF_API bool cf_cancelled(void);
  *  the same for all that runs on one worker.  NULL outside of a worker. */
 CF_API void **cf_worker_local(void);
 
+/** Note how far the current task has come: the last note stands in its account should it be lost (cf_future_account()), and
+ *  sets back the clock of its stall limit.  Cut to 47 bytes.  False outside a task. */
+CF_API bool cf_note(const char *format, ...) CF_PRINTF(1, 2);
+
+/** Begin a section in which a limit, or a shutdown that kills, doesn't end the current task: for `milliseconds` at most,
+ *  and never for more than a minute.  Another call sets another end.
+ *
+ * Doesn't return if the task is being killed already.  On threads, and outside a task, nothing. */
+CF_API void cf_shield_begin(unsigned milliseconds);
+
+/** End that section: what has been put off follows at once. */
+CF_API void cf_shield_end(void);
+
+/** Have `signal_number` (1 to 64) sent to the current task's process before it's killed for a limit, signal_grace_ms before;
+ *  it reaches this task or none.  For a handler that ends the work in a way that cf_cancelled() can't.  0: none any more.  On
+ *  threads, and outside a task, nothing.  Returns false if there is no such signal. */
+CF_API bool cf_stop_signal(int signal_number);
+
 /* ---- calls.  pool: cf_executor *; fn: a function with a CF_TASK; options: cf_options(...), cf_map_options(...)
  * ---- */
 
@@ -530,6 +548,52 @@ cf_fail(int code, const char *format, ...)
     va_start(arguments, format);
     (void)vsnprintf(context->message, sizeof context->message, format, arguments);
     va_end(arguments);
+    return true;
+}
+
+CF_API bool
+cf_note(const char *format, ...)
+{
+    char text[CF_NOTE_SIZE];
+    va_list arguments;
+    cf__task_context *context = cf__task_current();
+    if (context == NULL)
+        return false;
+    if (context->limits != NULL)
+        context->noted = cf__os_now();
+    if (context->host != NULL) {
+        va_start(arguments, format);
+        (void)vsnprintf(text, sizeof text, format, arguments);
+        va_end(arguments);
+        context->host->note(context, text);
+    }
+    return true;
+}
+
+CF_API void
+cf_shield_begin(unsigned milliseconds)
+{
+    cf__task_context *context = cf__task_current();
+    if (context != NULL && context->host != NULL && milliseconds != 0)
+        context->host->shield(context, cf_after_ms(milliseconds));
+}
+
+CF_API void
+cf_shield_end(void)
+{
+    cf__task_context *context = cf__task_current();
+    if (context != NULL && context->host != NULL)
+        context->host->shield(context, 0);
+}
+
+CF_API bool
+cf_stop_signal(int signal_number)
+{
+    cf__task_context *context = cf__task_current();
+    if (signal_number < 0 || signal_number > 64)
+        return false;
+    if (context != NULL && context->host != NULL)
+        context->host->stop_signal(context, signal_number);
     return true;
 }
 

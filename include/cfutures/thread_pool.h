@@ -311,14 +311,16 @@ cf__thread_pool_submit(cf_executor *base, const cf_task_type *type, const void *
         self = CF__POINTER_CAST(cf__thread_worker *, current->worker);
     size_t size = cf__future_init(NULL, sizeof(cf_future), type->args_size, type->args_align, type->result_size,
                                   type->result_align, 0);
-    bool fits = size <= CF__SLAB_CELL && type->args_align <= CF__CACHE_LINE && type->result_align <= CF__CACHE_LINE;
+    cf__limits limits = cf__limits_of(options);
+    bool fits = size <= CF__SLAB_CELL && type->args_align <= CF__CACHE_LINE && type->result_align <= CF__CACHE_LINE &&
+                !cf__limits_any(&limits);
     cf_future *future = NULL;
     if (self != NULL && fits && options->priority == 0 && !pool->bounded)
         future = cf__thread_pool_push(pool, self, type, args);
     if (future != NULL)
         return future;
     if (!fits) {
-        future = cf_executor_new_task(base, type, args);
+        future = cf_executor_new_task(base, type, args, options);
         if (future == NULL)
             return cf__future_static(CF_ERR_NOMEM);
     }

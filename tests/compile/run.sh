@@ -249,8 +249,10 @@ single "gcc: a plugin that shares cf__current with its host" plugin shared gcc -
 # shellcheck disable=SC2086
 single "gcc: a plugin with its own cf__current" plugin own gcc -O2 $c_flags
 if [ $full = yes ]; then
-    # shellcheck disable=SC2086
-    single "g++: our macros as C++20" macros g++ -std=c++20 $cxx_flags -x c++
+    for standard in 17 20; do
+        # shellcheck disable=SC2086
+        single "g++: our macros as C++$standard" macros g++ -std=c++$standard $cxx_flags -x c++
+    done
     for cc in clang $others; do
         # shellcheck disable=SC2086
         single "$cc: our macros, -O0 to -O3" macros $cc $c_flags

@@ -1,330 +1,275 @@
-/* tests/fault/test_process_kill.c - a worker that dies, anywhere, costs the task it ran and nothing else.
+/* tests/fault/test_process_kill.c - a worker that dies or stops at any point costs the task it ran and nothing else.
  * SPDX-License-Identifier: MIT
- *   --seconds N   for the random kills and the sampled pairs; without it 300 kills and 60 pairs
- *
- * KILL POINTS  The macros of detail/atomic.h are wrapped below: a worker that carries a ticket counts its operations on shared
- *   words, and ends itself right before, or right after, the one it was told.  So every state that it can leave behind is one
- *   that some run has left behind.  Relaxed loads aren't counted: nobody can tell whether they happened.
- * AUDITS  (waiters that push a hint again) are off but where a test says otherwise, lest they repair what the reaper
- *   forgot; so are the slices in which the parent sleeps. */
-#include "support.h"
+ *   --seconds N   for the pairs of points; without it every STRIDEth point of both
+ * Points, ways to die and audits: deaths.h.  Deaths at random times: test_process_kill_random.c. */
+#include "deaths.h"
 
-#include <cfutures/detail/atomic.h>
+#include <sys/socket.h>
 
-/* ---- kill points ---- */
+enum { PATH = 160 }; /* points of a worker's life that are tried: on_start, and more than one whole task */
+enum { STRIDE = 8 };
 
-enum { KILLED, EXITED, STOPPED };
+/* ---- one pool, through many deaths ---- */
 
-typedef struct kill_points { /* in memory that all our processes share; fields: A atomic */
-    uint32_t tickets;        /* A: given to workers as they start: the first gets target[0] */
-    uint32_t how;            /* KILLED ... */
-    uint32_t target[2];      /* the point at which the holder of the ticket ends; 0: never */
-    uint32_t workers;        /* those that start after so many are heirs */
-    uint32_t heirs_wait;     /* A: an heir doesn't get ready, lest it repairs what the others weren't told */
-    uint32_t fired;          /* A: how many have */
-    uint32_t number[2];      /* A: of the worker that did */
-    int32_t process[2];      /* A: its process */
-} kill_points;
-
-static kill_points *points;
-static uint32_t point, point_target, point_ticket; /* of this process; a worker without a ticket counts nothing */
+typedef struct patient { /* a pool whose workers are told where to end, round after round */
+    cf_executor *pool;
+    uint32_t workers, dying;
+    bool audits;
+    uint32_t next; /* number of the next task */
+    unsigned rounds, deaths;
+    tally sum;
+} patient;
 
 static void
-pass_point(void)
+open_patient(patient *p)
 {
-    if (point_target == 0 || ++point != point_target)
+    points->round = 0;
+    points->workers = p->workers;
+    points->dying = p->dying;
+    points->heirs_wait = p->dying < p->workers;
+    points->disarmed = 0;
+}
+
+/* Kills worker `index` from outside once it is ready: those that die before that may break the pool, as they should. */
+static void
+kill_ready_worker(cf_executor *pool, uint32_t index)
+{
+    const cf__worker_record *worker = &inside(pool)->setup.view.workers[index];
+    wait_until(__atomic_load_n(&worker->started, __ATOMIC_ACQUIRE) != 0);
+    /* Nobody but us kills now, so the number is still its own. */
+    (void)kill(__atomic_load_n(&worker->process, __ATOMIC_ACQUIRE), SIGKILL);
+}
+
+static void
+close_patient(patient *p)
+{
+    if (p->pool == NULL)
         return;
-    point_target = 0;
-    __atomic_store_n(&points->process[point_ticket], getpid(), __ATOMIC_RELEASE);
-    (void)__atomic_fetch_add(&points->fired, 1, __ATOMIC_SEQ_CST);
-    if (points->how == EXITED)
-        _exit(0);
-    (void)kill(getpid(), points->how == STOPPED ? SIGSTOP : SIGKILL);
+    points->dying = points->heirs_wait = 0;
+    deal_tickets(); /* none: who waited goes on */
+    wait_until(has_all_workers(p->pool));
+    run_round(p->pool, &p->sum, &p->next);
+    assert_int_equal(p->sum.bad, 0);
+    check_all_free(p->pool);
+    cf_executor_close(p->pool);
+    p->pool = NULL;
 }
 
-#define POINTS_AROUND(value)                                                                                           \
-    __extension__({                                                                                                    \
-        pass_point();                                                                                                  \
-        __typeof__(value) value_ = (value);                                                                            \
-        pass_point();                                                                                                  \
-        value_;                                                                                                        \
-    })
-#define POINTS_AROUND_STORE(store)                                                                                     \
-    __extension__({                                                                                                    \
-        pass_point();                                                                                                  \
-        store;                                                                                                         \
-        pass_point();                                                                                                  \
-    })
-
-#undef cf__load_acquire
-#undef cf__load_seq_cst
-#undef cf__store_relaxed
-#undef cf__store_release
-#undef cf__store_seq_cst
-#undef cf__exchange_acq_rel
-#undef cf__exchange_seq_cst
-#undef cf__cas_acq_rel
-#undef cf__cas_seq_cst
-#undef cf__fetch_or_seq_cst
-#undef cf__fetch_and_seq_cst
-#define cf__load_acquire(p) POINTS_AROUND(__atomic_load_n((p), __ATOMIC_ACQUIRE))
-#define cf__load_seq_cst(p) POINTS_AROUND(__atomic_load_n((p), __ATOMIC_SEQ_CST))
-#define cf__store_relaxed(p, v) POINTS_AROUND_STORE(__atomic_store_n((p), (v), __ATOMIC_RELAXED))
-#define cf__store_release(p, v) POINTS_AROUND_STORE(__atomic_store_n((p), (v), __ATOMIC_RELEASE))
-#define cf__store_seq_cst(p, v) POINTS_AROUND_STORE(__atomic_store_n((p), (v), __ATOMIC_SEQ_CST))
-#define cf__exchange_acq_rel(p, v) POINTS_AROUND(__atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL))
-#define cf__exchange_seq_cst(p, v) POINTS_AROUND(__atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST))
-#define cf__cas_acq_rel(p, e, v)                                                                                       \
-    POINTS_AROUND(__atomic_compare_exchange_n((p), (e), (v), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-#define cf__cas_seq_cst(p, e, v)                                                                                       \
-    POINTS_AROUND(__atomic_compare_exchange_n((p), (e), (v), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
-#define cf__fetch_or_seq_cst(p, v) POINTS_AROUND(__atomic_fetch_or((p), (v), __ATOMIC_SEQ_CST))
-#define cf__fetch_and_seq_cst(p, v) POINTS_AROUND(__atomic_fetch_and((p), (v), __ATOMIC_SEQ_CST))
-
-/* Nor may a sleep that ends by itself repair a wake that was forgotten: where `parent_slice` is an hour, the watchdog comes first. */
-#include <cfutures/detail/process_slots.h>
-#undef CF__SLICE_FIRST
-#define CF__SLICE_FIRST parent_slice
-static int64_t parent_slice;
-static const int64_t usual_slice = INT64_C(20000000), no_slice = INT64_C(3600000000000);
-
-#include <cfutures.h>
-
-static unsigned seconds; /* 0: by counts */
-
-static cf__process_pool *
-inside(cf_executor *pool)
-{
-    return (cf__process_pool *)pool;
-}
-
-/* Gives the worker that starts a ticket, as long as there are some. */
+/* One round: the first worker that gets a ticket ends at point `n` in way `way`, the second at `m` in `other`. */
 static void
-take_ticket(void *context)
+run_points(patient *p, uint32_t n, unsigned way, uint32_t m, unsigned other)
 {
-    (void)context;
-    uint32_t ticket = __atomic_fetch_add(&points->tickets, 1, __ATOMIC_SEQ_CST);
-    if (ticket < 2) {
-        point_ticket = ticket;
-        point_target = points->target[ticket];
-    }
-    while (ticket >= points->workers && __atomic_load_n(&points->heirs_wait, __ATOMIC_ACQUIRE) != 0)
-        (void)sched_yield();
-}
-
-/* ---- tasks ---- */
-
-enum { COUNTERS = 1 << 16 };
-static uint32_t *executions; /* A: how often task i was begun; shared */
-
-static uint64_t
-answer(uint32_t task)
-{
-    return (uint64_t)task * UINT64_C(0x9e3779b97f4a7c15) ^ task;
-}
-
-/* Counts itself, works for about `turns` turns, and answers. */
-static uint64_t
-work(uint32_t task, uint32_t turns)
-{
-    (void)__atomic_fetch_add(&executions[task % COUNTERS], 1, __ATOMIC_RELAXED);
-    volatile uint32_t spin = 0;
-    while (spin < turns)
-        spin = spin + 1;
-    return answer(task);
-}
-CF_TASK(uint64_t, work, uint32_t, uint32_t);
-
-/* As `work`, and kills itself if `task` is a multiple of 5. */
-static uint64_t
-work_or_die(uint32_t task)
-{
-    (void)__atomic_fetch_add(&executions[task % COUNTERS], 1, __ATOMIC_RELAXED);
-    if (task % 5 == 0)
-        (void)kill(getpid(), SIGKILL);
-    return answer(task);
-}
-CF_TASK(uint64_t, work_or_die, uint32_t);
-
-/* What came of a series of tasks. */
-typedef struct tally {
-    unsigned good, lost, bad; /* bad: a wrong value, another error, or run twice */
-} tally;
-
-/* Waits for task `task`, and counts what became of it. */
-static void
-count_outcome(tally *sum, cf_future *future, uint32_t task)
-{
-    uint64_t value = 0;
-    cf_err error = cf_result(future, work, &value, CF_FOREVER);
-    uint32_t runs = __atomic_exchange_n(&executions[task % COUNTERS], 0, __ATOMIC_RELAXED);
-    if (error == CF_OK && value == answer(task) && runs == 1)
-        sum->good++;
-    else if (error == CF_ERR_WORKER_LOST && runs <= 1)
-        sum->lost++;
-    else
-        sum->bad++;
-    cf_future_release(future);
-}
-
-static void
-count_callback(cf_future *future, void *context)
-{
-    (void)future;
-    (void)__atomic_fetch_add((uint32_t *)context, 1, __ATOMIC_RELEASE);
-}
-
-/* A few tasks by every path: alone, several at once, with callbacks, and more of them than there is room for. */
-static void
-run_round(cf_executor *pool, tally *sum, uint32_t *next)
-{
-    enum { tasks = 5 };
-    cf_future *futures[tasks];
-    uint32_t called = 0, expected = 0, first = *next;
-
-    *next += 1 + tasks;
-    count_outcome(sum, cf_submit(pool, work, first, 0), first);
-    first++;
-    for (uint32_t i = 0; i < tasks; i++) {
-        futures[i] = cf_submit(pool, work, first + i, 0);
-        if (i % 2 == 0 && cf_future_add_done_callback(futures[i], count_callback, &called) == CF_OK)
-            expected++;
-    }
-    wait_until(__atomic_load_n(&called, __ATOMIC_ACQUIRE) == expected);
-    for (uint32_t i = tasks; i-- > 0;)
-        count_outcome(sum, futures[i], first + i);
-    /* Once more, with nobody but the submits to make room. */
-    first = *next;
-    *next += tasks;
-    for (uint32_t i = 0; i < tasks; i++)
-        futures[i] = cf_submit(pool, work, first + i, 0);
-    for (uint32_t i = tasks; i-- > 0;)
-        count_outcome(sum, futures[i], first + i);
-}
-
-/* The pool with its workers is whole again. */
-static bool
-is_whole(cf_executor *pool)
-{
-    const cf__arena_view *view = &inside(pool)->setup.view;
-    for (uint32_t i = 0; i < view->worker_count; i++) {
-        int32_t process = __atomic_load_n(&view->workers[i].process, __ATOMIC_ACQUIRE);
-        if (__atomic_load_n(&view->workers[i].started, __ATOMIC_ACQUIRE) == 0 || kill(process, 0) != 0)
-            return false;
-    }
-    return living_processes() == (int)view->worker_count + 1;
-}
-
-/* ---- (3) death at every point ---- */
-
-/* One pool, whose first worker ends at point `n`, the second at `m`.  Adds to *sum; returns how many did end. */
-static unsigned
-run_points(uint32_t workers, uint32_t how, uint32_t n, uint32_t m, tally *sum)
-{
-    uint32_t next = 0, dying = n != 0 && m != 0 ? 2 : 1;
-    memset(points, 0, sizeof *points);
-    points->how = how;
-    points->workers = workers;
-    points->heirs_wait = dying < workers;
+    uint32_t lost = p->sum.lost;
     points->target[0] = n;
     points->target[1] = m;
-    cf_executor *pool = cf_process_pool(.max_workers = workers, .max_pending = 3, .on_start = take_ticket);
-    parent_slice = no_slice;
-    inside(pool)->audits = false;
-    for (unsigned rounds = 0; rounds < 20 && __atomic_load_n(&points->fired, __ATOMIC_SEQ_CST) < dying; rounds++)
-        run_round(pool, sum, &next);
-    run_round(pool, sum, &next);
-    __atomic_store_n(&points->heirs_wait, 0, __ATOMIC_RELEASE);
-    cf_executor_close(pool);
-    return points->fired;
-}
-
-/* A worker that ends at any point of its way, by SIGKILL or by exit, loses at most the task it ran; nobody hangs. */
-static void
-sweep(uint32_t workers, uint32_t how)
-{
-    enum { most = 400 };
-    unsigned runs = 0, deaths = 0, silent = 0, lost = 0;
-    for (uint32_t n = 1; n <= most && silent < 12; n++) { /* not reached any more: through */
-        tally sum = {0, 0, 0};
-        unsigned fired = run_points(workers, how, n, 0, &sum);
-        assert_int_equal(sum.bad, 0);
-        assert_in_range(sum.lost, 0, fired);
-        silent = fired != 0 ? 0 : silent + 1;
-        runs++;
-        deaths += fired;
-        lost += sum.lost;
-        if (n > 160 && seconds == 0)
-            break; /* more than one whole task */
-        (void)alarm(watchdog_seconds());
+    points->way[0] = way;
+    points->way[1] = other;
+    p->sum.expected_ways = 1u << way | 1u << other;
+    if (p->pool == NULL) {
+        open_patient(p);
+        points->fired = points->tickets = 0;
+        memset(points->process, 0, sizeof points->process);
+        p->pool = with_audits(
+            cf_process_pool(.max_workers = p->workers, .max_pending = 3, .memory = 1 << 16, .on_start = take_ticket),
+            p->audits);
+    } else {
+        deal_tickets();
+        /* Where nobody survives a round, those who came after the dead are at work, without a ticket. */
+        for (uint32_t i = 0; p->dying == p->workers && i < p->workers; i++)
+            kill_ready_worker(p->pool, i);
     }
-    assert_true(deaths > 100);
-    assert_true(lost > 0);
-    wait_until(living_processes() == 0);
-    print_message("  %u workers, %s: %u deaths at as many points, %u tasks lost\n", workers,
-                  how == KILLED ? "SIGKILL" : "exit(0)", deaths, lost);
+    unsigned attempts = 0;
+    while (attempts++ < 100 && __atomic_load_n(&points->fired, __ATOMIC_SEQ_CST) < p->dying)
+        run_round(p->pool, &p->sum, &p->next);
+    run_round(p->pool, &p->sum, &p->next);
+    uint32_t fired = __atomic_load_n(&points->fired, __ATOMIC_SEQ_CST);
+    assert_int_equal(p->sum.bad, 0);
+    assert_in_range(p->sum.lost - lost, 0, fired);
+    p->rounds++;
+    p->deaths += fired;
+    if (fired < p->dying) { /* somebody goes about with a ticket */
+        __atomic_store_n(&points->disarmed, 1, __ATOMIC_RELEASE);
+        close_patient(p);
+    }
+    (void)alarm(watchdog_seconds());
 }
 
+/* ---- death at every point ---- */
+
+/* A worker that ends at any point of its way, in any way, loses at most the task it ran; nobody hangs, the pool heals. */
 static void
-test_kill_points_only_worker_killed(void **state)
+sweep(uint32_t workers)
 {
-    (void)state;
-    sweep(1, KILLED);
-}
-
-static void
-test_kill_points_only_worker_exits(void **state)
-{
-    (void)state;
-    sweep(1, EXITED);
-}
-
-static void
-test_kill_points_one_of_two_killed(void **state)
-{
-    (void)state;
-    sweep(2, KILLED);
-}
-
-static void
-test_kill_points_one_of_two_exits(void **state)
-{
-    (void)state;
-    sweep(2, EXITED);
-}
-
-static uint32_t random_state = 12345;
-
-static uint32_t
-random_below(uint32_t n)
-{
-    random_state = random_state * 1664525u + 1013904223u;
-    return (random_state >> 8) % n;
-}
-
-/* Two workers that end at any two points lose at most two tasks; a third goes on. */
-static void
-test_kill_points_two_of_three(void **state)
-{
-    (void)state;
-    unsigned runs = 0, deaths = 0, lost = 0;
-    cf_time end = cf_after_ms((int64_t)seconds * 500);
-    while (seconds != 0 ? !cf_passed(end) : runs < 60) {
-        tally sum = {0, 0, 0};
-        uint32_t workers = 2 + random_below(2);
-        unsigned fired = run_points(workers, random_below(2), 1 + random_below(140), 1 + random_below(140), &sum);
-        assert_int_equal(sum.bad, 0);
-        assert_in_range(sum.lost, 0, fired);
-        runs++;
-        deaths += fired;
-        lost += sum.lost;
-        (void)alarm(watchdog_seconds());
+    for (int audits = 0; audits < 2; audits++) {
+        patient p = {.workers = workers, .dying = 1, .audits = audits != 0};
+        for (unsigned way = 0; way < WAYS_TO_DIE; way++)
+            for (uint32_t n = 1; n <= PATH; n++)
+                run_points(&p, n, way, 0, way);
+        close_patient(&p);
+        assert_true(p.deaths > p.rounds / 2);
+        assert_true(p.sum.lost > 0);
+        print_message("  %u worker%s, audits %s: %u points x %u ways to die: %u deaths, %u tasks lost, %u done\n",
+                      workers, workers == 1 ? "" : "s", on_or_off(p.audits), (unsigned)PATH, (unsigned)WAYS_TO_DIE,
+                      p.deaths, p.sum.lost, p.sum.good);
     }
     wait_until(living_processes() == 0);
-    print_message("  %u pairs: %u deaths, %u tasks lost\n", runs, deaths, lost);
 }
 
-/* ---- (4) stopped is not dead ---- */
+static void
+test_points_of_only_worker(void **state)
+{
+    (void)state;
+    sweep(1);
+}
+
+static void
+test_points_of_one_of_two(void **state)
+{
+    (void)state;
+    sweep(2);
+}
+
+/* Two workers that end at any two points lose at most two tasks, with a third to go on and without. */
+static void
+pairs(uint32_t workers, bool audits)
+{
+    uint32_t stride = seconds == 0 ? STRIDE : 1, across = PATH / stride, cells = across * across, done = 0;
+    patient p = {.workers = workers, .dying = 2, .audits = audits};
+    cf_time end = cf_after_ms((int64_t)seconds * 200); /* each of four gets a fifth */
+    while (done < cells && (seconds == 0 || !cf_passed(end))) {
+        /* In an order that goes all over the square; the step has no divisor in common with `cells`. */
+        uint32_t cell = (uint32_t)((uint64_t)done * 10007 % cells), way = done / 3 % (WAYS_TO_DIE * WAYS_TO_DIE);
+        run_points(&p, 1 + cell % across * stride + workers + audits, way % WAYS_TO_DIE,
+                   1 + cell / across * stride + workers + audits, way / WAYS_TO_DIE);
+        done++;
+    }
+    close_patient(&p);
+    wait_until(living_processes() == 0);
+    assert_true(p.deaths > p.rounds);
+    print_message(
+        "  2 of %u workers, audits %s: %u of %u pairs of points (every %u), all ways to die: %u deaths, %u tasks "
+        "lost, %u done\n",
+        workers, on_or_off(audits), done, (unsigned)PATH * PATH, stride, p.deaths, p.sum.lost, p.sum.good);
+}
+
+static void
+test_points_of_two_of_two(void **state)
+{
+    (void)state;
+    pairs(2, false);
+    pairs(2, true);
+}
+
+static void
+test_points_of_two_of_three(void **state)
+{
+    (void)state;
+    pairs(3, false);
+    pairs(3, true);
+}
+
+/* Where the program has handlers for exit() and quick_exit(), none of the workers that ended by these has run them. */
+static void
+test_points_ran_no_handler_of_the_program(void **state)
+{
+    (void)state;
+    assert_int_equal(points->program_handlers, 0);
+}
+
+/* ---- exec ---- */
+
+static bool
+is_running(cf_executor *pool, uint32_t slot)
+{
+    return cf__slot_state(__atomic_load_n(&inside(pool)->setup.view.slots[slot].word, __ATOMIC_ACQUIRE)) ==
+           CF__SLOT_RUNNING;
+}
+
+static int exec_input[2]; /* a socket pair: unlike a pipe it can be ended while others have it open, too */
+
+/* Becomes another program, which ends when its input does. */
+static int
+become_cat(void)
+{
+    char *const arguments[] = {(char[]){"cat"}, NULL};
+    (void)dup2(exec_input[0], STDIN_FILENO);
+    (void)execve("/bin/cat", arguments, arguments + 1);
+    return errno;
+}
+CF_TASK(int, become_cat);
+
+static bool
+runs_cat(int32_t process)
+{
+    char path[64], name[64] = "";
+    (void)snprintf(path, sizeof path, "/proc/%ld/comm", (long)process);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return false;
+    bool cat = fgets(name, sizeof name, file) != NULL && strcmp(name, "cat\n") == 0;
+    (void)fclose(file);
+    return cat;
+}
+
+/* A task that has become another program runs until that ends; then it's lost, with that program's exit status. */
+static void
+test_exec_keeps_task_running(void **state)
+{
+    (void)state;
+    for (int audits = 0; audits < 2; audits++) {
+        uint32_t next = 0;
+        tally sum = {0, 0, 0, 0, 0};
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, exec_input), 0);
+        cf_executor *pool = with_audits(cf_process_pool(.max_workers = 2), audits != 0);
+        const cf__worker_record *workers = inside(pool)->setup.view.workers;
+        cf_future *future = cf_submit(pool, become_cat);
+        wait_until(runs_cat(workers[0].process) || runs_cat(workers[1].process));
+        assert_int_equal(cf_future_wait(future, CF_NOW), CF_ERR_TIMEOUT);
+        assert_true(is_running(pool, ((const cf__process_future *)future)->index));
+        run_round(pool, &sum, &next); /* the other worker goes on */
+        assert_int_equal(sum.good, next);
+        assert_int_equal(shutdown(exec_input[1], SHUT_RDWR), 0);
+        assert_int_equal(cf_future_wait(future, CF_FOREVER), CF_ERR_WORKER_LOST);
+        assert_int_equal(cf_future_signal(future), 0);
+        assert_int_equal(cf_future_status(future), 0);
+        cf_future_release(future);
+        wait_until(has_all_workers(pool));
+        check_all_free(pool);
+        cf_executor_close(pool);
+        (void)close(exec_input[0]);
+        (void)close(exec_input[1]);
+    }
+    wait_until(living_processes() == 0);
+}
+
+/* ---- stopped is not dead ---- */
+
+/* A pool of two workers, whose first to start stops at point `n`. */
+static cf_executor *
+pool_that_stops_at(uint32_t n)
+{
+    memset(points, 0, sizeof *points);
+    points->workers = 2;
+    points->dying = 1;
+    points->way[0] = WAYS_TO_DIE; /* none */
+    points->target[0] = n;
+    return with_audits(cf_process_pool(.max_workers = 2, .on_start = take_ticket), true);
+}
+
+/* Has the worker that has stopped go on, if one has; returns how many that is.  No other stops. */
+static unsigned
+let_go_on(void)
+{
+    long parent;
+    __atomic_store_n(&points->disarmed, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&points->fired, __ATOMIC_SEQ_CST) == 0)
+        return 0;
+    char state;
+    wait_until((state = process_state(points->process[0], &parent)) == 'T' || state == '?' || state == 'Z');
+    if (state == 'T') /* else a shutdown has killed it */
+        (void)kill(points->process[0], SIGCONT);
+    return 1;
+}
 
 /* A worker stopped at any point keeps at most the task it runs from finishing; that one finishes when it's continued. */
 static void
@@ -335,43 +280,35 @@ test_stop_points_hold_up_nobody_else(void **state)
     unsigned stops = 0, held = 0;
     for (uint32_t n = 1; n <= 120; n++) {
         cf_future *futures[tasks];
-        tally sum = {0, 0, 0};
+        tally sum = {0, 0, 0, 0, 0};
         uint32_t next = 0, left = 0;
-        memset(points, 0, sizeof *points);
-        points->how = STOPPED;
-        parent_slice = usual_slice;
-        points->target[0] = n;
-        cf_executor *pool = cf_process_pool(.max_workers = 2, .on_start = take_ticket);
+        cf_executor *pool = pool_that_stops_at(n);
         for (unsigned rounds = 0; rounds < 20 && __atomic_load_n(&points->fired, __ATOMIC_SEQ_CST) == 0; rounds++) {
             for (uint32_t i = 0; i < tasks; i++)
                 futures[i] = cf_submit(pool, work, next + i, 0);
             /* All but the one that the stopped worker runs. */
-            left = tasks;
             for (;;) {
                 uint32_t held_now = 0;
                 left = 0;
                 for (uint32_t i = 0; i < tasks; i++) {
-                    const cf__process_future *future = (const cf__process_future *)futures[i];
                     if (cf_future_wait(futures[i], cf_after_ms(30)) != CF_ERR_TIMEOUT)
                         continue;
                     left++;
                     held_now += __atomic_load_n(&points->fired, __ATOMIC_SEQ_CST) != 0 &&
-                                cf__slot_state(__atomic_load_n(&inside(pool)->setup.view.slots[future->index].word,
-                                                               __ATOMIC_ACQUIRE)) == CF__SLOT_RUNNING;
+                                is_running(pool, ((const cf__process_future *)futures[i])->index);
                 }
                 if (left == 0 || (left == 1 && held_now == 1))
                     break;
             }
             held += left;
             if (points->fired != 0)
-                (void)kill(points->process[0], SIGCONT);
+                stops += let_go_on();
             for (uint32_t i = 0; i < tasks; i++)
                 count_outcome(&sum, futures[i], next + i);
             next += tasks;
         }
-        stops += points->fired;
-        if (points->fired != 0)
-            (void)kill(points->process[0], SIGCONT);
+        if (points->disarmed == 0)
+            stops += let_go_on();
         assert_int_equal(sum.bad + sum.lost, 0);
         cf_executor_close(pool);
         (void)alarm(watchdog_seconds());
@@ -381,20 +318,51 @@ test_stop_points_hold_up_nobody_else(void **state)
     assert_true(stops > 60);
 }
 
-/* A process's state as ps shows it. */
-static char
-process_state(int32_t process)
+/* How many of `count` tasks from `first` on have begun. */
+static uint32_t
+begun(uint32_t first, uint32_t count)
 {
-    char path[64], text[512], state = '?';
-    (void)snprintf(path, sizeof path, "/proc/%ld/stat", (long)process);
-    FILE *stat = fopen(path, "re");
-    if (stat == NULL)
-        return state;
-    size_t size = fread(text, 1, sizeof text - 1, stat);
-    (void)fclose(stat);
-    text[size] = 0;
-    const char *name_end = strrchr(text, ')');
-    return name_end != NULL && sscanf(name_end + 1, " %c", &state) == 1 ? state : '?';
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < count; i++)
+        sum += __atomic_load_n(&executions[first + i], __ATOMIC_RELAXED);
+    return sum;
+}
+
+/* Nor does it hold up a shutdown, in which nobody waits for a single task: all others are done beside it. */
+static void
+test_stop_points_hold_up_no_shutdown(void **state)
+{
+    enum { tasks = 8 };
+    (void)state;
+    unsigned stops = 0, held = 0;
+    for (uint32_t n = 1; n <= 60; n += 4) {
+        cf_future *futures[tasks];
+        tally sum = {0, 0, 0, 0, 0};
+        cf_shutdown_report report = {0, 0, 0, 0};
+        cf_executor *pool = pool_that_stops_at(n);
+        for (uint32_t i = 0; i < tasks; i++)
+            futures[i] = cf_submit(pool, work, i, 0);
+        wait_until(__atomic_load_n(&points->fired, __ATOMIC_SEQ_CST) != 0 || begun(0, tasks) == tasks);
+        if (points->fired == 0)
+            __atomic_store_n(&points->disarmed, 1,
+                             __ATOMIC_SEQ_CST); /* or it stops in the shutdown, which then kills it */
+        /* Until only the one is left that the stopped worker runs. */
+        while (cf_executor_shutdown(pool, CF_DRAIN, cf_after_ms(30), &report) == CF_ERR_TIMEOUT) {
+            if (report.left == 1 && points->fired != 0 && inside(pool)->oldest != CF__NO_SLOT &&
+                is_running(pool, inside(pool)->oldest))
+                break;
+        }
+        held += report.left != 0;
+        stops += let_go_on();
+        for (uint32_t i = 0; i < tasks; i++)
+            count_outcome(&sum, futures[i], i);
+        assert_int_equal(sum.bad + sum.lost, 0);
+        cf_executor_close(pool);
+        (void)alarm(watchdog_seconds());
+    }
+    wait_until(living_processes() == 0);
+    print_message("  %u stops before a shutdown, %u of them with a task\n", stops, held);
+    assert_true(stops > 8);
 }
 
 /* An idle worker that is stopped isn't counted on: the others get the work, also without audits. */
@@ -403,15 +371,14 @@ test_stop_idle_worker_is_passed_over(void **state)
 {
     (void)state;
     for (uint32_t stopped = 0; stopped < 2; stopped++) {
-        tally sum = {0, 0, 0};
-        cf_executor *pool = cf_process_pool(.max_workers = 2);
+        tally sum = {0, 0, 0, 0, 0};
+        long parent;
+        cf_executor *pool = with_audits(cf_process_pool(.max_workers = 2), false);
         const cf__arena *arena = inside(pool)->setup.view.arena;
-        parent_slice = no_slice;
-        inside(pool)->audits = false;
         wait_until(__atomic_load_n(&arena->idle[0], __ATOMIC_SEQ_CST) == 3);
         int32_t process = inside(pool)->setup.view.workers[stopped].process;
         assert_int_equal(kill(process, SIGSTOP), 0);
-        wait_until(process_state(process) == 'T');
+        wait_until(process_state(process, &parent) == 'T');
         for (uint32_t i = 0; i < 50; i++) {
             cf_future *one = cf_submit(pool, work, 2 * i, 0), *two = cf_submit(pool, work, 2 * i + 1, 0);
             count_outcome(&sum, one, 2 * i);
@@ -424,218 +391,19 @@ test_stop_idle_worker_is_passed_over(void **state)
     wait_until(living_processes() == 0);
 }
 
-/* ---- (1) kill -9 at any time ---- */
-
-typedef struct killer { /* fields: A atomic */
-    cf_executor *pool;
-    unsigned wanted; /* kills; 0: until `until` */
-    cf_time until;
-    unsigned two_at_once; /* every how many kills */
-    unsigned kills;       /* A */
-    uint32_t ended;       /* A */
-} killer;
-
-/* Kills worker `index`, for sure that one: its process is the template's child while we hold a descriptor for it. */
-static bool
-kill_worker(cf_executor *pool, uint32_t index)
-{
-    const cf__worker_record *worker = &inside(pool)->setup.view.workers[index];
-    char path[64], text[512];
-    if (__atomic_load_n(&worker->started, __ATOMIC_ACQUIRE) == 0)
-        return false; /* eight that die before they have started break the pool, as they should */
-    int32_t process = __atomic_load_n(&worker->process, __ATOMIC_ACQUIRE);
-    int descriptor = (int)syscall(SYS_pidfd_open, process, 0);
-    if (descriptor < 0)
-        return false;
-    long parent = 0;
-    (void)snprintf(path, sizeof path, "/proc/%ld/stat", (long)process);
-    FILE *stat = fopen(path, "re");
-    if (stat != NULL) {
-        size_t size = fread(text, 1, sizeof text - 1, stat);
-        text[size] = 0;
-        const char *name_end = strrchr(text, ')');
-        if (name_end == NULL || sscanf(name_end + 1, " %*c %ld", &parent) != 1)
-            parent = 0;
-        (void)fclose(stat);
-    }
-    bool killed = parent == inside(pool)->setup.view.arena->template_process &&
-                  __atomic_load_n(&worker->started, __ATOMIC_ACQUIRE) != 0 &&
-                  syscall(SYS_pidfd_send_signal, descriptor, SIGKILL, NULL, 0) == 0;
-    (void)close(descriptor);
-    return killed;
-}
-
-static void *
-killer_main(void *argument)
-{
-    killer *self = argument;
-    uint32_t workers = inside(self->pool)->setup.view.worker_count;
-    const cf__worker_record *records = inside(self->pool)->setup.view.workers;
-    while (self->wanted != 0 ? self->kills < self->wanted : !cf_passed(self->until)) {
-        uint32_t first = random_below(workers), second = (first + 1) % workers;
-        bool both = self->two_at_once != 0 && self->kills % self->two_at_once == 0;
-        int32_t process = __atomic_load_n(&records[first].process, __ATOMIC_ACQUIRE);
-        if (!kill_worker(self->pool, first)) {
-            (void)sched_yield();
-            continue;
-        }
-        unsigned kills = both && kill_worker(self->pool, second) ? 2 : 1;
-        (void)__atomic_fetch_add(&self->kills, kills, __ATOMIC_RELEASE);
-        wait_until(__atomic_load_n(&records[first].process, __ATOMIC_ACQUIRE) != process);
-        (void)alarm(watchdog_seconds());
-    }
-    __atomic_store_n(&self->ended, 1, __ATOMIC_RELEASE);
-    return NULL;
-}
-
-static void
-run_kills(uint32_t workers, bool audits, uint32_t turns)
-{
-    enum { window = 64 };
-    cf_future *futures[window];
-    tally sum = {0, 0, 0};
-    uint32_t submitted = 0, done = 0;
-    pthread_t thread;
-    cf_executor *pool = cf_process_pool(.max_workers = workers);
-    parent_slice = audits ? usual_slice : no_slice;
-    inside(pool)->audits = audits;
-    killer self = {pool, seconds == 0 ? 100 : 0, cf_after_ms((int64_t)seconds * 250), 4, 0, 0};
-
-    assert_int_equal(pthread_create(&thread, NULL, killer_main, &self), 0);
-    while (!__atomic_load_n(&self.ended, __ATOMIC_ACQUIRE) || done < submitted) {
-        while (submitted - done < window && !__atomic_load_n(&self.ended, __ATOMIC_ACQUIRE)) {
-            futures[submitted % window] = cf_submit(pool, work, submitted, submitted % 7 == 0 ? 0 : turns);
-            submitted++;
-        }
-        if (done < submitted) {
-            count_outcome(&sum, futures[done % window], done);
-            done++;
-        }
-    }
-    assert_int_equal(pthread_join(thread, NULL), 0);
-    assert_int_equal(sum.bad, 0);
-    assert_in_range(sum.lost, 0, self.kills);
-    wait_until(is_whole(pool));
-    uint32_t after = 0;
-    run_round(pool, &sum, &after);
-    assert_int_equal(sum.bad, 0);
-    cf_executor_close(pool);
-    wait_until(living_processes() == 0);
-    print_message("  %u workers, audits %s: %u kills, %u tasks lost, %u done\n", workers, audits ? "on" : "off",
-                  self.kills, sum.lost, sum.good);
-}
-
-/* Kills at random times, some of two at once: as many tasks are lost as workers died, at most. */
-static void
-test_kill_random_without_audits(void **state)
-{
-    (void)state;
-    run_kills(2, false, 20000);
-    run_kills(4, false, 0);
-}
-
-static void
-test_kill_random_with_audits(void **state)
-{
-    (void)state;
-    run_kills(3, true, 5000);
-}
-
-/* ---- (2) tasks that kill themselves ---- */
-
-/* Each task that kills its worker is lost, each other one isn't. */
-static void
-test_kill_poison_tasks_among_good_ones(void **state)
-{
-    enum { tasks = 500, window = 50 };
-    cf_future *futures[window];
-    unsigned lost = 0;
-    (void)state;
-    cf_executor *pool = cf_process_pool(.max_workers = 3);
-    parent_slice = no_slice;
-    inside(pool)->audits = false;
-    for (uint32_t i = 0; i < tasks + window; i++) {
-        if (i >= window) {
-            uint32_t task = i - window;
-            uint64_t value = 0;
-            cf_err error = cf_result(futures[task % window], work_or_die, &value, CF_FOREVER);
-            assert_int_equal(error, task % 5 == 0 ? CF_ERR_WORKER_LOST : CF_OK);
-            assert_int_equal(cf_future_signal(futures[task % window]), task % 5 == 0 ? SIGKILL : 0);
-            assert_true(error != CF_OK || value == answer(task));
-            assert_int_equal(executions[task], 1);
-            executions[task] = 0;
-            lost += error != CF_OK;
-            cf_future_release(futures[task % window]);
-        }
-        if (i < tasks)
-            futures[i % window] = cf_submit(pool, work_or_die, i);
-    }
-    wait_until(is_whole(pool));
-    cf_executor_close(pool);
-    wait_until(living_processes() == 0);
-    print_message("  %u of %u tasks killed their workers\n", lost, (unsigned)tasks);
-}
-
-/* Nor does it hold up a shutdown, in which nobody waits for a single task: all others are done beside it. */
-static void
-test_stop_points_hold_up_no_shutdown(void **state)
-{
-    enum { tasks = 8 };
-    (void)state;
-    unsigned stops = 0, held = 0;
-    for (uint32_t n = 1; n <= 120; n += 9) {
-        cf_future *futures[tasks];
-        tally sum = {0, 0, 0};
-        cf_shutdown_report report = {0, 0, 0, 0};
-        memset(points, 0, sizeof *points);
-        points->how = STOPPED;
-        parent_slice = usual_slice;
-        points->target[0] = n;
-        cf_executor *pool = cf_process_pool(.max_workers = 2, .on_start = take_ticket);
-        for (uint32_t i = 0; i < tasks; i++)
-            futures[i] = cf_submit(pool, work, i, 0);
-        /* Until only the one is left that the stopped worker runs. */
-        while (cf_executor_shutdown(pool, CF_DRAIN, cf_after_ms(30), &report) == CF_ERR_TIMEOUT) {
-            if (report.left == 1 && points->fired != 0 && inside(pool)->oldest != CF__NO_SLOT &&
-                cf__slot_state(__atomic_load_n(&inside(pool)->setup.view.slots[inside(pool)->oldest].word,
-                                               __ATOMIC_ACQUIRE)) == CF__SLOT_RUNNING)
-                break;
-        }
-        held += report.left != 0;
-        stops += points->fired;
-        if (points->fired != 0)
-            (void)kill(points->process[0], SIGCONT);
-        for (uint32_t i = 0; i < tasks; i++)
-            count_outcome(&sum, futures[i], i);
-        assert_int_equal(sum.bad + sum.lost, 0);
-        cf_executor_close(pool);
-        (void)alarm(watchdog_seconds());
-    }
-    wait_until(living_processes() == 0);
-    print_message("  %u stops before a shutdown, %u of them with a task\n", stops, held);
-    assert_true(stops > 8);
-}
-
 int
 main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kill_points_only_worker_killed),
-        cmocka_unit_test(test_kill_points_only_worker_exits),
-        cmocka_unit_test(test_kill_points_one_of_two_killed),
-        cmocka_unit_test(test_kill_points_one_of_two_exits),
-        cmocka_unit_test(test_kill_points_two_of_three),
+        cmocka_unit_test(test_points_of_only_worker),
+        cmocka_unit_test(test_points_of_one_of_two),
+        cmocka_unit_test(test_points_of_two_of_two),
+        cmocka_unit_test(test_points_of_two_of_three),
+        cmocka_unit_test(test_points_ran_no_handler_of_the_program),
+        cmocka_unit_test(test_exec_keeps_task_running),
         cmocka_unit_test(test_stop_points_hold_up_nobody_else),
         cmocka_unit_test(test_stop_points_hold_up_no_shutdown),
         cmocka_unit_test(test_stop_idle_worker_is_passed_over),
-        cmocka_unit_test(test_kill_random_without_audits),
-        cmocka_unit_test(test_kill_random_with_audits),
-        cmocka_unit_test(test_kill_poison_tasks_among_good_ones),
     };
-    seconds = soak_seconds(argc, argv, 0);
-    points = mmap(NULL, sizeof *points, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    executions = mmap(NULL, COUNTERS * sizeof *executions, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (points == MAP_FAILED || executions == MAP_FAILED)
-        return 99;
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return deaths_start(argc, argv) ? cmocka_run_group_tests(tests, NULL, NULL) : 99;
 }

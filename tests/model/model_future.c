@@ -60,7 +60,7 @@ setup_task(uint32_t references, const void *runner)
 {
     int six = 6;
     setup();
-    future = cf__future_new_task(&task, &six, runner, cf__os_pid());
+    future = cf__future_new_task(&task, &six, runner, cf__os_pid(), NULL);
     while (--references > 0)
         (void)cf_future_retain(future);
 }

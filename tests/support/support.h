@@ -216,6 +216,14 @@ watchdog_start(void)
     (void)alarm(watchdog_seconds());
 }
 
+/* A long test enters a part of itself: the watchdog starts anew, and names `part`, whose text the caller keeps. */
+SUPPORT void
+watchdog_part(const char *part)
+{
+    support_test = part;
+    (void)alarm(watchdog_seconds());
+}
+
 /* Waits, giving way to other threads, until `condition` holds; the watchdog ends it when it never does. */
 #define wait_until(condition)                                                                                          \
     do {                                                                                                               \
@@ -305,18 +313,25 @@ support_run(const char *group, const struct CMUnitTest *tests, size_t n, CMFixtu
 
 /* ---- files and processes ---- */
 
-/* How many file descriptors this process has open. */
+/* How many entries a directory has; -1: there is none. */
 SUPPORT int
-open_fds(void)
+count_entries(const char *path)
 {
-    DIR *dir = opendir("/proc/self/fd");
+    DIR *dir = opendir(path);
     if (dir == NULL)
         return -1;
     int n = 0;
     for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
         n += entry->d_name[0] != '.';
     (void)closedir(dir);
-    return n - 1; /* the directory's own */
+    return n;
+}
+
+/* How many file descriptors this process has open. */
+SUPPORT int
+open_fds(void)
+{
+    return count_entries("/proc/self/fd") - 1; /* the directory's own */
 }
 
 SUPPORT bool
@@ -334,22 +349,27 @@ support_is_ours(long pid)
     return ours;
 }
 
+/* What /proc says of a process: its state as ps shows it, and its parent; '?' where there is no such process. */
+SUPPORT char
+process_state(long process, long *parent)
+{
+    char path[64], text[512], state = '?';
+    (void)snprintf(path, sizeof path, "/proc/%ld/stat", process);
+    FILE *stat = fopen(path, "re");
+    if (stat == NULL)
+        return '?';
+    size_t size = fread(text, 1, sizeof text - 1, stat);
+    (void)fclose(stat);
+    text[size] = 0;
+    const char *name_end = strrchr(text, ')'); /* the name may hold blanks and brackets */
+    return name_end != NULL && sscanf(name_end + 1, " %c %ld", &state, parent) == 2 ? state : '?';
+}
+
 SUPPORT bool
 support_is_zombie_child(long pid)
 {
-    char path[64], text[512];
-    (void)snprintf(path, sizeof path, "/proc/%ld/stat", pid);
-    FILE *stat = fopen(path, "re");
-    if (stat == NULL)
-        return false;
-    size_t n = fread(text, 1, sizeof text - 1, stat);
-    (void)fclose(stat);
-    text[n] = 0;
-    const char *after_name = strrchr(text, ')'); /* the name may hold blanks and brackets */
-    char state;
     long parent;
-    return after_name != NULL && sscanf(after_name + 1, " %c %ld", &state, &parent) == 2 && state == 'Z' &&
-           parent == (long)getpid();
+    return process_state(pid, &parent) == 'Z' && parent == (long)getpid();
 }
 
 SUPPORT int

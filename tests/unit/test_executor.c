@@ -4,6 +4,18 @@
 
 #include <cfutures.h>
 
+/* What tasks and test tell each other, in memory that forked processes share, made before the first pool. */
+typedef struct notes {                  /* fields: A atomic */
+    unsigned inside, open;              /* A: tasks that have come to the gate; it's open */
+    unsigned ran;                       /* A */
+    unsigned starts, stops;             /* A */
+    unsigned right_starts, right_stops; /* A: with the context, and the worker's pointer as it ought to be */
+    unsigned tasks_at_stop;             /* A: how many a worker's tasks had counted with its pointer */
+    int order[16];                      /* what tasks wrote, one after the other */
+    bool start_fails;
+} notes;
+static notes *shared;
+
 /* ---- tasks ---- */
 
 static int
@@ -36,6 +48,15 @@ waits_in_gate(gate *g, int n)
     return n;
 }
 CF_TASK(int, waits_in_gate, gate *, int);
+
+static int
+holds(notes *n)
+{
+    count_one(&n->inside);
+    wait_until(counted(&n->open) != 0);
+    return 1;
+}
+CF_TASK(int, holds, notes *);
 
 /* ---- an executor of our own: a thread that is fed by a queue, and settles the futures itself ---- */
 
@@ -81,7 +102,7 @@ static cf_future *
 foreign_submit(cf_executor *base, const cf_task_type *type, const void *args, const cf_submit_opts *options)
 {
     foreign *self = (foreign *)base;
-    cf_future *future = cf_executor_new_task(base, type, args);
+    cf_future *future = cf_executor_new_task(base, type, args, options);
     if (future == NULL)
         return cf_future_new_failed(CF_ERR_NOMEM, "foreign: no memory");
     foreign_job job = {future};
@@ -158,13 +179,35 @@ pool_make(void)
     return cf_thread_pool(.max_workers = 2);
 }
 
-/* What holds for every executor is tried on three. */
+static cf_executor *
+processes_make(void)
+{
+    return cf_process_pool(.max_workers = 2);
+}
+
+static bool
+on_processes(const cf_executor *pool)
+{
+    return strcmp(pool->ops->kind, "process pool") == 0;
+}
+
+/* What holds for every executor is tried on four. */
 typedef cf_executor *make_executor(void);
-static make_executor *const executors[] = {cf_inline_executor, pool_make, foreign_make};
+static make_executor *const executors[] = {cf_inline_executor, pool_make, foreign_make, processes_make};
+
+/* Whether there are process pools: not with condition variables, nor under valgrind.  Written once, before the first test. */
+static bool has_processes;
+
+static cf_executor *
+make_if_possible(make_executor *make)
+{
+    return make != processes_make || has_processes ? make() : NULL;
+}
 
 #define FOR_EACH_EXECUTOR(pool)                                                                                        \
     for (size_t cf_test_i = 0; cf_test_i < sizeof executors / sizeof *executors; cf_test_i++)                          \
-        for (cf_executor *pool = executors[cf_test_i](); pool != NULL; cf_executor_close(pool), pool = NULL)
+        for (cf_executor *pool = make_if_possible(executors[cf_test_i]); pool != NULL;                                 \
+             cf_executor_close(pool), pool = NULL)
 
 /* ---- submit ---- */
 
@@ -229,13 +272,44 @@ test_executor_released_task_goes_on(void **state)
     (void)state;
     FOR_EACH_EXECUTOR(pool)
     {
-        unsigned counter = 0;
+        memset(shared, 0, sizeof *shared);
         for (int i = 0; i < 10; i++)
-            cf_future_release(cf_submit(pool, counts_up, &counter));
+            cf_future_release(cf_submit(pool, counts_up, &shared->ran));
         for (int i = 0; i < 10; i++)
-            assert_int_equal(cf_spawn(pool, counts_up, &counter), CF_OK);
+            assert_int_equal(cf_spawn(pool, counts_up, &shared->ran), CF_OK);
         assert_int_equal(cf_executor_shutdown(pool, CF_DRAIN, CF_FOREVER, NULL), CF_OK);
-        assert_int_equal(counted(&counter), 20);
+        assert_int_equal(counted(&shared->ran), 20);
+    }
+}
+
+/* A wait that gives up leaves the task alone: it goes on, and can be awaited again. */
+static void
+test_executor_wait_gives_up(void **state)
+{
+    (void)state;
+    FOR_EACH_EXECUTOR(pool)
+    {
+        static const cf_wait_mode modes[] = {CF_ALL_COMPLETED, CF_FIRST_COMPLETED, CF_FIRST_FAILED};
+        int value = 42;
+        if (pool->ops->submit == cf__inline_submit)
+            continue; /* there, a task is done when its submit returns */
+        memset(shared, 0, sizeof *shared);
+        cf_future *f = cf_submit(pool, holds, shared);
+        wait_until(counted(&shared->inside) == 1);
+        for (int i = 0; i < 2; i++) {
+            assert_int_equal(cf_result(f, holds, &value, i == 0 ? CF_NOW : cf_after_ms(1)), CF_ERR_TIMEOUT);
+            assert_int_equal(cf_future_wait(f, i == 0 ? CF_NOW : cf_after_ms(1)), CF_ERR_TIMEOUT);
+            for (size_t m = 0; m < sizeof modes / sizeof *modes; m++)
+                assert_int_equal(cf_wait(&f, 1, modes[m], i == 0 ? CF_NOW : cf_after_ms(1)), CF_ERR_TIMEOUT);
+        }
+        assert_int_equal(cf_future_error(f), CF_ERR_TIMEOUT);
+        assert_false(cf_future_done(f));
+        assert_null(cf_future_peek(f));
+        assert_int_equal(value, 42);
+        count_one(&shared->open);
+        assert_int_equal(cf_result(f, holds, &value, CF_FOREVER), CF_OK);
+        assert_int_equal(value, 1);
+        cf_future_release(f);
     }
 }
 
@@ -245,7 +319,9 @@ test_executor_future_outlives_it(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof executors / sizeof *executors; i++) {
-        cf_executor *pool = executors[i]();
+        cf_executor *pool = make_if_possible(executors[i]);
+        if (pool == NULL)
+            continue;
         cf_future *f = cf_submit(pool, twice, 4), *failed = cf_submit(pool, twice, -4);
         cf_executor_close(pool);
         int value = 0;
@@ -637,8 +713,9 @@ test_executor_forked_child(void **state)
             assert_int_equal(run_in_child_with(child_of_executor, pool), 0);
             int status = run_in_child_with(child_closes, pool);
             assert_true(WIFEXITED(status));
-            /* inline: itself; thread pool: and its workers; foreign: its queue can't be trusted, and is left. */
-            static const int freed[] = {1, 2, 0};
+            /* inline: itself; thread pool: and its workers; foreign: its queue can't be trusted, and is left; processes: and
+             * what the parent notes of its slots. */
+            static const int freed[] = {1, 2, 0, 2};
             assert_int_equal(WEXITSTATUS(status), freed[cf_test_i]);
             int value = 0;
             cf_auto(cf_future) f = cf_submit(pool, twice, 4); /* the parent's is as before */
@@ -746,7 +823,7 @@ factorial(cf_executor *pool, int n)
     return n * below;
 }
 
-/* A task may submit to the executor it runs in, and wait for that, to any depth. */
+/* A task may submit to the executor it runs in, and wait for that, to any depth; in a worker process it's told that it can't. */
 static void
 test_executor_tasks_submit_tasks(void **state)
 {
@@ -755,8 +832,12 @@ test_executor_tasks_submit_tasks(void **state)
     {
         int value = 0;
         cf_auto(cf_future) f = cf_submit(pool, factorial, pool, 10);
-        assert_int_equal(cf_result(f, factorial, &value, CF_FOREVER), CF_OK);
-        assert_int_equal(value, 3628800);
+        cf_err error = cf_result(f, factorial, &value, CF_FOREVER);
+        assert_int_equal(error, on_processes(pool) ? CF_ERR_FAILED : CF_OK);
+        if (error == CF_OK)
+            assert_int_equal(value, 3628800);
+        else
+            assert_string_equal(cf_future_message(f), cf_strerror(CF_ERR_FORKED));
     }
 }
 
@@ -775,37 +856,12 @@ test_executor_inline_runs_at_once(void **state)
 
 /* ---- what threads and processes have in common ---- */
 
-/* What tasks and test tell each other, in memory that forked processes share, made before the first pool. */
-typedef struct notes {                  /* fields: A atomic */
-    unsigned inside, open;              /* A: tasks that have come to the gate; it's open */
-    unsigned ran;                       /* A */
-    unsigned starts, stops;             /* A */
-    unsigned right_starts, right_stops; /* A: with the context, and the worker's pointer as it ought to be */
-    unsigned tasks_at_stop;             /* A: how many a worker's tasks had counted with its pointer */
-    bool start_fails;
-} notes;
-static notes *shared;
-
 typedef cf_executor *make_pool(const cf_pool_opts *options);
-static make_pool *const pools[] = {
-    cf_thread_pool_with,
-#if CF__FUTEX
-    cf_process_pool_with,
-#endif
-};
+static make_pool *const pools[] = {cf_thread_pool_with, cf_process_pool_with};
 
 #define FOR_EACH_POOL(make)                                                                                            \
-    for (size_t cf_test_i = 0; cf_test_i < sizeof pools / sizeof *pools; cf_test_i++)                                  \
+    for (size_t cf_test_i = 0; cf_test_i < (has_processes ? 2 : 1); cf_test_i++)                                       \
         for (make_pool *make = (memset(shared, 0, sizeof *shared), pools[cf_test_i]); make != NULL; make = NULL)
-
-static int
-holds(notes *n)
-{
-    count_one(&n->inside);
-    wait_until(counted(&n->open) != 0);
-    return 1;
-}
-CF_TASK(int, holds, notes *);
 
 typedef struct whereabouts {
     pid_t process;
@@ -958,7 +1014,283 @@ test_priorities_out_of_range(void **state)
     }
 }
 
+/* What each of these two learns is read after the join. */
+typedef struct onlooker {
+    cf_future **futures; /* the first is held, the second pending */
+    cf_err err;
+} onlooker;
+
+static void *
+waits_for_pending(void *argument)
+{
+    onlooker *o = argument;
+    o->err = cf_future_wait(o->futures[1], CF_FOREVER);
+    return NULL;
+}
+
+static void *
+waits_for_first(void *argument)
+{
+    onlooker *o = argument;
+    cf_err error = cf_wait(o->futures, 2, CF_FIRST_COMPLETED, CF_FOREVER);
+    o->err = error != CF_OK ? error : cf_future_error(o->futures[1]);
+    return NULL;
+}
+
+static void *
+waits_for_failure(void *argument)
+{
+    onlooker *o = argument;
+    cf_err error = cf_wait(o->futures, 2, CF_FIRST_FAILED, CF_FOREVER);
+    o->err = error != CF_OK ? error : cf_future_error(o->futures[1]);
+    return NULL;
+}
+
+static void *
+loops_as_completed(void *argument)
+{
+    onlooker *o = argument;
+    CF_AS_COMPLETED (i, o->futures, 2, CF_FOREVER) {
+        o->err = cf_future_error(o->futures[i]);
+        break;
+    }
+    return NULL;
+}
+
+typedef struct called { /* fields: A atomic */
+    unsigned count;     /* A */
+    cf_err err;
+    pthread_t thread;
+} called;
+
+static void
+notes_call(cf_future *future, void *context)
+{
+    called *c = context;
+    c->err = cf_future_error(future);
+    c->thread = pthread_self();
+    count_one(&c->count);
+}
+
+static unsigned
+callbacks_of(const cf_future *future)
+{
+    unsigned n = 0;
+    for (const cf__callback *c = cf__load_acquire(&future->callbacks); c != NULL; c = c->next)
+        n++;
+    return n;
+}
+
+/* A pending task that is cancelled is so for everybody, while the only worker is still busy with another: who waits for it, for
+ * the first of several, in a loop, by a set, by a callback, which runs in the thread that cancels. */
+static void
+test_cancelled_for_everybody(void **state)
+{
+    static void *(*const onlookers[])(void *) = {waits_for_pending, waits_for_first, waits_for_failure,
+                                                 loops_as_completed};
+    enum { count = sizeof onlookers / sizeof *onlookers };
+    (void)state;
+    FOR_EACH_POOL(make)
+    {
+        cf_pool_opts options = {.struct_size = sizeof options, .max_workers = 1};
+        cf_executor *pool = make(&options);
+        cf_future *futures[2], *next = NULL;
+        futures[0] = cf_submit(pool, holds, shared);
+        wait_until(counted(&shared->inside) == 1);
+        futures[1] = cf_submit(pool, tells_where, shared, 0);
+        called c = {0};
+        cf_wait_set *set = cf_wait_set_new();
+        assert_int_equal(cf_future_add_done_callback(futures[1], notes_call, &c), CF_OK);
+        for (int i = 0; i < 2; i++)
+            assert_int_equal(cf_wait_set_add(set, futures[i], NULL), CF_OK);
+        onlooker o[count];
+        pthread_t threads[count];
+        for (int i = 0; i < count; i++) {
+            o[i] = (onlooker){futures, CF_OK};
+            threads[i] = start_thread(onlookers[i], &o[i]);
+        }
+        wait_until(callbacks_of(futures[1]) == 1 + 1 + count - 1); /* the first waits without one */
+
+        assert_true(cf_future_cancel(futures[1]));
+
+        assert_int_equal(counted(&c.count), 1);
+        assert_int_equal(c.err, CF_ERR_CANCELLED);
+        assert_true(pthread_equal(c.thread, pthread_self()));
+        assert_true(cf_future_cancelled(futures[1]));
+        assert_int_equal(cf_wait_set_next(set, &next, NULL, CF_NOW), CF_OK);
+        assert_ptr_equal(next, futures[1]);
+        for (int i = 0; i < count; i++) {
+            join_thread(threads[i]);
+            assert_int_equal(o[i].err, CF_ERR_CANCELLED);
+        }
+        assert_false(cf_future_done(futures[0]));
+        count_one(&shared->open);
+        assert_int_equal(cf_wait_set_next(set, &next, NULL, CF_FOREVER), CF_OK);
+        assert_ptr_equal(next, futures[0]);
+        cf_wait_set_free(set);
+        cf_future_release(futures[0]);
+        cf_future_release(futures[1]);
+        cf_executor_close(pool);
+        assert_int_equal(counted(&shared->ran), 0);
+    }
+}
+
+typedef struct own_end { /* a shutdown by a callback; read once `done` */
+    cf_executor *pool;
+    cf_err now, later, never;
+    unsigned done; /* A */
+} own_end;
+
+static void
+shuts_down_own(cf_future *future, void *context)
+{
+    own_end *e = context;
+    (void)future;
+    e->now = cf_executor_shutdown(e->pool, CF_DRAIN, CF_NOW, NULL);
+    e->later = cf_executor_shutdown(e->pool, CF_DRAIN, cf_after_ms(3600000), NULL);
+    e->never = cf_executor_shutdown(e->pool, CF_CANCEL_PENDING, CF_FOREVER, NULL);
+    count_one(&e->done);
+}
+
+/* A callback in a pool's own thread can close the pool, but not wait for the end of itself. */
+static void
+test_callback_shuts_down(void **state)
+{
+    (void)state;
+    FOR_EACH_POOL(make)
+    {
+        cf_pool_opts options = {.struct_size = sizeof options, .max_workers = 1};
+        cf_executor *pool = make(&options);
+        own_end e = {.pool = pool};
+        cf_auto(cf_future) f = cf_submit(pool, holds, shared);
+        assert_int_equal(cf_future_add_done_callback(f, shuts_down_own, &e), CF_OK);
+        count_one(&shared->open);
+        wait_until(counted(&e.done) == 1);
+        assert_int_equal(e.now, CF_ERR_TIMEOUT);
+        assert_int_equal(e.later, CF_ERR_DEADLOCK);
+        assert_int_equal(e.never, CF_ERR_DEADLOCK);
+        assert_int_equal(cf_spawn(pool, tells_where, shared, 0), CF_ERR_SHUTDOWN);
+        assert_int_equal(cf_executor_shutdown(pool, CF_DRAIN, CF_FOREVER, NULL), CF_OK);
+        cf_executor_close(pool);
+        assert_int_equal(counted(&shared->ran), 0);
+    }
+}
+
+/* Without max_workers there are as many threads as usable CPUs and four, and as many processes as CPUs; CF_WORKERS stands for
+ * that number, and never for max_workers. */
+static void
+test_pool_sizes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *cpus;
+        unsigned threads, processes;
+    } rows[] = {{"1", 5, 1}, {"6", 10, 6}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_int_equal(setenv("CF_WORKERS", rows[i].cpus, 1), 0);
+        FOR_EACH_POOL(make)
+        {
+            cf_executor *pool = make(NULL);
+            assert_int_equal(pool->ops->concurrency(pool), on_processes(pool) ? rows[i].processes : rows[i].threads);
+            cf_executor_close(pool);
+            cf_pool_opts options = {.struct_size = sizeof options, .max_workers = 2};
+            pool = make(&options);
+            assert_int_equal(pool->ops->concurrency(pool), 2);
+            cf_executor_close(pool);
+        }
+    }
+    assert_int_equal(unsetenv("CF_WORKERS"), 0);
+}
+
+/* A pool does without the processes that can't be forked, unless there is none at all, and gets them when they can. */
+static void
+test_processes_that_cant_be_forked(void **state)
+{
+    enum { workers = 3 };
+    (void)state;
+    if (!has_processes)
+        skip();
+    for (unsigned n = 1; n <= 1 + workers; n++) { /* the first fork is of the process that forks the workers */
+        memset(shared, 0, sizeof *shared);
+        fault_clear();
+        fault_fail_from("fork", n, EAGAIN);
+        cf_auto(cf_executor) pool = cf_process_pool(.max_workers = workers);
+        assert_int_equal(cf_executor_error(pool), n <= 2 ? CF_ERR_SYSTEM : CF_OK);
+        if (n <= 2)
+            continue;
+        cf_future *futures[workers];
+        wait_until(fault_fired("fork") != 0);
+        cf_auto(cf_future) f = cf_submit(pool, twice, 4);
+        assert_int_equal(cf_future_wait(f, CF_FOREVER), CF_OK);
+        fault_clear();
+        for (int i = 0; i < workers; i++)
+            futures[i] = cf_submit(pool, holds, shared);
+        wait_until(counted(&shared->inside) == workers);
+        count_one(&shared->open);
+        for (int i = 0; i < workers; i++) {
+            assert_int_equal(cf_future_wait(futures[i], CF_FOREVER), CF_OK);
+            cf_future_release(futures[i]);
+        }
+    }
+}
+
 /* ---- what workers have of their own ---- */
+
+typedef struct worker_name {
+    char text[17];
+} worker_name;
+
+static worker_name
+asks_name(notes *n)
+{
+    worker_name name = {""};
+    (void)prctl(PR_GET_NAME, name.text, 0, 0, 0);
+    count_one(&n->inside);
+    wait_until(counted(&n->open) != 0);
+    return name;
+}
+CF_TASK(worker_name, asks_name, notes *);
+
+/* Workers are named: what was given, cut to 10 bytes, and their number. */
+static void
+test_worker_names(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *given, *threads, *processes;
+    } rows[] = {{NULL, "cf-thread", "cf-process"},
+                {"io", "io", "io"},
+                {"0123456789", "0123456789", "0123456789"},
+                {"0123456789abc", "0123456789", "0123456789"}};
+    FOR_EACH_POOL(make)
+    {
+        for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+            cf_pool_opts options = {.struct_size = sizeof options, .max_workers = 2, .name = rows[r].given};
+            memset(shared, 0, sizeof *shared);
+            cf_executor *pool = make(&options);
+            cf_future *futures[2];
+            unsigned seen = 0;
+            for (unsigned i = 0; i < 2; i++) {
+                futures[i] = cf_submit(pool, asks_name, shared);
+                wait_until(counted(&shared->inside) == i + 1);
+            }
+            count_one(&shared->open);
+            for (int i = 0; i < 2; i++) {
+                worker_name name;
+                const char *prefix = on_processes(pool) ? rows[r].processes : rows[r].threads;
+                assert_int_equal(cf_result(futures[i], asks_name, &name, CF_FOREVER), CF_OK);
+                for (unsigned number = 0; number < 2; number++) {
+                    char expected[32];
+                    (void)snprintf(expected, sizeof expected, "%s-%u", prefix, number);
+                    seen |= strcmp(name.text, expected) == 0 ? 1u << number : 0;
+                }
+                cf_future_release(futures[i]);
+            }
+            assert_int_equal(seen, 3);
+            cf_executor_close(pool);
+        }
+    }
+}
 
 static void
 prepares(void *context)
@@ -1049,6 +1381,62 @@ test_no_stop_after_failed_start(void **state)
     }
 }
 
+static void
+dies(void)
+{
+    (void)kill(getpid(), SIGKILL);
+}
+CF_TASK_VOID(dies);
+
+/* Nor is one that has died, or that is killed. */
+static void
+test_no_stop_after_death(void **state)
+{
+    (void)state;
+    if (!has_processes)
+        skip();
+    memset(shared, 0, sizeof *shared);
+    cf_executor *pool =
+        cf_process_pool(.max_workers = 1, .on_start = prepares, .on_stop = ends_local, .on_start_context = shared);
+    cf_auto(cf_future) lost = cf_submit(pool, dies);
+    assert_int_equal(cf_future_wait(lost, CF_FOREVER), CF_ERR_WORKER_LOST);
+    cf_auto(cf_future) held = cf_submit(pool, holds, shared);
+    wait_until(counted(&shared->inside) == 1);
+    assert_int_equal(counted(&shared->starts), 2);
+    assert_int_equal(cf_executor_shutdown(pool, CF_KILL, CF_FOREVER, NULL), CF_OK);
+    assert_int_equal(cf_future_wait(held, CF_NOW), CF_ERR_WORKER_LOST);
+    cf_executor_close(pool);
+    assert_int_equal(counted(&shared->stops), 0);
+}
+
+static void
+writes(notes *n, int what)
+{
+    n->order[n->ran] = what; /* the only worker's only task */
+    count_one(&n->ran);
+}
+CF_TASK_VOID(writes, notes *, int);
+
+/* Processes take tasks in the order of their submits, whatever their priorities. */
+static void
+test_priorities_on_processes(void **state)
+{
+    (void)state;
+    if (!has_processes)
+        skip();
+    memset(shared, 0, sizeof *shared);
+    cf_executor *pool = cf_process_pool(.max_workers = 1);
+    cf_auto(cf_future) held = cf_submit(pool, holds, shared);
+    wait_until(counted(&shared->inside) == 1);
+    for (int i = 0; i < 16; i++)
+        assert_int_equal(cf_spawn_with(pool, cf_options(.priority = i % 2 ? 7 - i / 2 : i / 2 - 8), writes, shared, i),
+                         CF_OK);
+    count_one(&shared->open);
+    cf_executor_close(pool);
+    for (int i = 0; i < 16; i++)
+        assert_int_equal(shared->order[i], i);
+}
+
 static bool
 has_no_local(void)
 {
@@ -1085,38 +1473,50 @@ main(void)
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED)
         return 99;
+    cf_executor *pool = cf_process_pool(.max_workers = 1);
+    has_processes = cf_executor_error(pool) != CF_ERR_UNSUPPORTED;
+    cf_executor_close(pool);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_executor_submit_brings_result),
-        cmocka_unit_test(test_executor_submit_brings_failure),
-        cmocka_unit_test(test_executor_submit_bytes),
-        cmocka_unit_test(test_executor_released_task_goes_on),
-        cmocka_unit_test(test_executor_future_outlives_it),
-        cmocka_unit_test(test_executor_null_is_invalid),
-        cmocka_unit_test(test_executor_failed_says_why),
-        cmocka_unit_test(test_executor_failed_ops_work),
-        cmocka_unit_test(test_executor_failed_message_is_cut),
-        cmocka_unit_test(test_executor_failed_without_memory),
-        cmocka_unit_test(test_map_results_are_in_order),
-        cmocka_unit_test(test_map_of_many_items),
-        cmocka_unit_test(test_map_failed_items_stay_apart),
-        cmocka_unit_test(test_map_of_zero_items),
-        cmocka_unit_test(test_executor_options_by_name),
-        cmocka_unit_test(test_executor_shutdown_ends_submits),
-        cmocka_unit_test(test_executor_shutdown_reports),
-        cmocka_unit_test(test_executor_full_times_out),
-        cmocka_unit_test(test_executor_alloc),
-        cmocka_unit_test(test_executor_forked_child),
-        cmocka_unit_test(test_executor_failed_in_child),
-        cmocka_unit_test(test_executor_any_allocation_may_fail),
-        cmocka_unit_test(test_executor_tasks_submit_tasks),
-        cmocka_unit_test(test_executor_inline_runs_at_once),
-        cmocka_unit_test(test_full_fails),
-        cmocka_unit_test(test_full_runs_in_caller),
-        cmocka_unit_test(test_full_in_own_task),
-        cmocka_unit_test(test_priorities_out_of_range),
-        cmocka_unit_test(test_worker_local_from_start_to_stop),
-        cmocka_unit_test(test_no_stop_after_failed_start),
-        cmocka_unit_test(test_worker_local_outside),
+#define TEST(f) cmocka_unit_test_setup_teardown(f, leaks_start_processes, leaks_none_processes)
+        TEST(test_executor_submit_brings_result),
+        TEST(test_executor_submit_brings_failure),
+        TEST(test_executor_submit_bytes),
+        TEST(test_executor_released_task_goes_on),
+        TEST(test_executor_wait_gives_up),
+        TEST(test_executor_future_outlives_it),
+        TEST(test_executor_null_is_invalid),
+        TEST(test_executor_failed_says_why),
+        TEST(test_executor_failed_ops_work),
+        TEST(test_executor_failed_message_is_cut),
+        TEST(test_executor_failed_without_memory),
+        TEST(test_map_results_are_in_order),
+        TEST(test_map_of_many_items),
+        TEST(test_map_failed_items_stay_apart),
+        TEST(test_map_of_zero_items),
+        TEST(test_executor_options_by_name),
+        TEST(test_executor_shutdown_ends_submits),
+        TEST(test_executor_shutdown_reports),
+        TEST(test_executor_full_times_out),
+        TEST(test_executor_alloc),
+        TEST(test_executor_forked_child),
+        TEST(test_executor_failed_in_child),
+        TEST(test_executor_any_allocation_may_fail),
+        TEST(test_executor_tasks_submit_tasks),
+        TEST(test_executor_inline_runs_at_once),
+        TEST(test_full_fails),
+        TEST(test_full_runs_in_caller),
+        TEST(test_full_in_own_task),
+        TEST(test_priorities_out_of_range),
+        TEST(test_cancelled_for_everybody),
+        TEST(test_callback_shuts_down),
+        TEST(test_pool_sizes),
+        TEST(test_processes_that_cant_be_forked),
+        TEST(test_worker_names),
+        TEST(test_worker_local_from_start_to_stop),
+        TEST(test_no_stop_after_failed_start),
+        TEST(test_no_stop_after_death),
+        TEST(test_priorities_on_processes),
+        TEST(test_worker_local_outside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,7 +40,7 @@ static cf_future *
 new_doubled(int n)
 {
     doubled_args args = {n};
-    cf_future *f = cf__future_new_task(&doubled, &args, NULL, cf__os_pid());
+    cf_future *f = cf__future_new_task(&doubled, &args, NULL, cf__os_pid(), NULL);
     assert_non_null(f);
     return f;
 }
@@ -421,7 +421,7 @@ test_future_running_task_owns_outcome(void **state)
                                       .args_align = 1,
                                       .result_size = sizeof(int),
                                       .result_align = _Alignof(int)};
-    cf_future *f = cf__future_new_task(&type, "", NULL, cf__os_pid());
+    cf_future *f = cf__future_new_task(&type, "", NULL, cf__os_pid(), NULL);
     assert_non_null(f);
     settled_inside = f;
     assert_true(cf_future_run(f));
@@ -890,7 +890,7 @@ static void
 test_future_asks_its_origin(void **state)
 {
     (void)state;
-    static const cf__future_origin origin = {origin_await, origin_cancel, origin_watch, origin_forget};
+    static const cf__future_origin origin = {origin_await, origin_cancel, origin_watch, NULL, origin_forget};
     diary d = {{0}, 0};
     note n = {&d, 1};
     cf_future *f = cf_future_new(0);

@@ -18,29 +18,14 @@ typedef struct notes {                   /* fields: A atomic */
 } notes;
 static notes *shared;
 
-static int processes_before;
-
 static int
 notes_start(void **state)
 {
-    processes_before = living_processes();
     memset(shared, 0, sizeof *shared);
-    return leaks_start(state);
+    return leaks_start_processes(state);
 }
 
-static int
-nothing_left(void **state)
-{
-    for (int i = 0; i < 3000 && living_processes() > processes_before; i++)
-        (void)sched_yield();
-    if (living_processes() > processes_before) {
-        print_error("%d processes are left\n", living_processes());
-        return -1;
-    }
-    return leaks_none(state);
-}
-
-#define map_test(test) cmocka_unit_test_setup_teardown(test, notes_start, nothing_left)
+#define map_test(test) cmocka_unit_test_setup_teardown(test, notes_start, leaks_none_processes)
 
 typedef cf_executor *make_executor(void);
 
@@ -791,7 +776,7 @@ static cf_future *
 deadly_submit(cf_executor *base, const cf_task_type *type, const void *args, const cf_submit_opts *options)
 {
     deadly *self = (deadly *)base;
-    cf_future *future = cf_executor_new_task(base, type, args);
+    cf_future *future = cf_executor_new_task(base, type, args, options);
     (void)options;
     assert_non_null(future);
     if (self->deaths != 0) {

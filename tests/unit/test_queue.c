@@ -252,10 +252,13 @@ test_queue_growth_without_memory(void **state)
 {
     (void)state;
     cf_queue q;
-    int item = 1000;
+    int item = 1000, three[3] = {CF__ITEMS_FIRST - 1, 1000, 1000};
+    size_t moved = 99;
     make(&q, 0);
-    put_range(&q, 0, CF__ITEMS_FIRST);
+    put_range(&q, 0, CF__ITEMS_FIRST - 1);
     fault_fail_from("alloc", 1, ENOMEM);
+    assert_int_equal(cf_queue_put_many(&q, three, 3, &moved, CF_FOREVER), CF_ERR_NOMEM);
+    assert_int_equal(moved, 1); /* where there was room */
     assert_int_equal(cf_queue_put(&q, &item), CF_ERR_NOMEM);
     assert_int_equal(cf_queue_try_put(&q, &item), CF_ERR_NOMEM);
     assert_int_equal(cf_queue_size(&q), CF__ITEMS_FIRST);
@@ -520,47 +523,54 @@ test_queue_many_callers_keep_order(void **state)
 
 /* ---- close ---- */
 
-/* A getter asleep in an empty queue leaves with CLOSED when it is closed; all of them do. */
+typedef void close_queue(cf_queue *q);
+static close_queue *const closes[] = {cf_queue_close, cf_queue_close_now};
+
+/* Getters asleep in an empty queue leave with CLOSED, all of them, when it is closed in either way. */
 static void
 test_queue_close_wakes_blocked_getters(void **state)
 {
     (void)state;
-    cf_queue q;
-    caller callers[2] = {CALLER(&q, -1), CALLER(&q, -1)};
-    pthread_t threads[2];
-    make(&q, 1);
-    for (int i = 0; i < 2; i++)
-        threads[i] = start_thread(getter_main, &callers[i]);
-    wait_until(sleepers(&q.mutex, &q.not_empty.event) == 2);
-    cf_queue_close(&q);
-    for (int i = 0; i < 2; i++) {
-        join_thread(threads[i]);
-        assert_int_equal(callers[i].err, CF_ERR_CLOSED);
-        assert_int_equal(callers[i].item, -1);
+    for (int now = 0; now < 2; now++) {
+        cf_queue q;
+        caller callers[2] = {CALLER(&q, -1), CALLER(&q, -1)};
+        pthread_t threads[2];
+        make(&q, 1);
+        for (int i = 0; i < 2; i++)
+            threads[i] = start_thread(getter_main, &callers[i]);
+        wait_until(sleepers(&q.mutex, &q.not_empty.event) == 2);
+        closes[now](&q);
+        for (int i = 0; i < 2; i++) {
+            join_thread(threads[i]);
+            assert_int_equal(callers[i].err, CF_ERR_CLOSED);
+            assert_int_equal(callers[i].item, -1);
+        }
+        cf_queue_destroy(&q);
     }
-    cf_queue_destroy(&q);
 }
 
-/* A putter asleep before a full queue leaves with CLOSED when it is closed; its item isn't put. */
+/* Putters asleep before a full queue leave with CLOSED when it is closed in either way; their items aren't put. */
 static void
 test_queue_close_wakes_blocked_putters(void **state)
 {
     (void)state;
-    cf_queue q;
-    caller callers[2] = {CALLER(&q, 1), CALLER(&q, 2)};
-    pthread_t threads[2];
-    make(&q, 1);
-    put_range(&q, 0, 1);
-    for (int i = 0; i < 2; i++)
-        threads[i] = start_thread(putter_main, &callers[i]);
-    wait_until(sleepers(&q.mutex, &q.not_full.event) == 2);
-    cf_queue_close(&q);
-    for (int i = 0; i < 2; i++) {
-        join_thread(threads[i]);
-        assert_int_equal(callers[i].err, CF_ERR_CLOSED);
+    for (int now = 0; now < 2; now++) {
+        cf_queue q;
+        caller callers[2] = {CALLER(&q, 1), CALLER(&q, 2)};
+        pthread_t threads[2];
+        make(&q, 1);
+        put_range(&q, 0, 1);
+        for (int i = 0; i < 2; i++)
+            threads[i] = start_thread(putter_main, &callers[i]);
+        wait_until(sleepers(&q.mutex, &q.not_full.event) == 2);
+        closes[now](&q);
+        for (int i = 0; i < 2; i++) {
+            join_thread(threads[i]);
+            assert_int_equal(callers[i].err, CF_ERR_CLOSED);
+        }
+        assert_int_equal(cf_queue_size(&q), now ? 0 : 1);
+        cf_queue_destroy(&q);
     }
-    assert_int_equal(cf_queue_size(&q), 1);
-    cf_queue_destroy(&q);
 }
 
 /* A closed queue takes nothing, full or not, and gives what it has; then every get says CLOSED. */
@@ -701,39 +711,6 @@ test_queue_close_now_drops_items(void **state)
             }
 }
 
-/* Getters and putters that sleep leave with CLOSED. */
-static void
-test_queue_close_now_wakes_blocked_callers(void **state)
-{
-    (void)state;
-    cf_queue q;
-    caller callers[2] = {CALLER(&q, 1), CALLER(&q, 2)};
-    pthread_t threads[2];
-    make(&q, 1);
-    for (int i = 0; i < 2; i++)
-        threads[i] = start_thread(getter_main, &callers[i]);
-    wait_until(sleepers(&q.mutex, &q.not_empty.event) == 2);
-    cf_queue_close_now(&q);
-    for (int i = 0; i < 2; i++) {
-        join_thread(threads[i]);
-        assert_int_equal(callers[i].err, CF_ERR_CLOSED);
-    }
-    cf_queue_destroy(&q);
-
-    make(&q, 1);
-    put_range(&q, 0, 1);
-    for (int i = 0; i < 2; i++)
-        threads[i] = start_thread(putter_main, &callers[i]);
-    wait_until(sleepers(&q.mutex, &q.not_full.event) == 2);
-    cf_queue_close_now(&q);
-    for (int i = 0; i < 2; i++) {
-        join_thread(threads[i]);
-        assert_int_equal(callers[i].err, CF_ERR_CLOSED);
-    }
-    assert_int_equal(cf_queue_size(&q), 0);
-    cf_queue_destroy(&q);
-}
-
 /* As in Python 3.13: dropped items count as reported, so joiners go on at once if all others were reported, and
  * otherwise with the last report of an item that was got. */
 static void
@@ -825,28 +802,40 @@ test_queue_many_move_in_order(void **state)
     }
 }
 
-/* A close in the middle keeps what was put before it, and says so; what is there can still be got. */
+/* A close or a deadline in the middle keeps what was put before it, and says so; what is there can still be got, unless the
+ * close has dropped it. */
 static void
-test_queue_close_keeps_part_of_many(void **state)
+test_queue_end_keeps_part_of_many(void **state)
 {
+    static close_queue *const ends[] = {cf_queue_close, cf_queue_close_now, NULL /* the deadline */};
     (void)state;
-    cf_queue q;
-    caller c = CALLER(&q, 0);
-    int out[3];
-    size_t moved;
-    make(&q, 2);
-    pthread_t thread = start_thread(many_putter_main, &c);
-    wait_until(sleepers(&q.mutex, &q.not_full.event) == 1);
-    cf_queue_close(&q);
-    join_thread(thread);
-    assert_int_equal(c.err, CF_ERR_CLOSED);
-    assert_int_equal(c.moved, 2);
-    assert_int_equal(cf_queue_get_many(&q, out, 3, &moved, CF_FOREVER), CF_OK);
-    assert_int_equal(moved, 2);
-    assert_int_equal(out[0] * 10 + out[1], 1);
-    assert_int_equal(cf_queue_get_many(&q, out, 3, &moved, CF_FOREVER), CF_ERR_CLOSED);
-    assert_int_equal(moved, 0);
-    cf_queue_destroy(&q);
+    for (size_t e = 0; e < sizeof ends / sizeof *ends; e++) {
+        cf_queue q;
+        caller c = CALLER(&q, 0);
+        int out[3];
+        size_t moved = 99;
+        make(&q, 2);
+        if (ends[e] != NULL) {
+            pthread_t thread = start_thread(many_putter_main, &c);
+            wait_until(sleepers(&q.mutex, &q.not_full.event) == 1);
+            ends[e](&q);
+            join_thread(thread);
+        } else {
+            c.deadline = cf_after_ms(1);
+            (void)many_putter_main(&c);
+            cf_queue_close(&q);
+        }
+        assert_int_equal(c.err, ends[e] != NULL ? CF_ERR_CLOSED : CF_ERR_TIMEOUT);
+        assert_int_equal(c.moved, 2);
+        if (ends[e] != cf_queue_close_now) {
+            assert_int_equal(cf_queue_get_many(&q, out, 3, &moved, CF_FOREVER), CF_OK);
+            assert_int_equal(moved, 2);
+            assert_int_equal(out[0] * 10 + out[1], 1);
+        }
+        assert_int_equal(cf_queue_get_many(&q, out, 3, &moved, CF_FOREVER), CF_ERR_CLOSED);
+        assert_int_equal(moved, 0);
+        cf_queue_destroy(&q);
+    }
 }
 
 /* One that puts many sleeps until there is room for all; one that gets many, until there is one. */
@@ -1189,11 +1178,10 @@ main(void)
         cmocka_unit_test(test_queue_last_task_done_wakes_joiners),
         cmocka_unit_test(test_queue_join_ignores_failed_puts),
         cmocka_unit_test(test_queue_close_now_drops_items),
-        cmocka_unit_test(test_queue_close_now_wakes_blocked_callers),
         cmocka_unit_test(test_queue_close_now_releases_joiners),
         cmocka_unit_test(test_queue_close_now_after_early_reports),
         cmocka_unit_test(test_queue_many_move_in_order),
-        cmocka_unit_test(test_queue_close_keeps_part_of_many),
+        cmocka_unit_test(test_queue_end_keeps_part_of_many),
         cmocka_unit_test(test_queue_many_wait),
         cmocka_unit_test(test_queue_many_wake_many),
         cmocka_unit_test(test_queue_init_refuses_bad_orders),

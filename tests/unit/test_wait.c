@@ -46,9 +46,9 @@ wait_main(void *argument)
     return NULL;
 }
 
-/* Settles the futures one by one, each only when somebody waits for it; `before` that many the wait must not return. */
+/* Settles the futures one by one, each only when somebody waits for it: the wait returns after `enough`, and not before. */
 static void
-settle_and_see(waiter w, size_t before)
+settle_and_see(waiter w, size_t enough)
 {
     cf_future *futures[many];
     make_promises(futures, many);
@@ -59,8 +59,10 @@ settle_and_see(waiter w, size_t before)
         wait_until(__atomic_load_n(&futures[i]->callbacks, __ATOMIC_ACQUIRE) != NULL ||
                    (__atomic_load_n(&futures[i]->state, __ATOMIC_ACQUIRE) & CF__WAITED) != 0 ||
                    counted(&w.returned) != 0);
-        if (i < before)
+        if (i < enough)
             assert_int_equal(counted(&w.returned), 0);
+        else
+            wait_until(counted(&w.returned) == 1); /* while the others are pending */
         settle(futures[i]);
     }
     join_thread(thread);
@@ -74,6 +76,14 @@ test_wait_all(void **state)
 {
     (void)state;
     settle_and_see((waiter){.mode = CF_ALL_COMPLETED}, many);
+}
+
+/* CF_FIRST_COMPLETED returns after the first. */
+static void
+test_wait_first_completed(void **state)
+{
+    (void)state;
+    settle_and_see((waiter){.mode = CF_FIRST_COMPLETED}, 1);
 }
 
 /* cf_wait_for returns after k of n. */
@@ -317,6 +327,60 @@ next_main(void *argument)
     return NULL;
 }
 
+typedef struct adder {
+    cf_wait_set *set;
+    cf_future *added;
+    cf_err err;
+} adder;
+
+static void *
+add_main(void *argument)
+{
+    adder *a = argument;
+    a->err = cf_wait_set_add(a->set, a->added, NULL);
+    return NULL;
+}
+
+/* A set may grow while it is gone through, by who goes through it and, while that one sleeps in it, by others. */
+static void
+test_wait_set_grows(void **state)
+{
+    (void)state;
+    cf_future *futures[many], *future = NULL;
+    make_promises(futures, many);
+    cf_wait_set *set = cf_wait_set_new();
+    assert_int_equal(cf_wait_set_add(set, futures[0], NULL), CF_OK);
+    settle(futures[0]);
+    for (size_t i = 0; i + 1 < many; i++) {
+        assert_int_equal(cf_wait_set_next(set, &future, NULL, CF_FOREVER), CF_OK);
+        assert_ptr_equal(future, futures[i]);
+        assert_int_equal(cf_wait_set_size(set), 0);
+        assert_int_equal(cf_wait_set_add(set, futures[i + 1], NULL), CF_OK);
+        settle(futures[i + 1]);
+    }
+    assert_int_equal(cf_wait_set_next(set, NULL, NULL, CF_FOREVER), CF_OK);
+
+    unsigned empty = 0;
+    cf_future *first = cf_future_new(0), *second = cf_future_new(0);
+    getter g = {set, 0, &empty};
+    adder a = {set, second, CF_ERR_EMPTY};
+    assert_int_equal(cf_wait_set_add(set, first, NULL), CF_OK);
+    pthread_t getting = start_thread(next_main, &g);
+    wait_until(sleepers(&set->mutex, &set->ready) == 1);
+    pthread_t adding = start_thread(add_main, &a);
+    join_thread(adding);
+    assert_int_equal(a.err, CF_OK);
+    settle(second); /* the one that was added wakes it, too */
+    wait_until(cf_wait_set_size(set) == 1);
+    settle(first);
+    join_thread(getting);
+    assert_int_equal(g.got, 2);
+    cf_future_release(first);
+    cf_future_release(second);
+    cf_wait_set_free(set);
+    release_all(futures, many);
+}
+
 /* Several threads share a set: each future goes to one of them, and when the last is taken all learn that nothing will come. */
 static void
 test_wait_set_several_getters(void **state)
@@ -478,6 +542,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_wait_all),
+        cmocka_unit_test(test_wait_first_completed),
         cmocka_unit_test(test_wait_for_some),
         cmocka_unit_test(test_wait_first_failed),
         cmocka_unit_test(test_wait_first_failed_without_failure),
@@ -489,6 +554,7 @@ main(void)
         cmocka_unit_test(test_as_completed_control_flow),
         cmocka_unit_test(test_as_completed_deadline),
         cmocka_unit_test(test_wait_set_returns_each_once),
+        cmocka_unit_test(test_wait_set_grows),
         cmocka_unit_test(test_wait_set_several_getters),
         cmocka_unit_test(test_wait_set_freed_early),
         cmocka_unit_test(test_wait_set_dropped_promise),

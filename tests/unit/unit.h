@@ -3,7 +3,8 @@
  * Include it first, in place of support.h: it defines CF_MALLOC, which detail/os.h looks at when it is included.
  *
  * LEAKS  After each test of a group as many allocations of the library live as before it, as many descriptors are open and as
- *   many threads there.  cmocka_unit_test() is redefined below to check it.
+ *   many threads there.  cmocka_unit_test() is redefined below to check it.  leaks_start_processes() and its counterpart, for
+ *   cmocka_unit_test_setup_teardown(), look for processes, too.
  * GATES  A task that has to be running while the test looks waits in a gate; the test sees how many are inside. */
 #ifndef CFUTURES_TESTS_UNIT_H
 #define CFUTURES_TESTS_UNIT_H
@@ -47,19 +48,12 @@ live_allocations(void)
 SUPPORT int
 threads_here(void)
 {
-    DIR *dir = opendir("/proc/self/task");
-    if (dir == NULL)
-        return -1;
-    int n = 0;
-    for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
-        n += entry->d_name[0] != '.';
-    (void)closedir(dir);
-    return n;
+    return count_entries("/proc/self/task");
 }
 
 static struct leaks_before {
     long allocations;
-    int fds, threads;
+    int fds, threads, processes;
 } leaks_before;
 
 SUPPORT void *
@@ -103,6 +97,27 @@ leaks_none(void **state)
         clean = false;
     }
     return clean ? 0 : -1;
+}
+
+/* For tests of process pools: nor a process of ours. */
+SUPPORT int
+leaks_start_processes(void **state)
+{
+    leaks_before.processes = living_processes();
+    return leaks_start(state);
+}
+
+SUPPORT int
+leaks_none_processes(void **state)
+{
+    /* Not for ever: a test that failed hasn't closed its pool. */
+    for (int i = 0; i < 3000 && living_processes() > leaks_before.processes; i++)
+        (void)sched_yield();
+    if (living_processes() > leaks_before.processes) {
+        print_error("%d processes before the test, %d after it\n", leaks_before.processes, living_processes());
+        return -1;
+    }
+    return leaks_none(state);
 }
 
 #undef cmocka_unit_test

@@ -1,7 +1,7 @@
 /* cfutures/detail/arena.h - what parent, template and workers of a process pool share, and the rules by which any
  * of them may die.
  * SPDX-License-Identifier: MIT
- * LAYER 3.  Includes: slot.h.  Included by: worker.h, template.h, process_pool.h.
+ * LAYER 3.  Includes: slot.h, os_process.h.  Included by: worker.h, ladder.h, template.h, process_pool.h.
  *
  * WHO IS WHO  The *parent* is the user's process.  It makes one single-threaded *template*, which forks the
  *   *workers*, reaps and replaces them.  All map the arena at one address.
@@ -19,7 +19,7 @@
  * INTENT  Before that CAS a worker writes the slot's number into its own record and leaves it there until the wakes
  *   it owes are done. So after a death the template looks at one slot, in constant time (cf__arena_reap):
  *       PENDING           the hint went down with it -> push the hint again
- *       RUNNING, and his  the task is lost           -> LOST, wake, mark
+ *       RUNNING, and his  the task is lost           -> LOST, wake, mark; or PENDING once more, and its hint pushed
  *       settled, and his  published, perhaps not told -> wake again, mark again
  * IDLE WORKERS  Each has a bit in `idle` and a word of its own to sleep on.  A waker takes the bit, then wakes.
  *   `waking` holds the number of a worker that is about to look: one that has been woken and hasn't looked yet, or
@@ -27,6 +27,12 @@
  *   on when it finds more work than its own (64 workers on 2 CPUs: 3 to 9 us per task without, 0.03 to 0.2 us
  *   with).  Only a wake that the kernel confirms counts.  After any death `waking` is cleared and everybody idle is
  *   woken, for the dead one may have owed a wake.
+ *
+ * HOW MANY WORKERS  `wanted` says it: numbers 1 to wanted have a worker, or get one; a worker with a higher number
+ *   leaves when it has nothing in hand, as it does at the end.  The parent moves `wanted` as it likes, an idle worker
+ *   takes itself off it (cf__arena_retire), and whoever finds work but nobody idle adds one (cf__arena_grow).
+ * LIMITS  A worker says in its record when somebody should look at its task (`due`), and pokes the template if that sleeps
+ *   longer than that (`next_look`).  Without limits nobody pokes, and the template sleeps.
  *
  * INVARIANTS
  *   A1  A slot that is PENDING has a hint in a ring, or is the intent of a worker that hasn't claimed it yet, or of
@@ -48,6 +54,9 @@
  *          mark: set the bit,                 then load collector
  *          sleep: set collector,              then look at the bits
  *   [A5] wake -> woken worker      store-release of park / load-acquire of park
+ *   [A6] a task with a limit -> sleeping template, as [A2]
+ *          worker:   exchange due,            then load next_look; poke if it's later
+ *          template: exchange next_look,      then look at each due, and at signals that are pending
  * STOPPED IS NOT DEAD  A worker that was stopped (SIGSTOP) with a hint, or with a wake to pass on, is nobody's to
  *   reap.  So whoever sleeps in the parent does so in slices, and then pushes the hints of slots that are still
  *   PENDING again, and wakes all (cf__slots_audit).
@@ -57,6 +66,7 @@
 #ifndef CFUTURES_DETAIL_ARENA_H
 #define CFUTURES_DETAIL_ARENA_H
 
+#include "os_process.h"
 #include "slot.h"
 
 #if CF__BODIES && CF__FUTEX
@@ -76,20 +86,36 @@ typedef struct cf__ring { /* of hints, see cf__slot_hint(); fields: A atomic */
 } cf__ring;
 
 typedef struct cf__worker_record { /* of worker number index + 1; fields: A atomic, T by the template */
-    uint32_t intent;  /* A: the slot it is about to claim, or runs, + 1; 0: none.  Worker; the reaper clears it */
-    uint32_t park;    /* A: 0: sleep here; 1: don't.  Worker, wakers */
-    uint32_t started; /* A: on_start went well; worker, read by the template */
-    int32_t process;  /* A: process id; the template */
-    uint32_t cpu;     /* A: where it ran last, + 1; the worker */
-    char message[CF__MESSAGE_SIZE]; /* why on_start failed; the worker, read by the template once it's dead */
-    unsigned char pad[CF__CACHE_LINE - (20 + CF__MESSAGE_SIZE) % CF__CACHE_LINE];
-} cf__worker_record;
+    uint32_t intent;      /* A: the slot it is about to claim, or runs, + 1; 0: none.  Worker; the reaper clears it */
+    uint32_t park;        /* A: 0: sleep here; 1: don't.  Worker, wakers */
+    uint32_t started;     /* A: on_start went well; worker, read by the template */
+    int32_t process;      /* A: process id; the template */
+    uint32_t cpu;         /* A: where it ran last, + 1; the worker */
+    uint32_t stop_signal; /* A: what the task wants to be sent before it's killed; 0: nothing */
+    uint32_t signaled;    /* A: 1: it has been sent; the template, until the worker has taken note */
+    uint32_t overwritten; /* A: 1: its task's arguments are, by its message: it can't be tried again; the worker */
+    int64_t due;          /* A: when to look at its task; CF__NEVER: needn't; 0: never said, the same */
+    int64_t started_at;   /* A: when its task started, and what its CPU clock said then, or up to a ms before */
+    int64_t cpu_before;   /* A */
+    int64_t noted;        /* A: when the task has noted progress; 0: never */
+    int64_t shield_end;   /* A: when its task may be killed all the same */
+    /* What it leaves behind when it dies; the worker, read by the template then. */
+    char note[CF_NOTE_SIZE]; /* the last of its task */
+    uint32_t fault_known;    /* postmortem.h, as the rest: see cf_account */
+    uint32_t frame_count;
+    uint64_t fault_address;
+    uint64_t frames[CF_FRAMES_MOST];
+    char message[CF__MESSAGE_SIZE]; /* why on_start failed */
+} __attribute__((aligned(CF__CACHE_LINE))) cf__worker_record;
 
 typedef struct cf__arena {         /* in shared memory; fields: A atomic */
     uint64_t idle[CF__IDLE_WORDS]; /* A: bit i: worker i + 1 sleeps, or is about to */
     uint32_t waking;               /* A: number of a worker that is about to look for work; 0: none */
     uint32_t stop;                 /* A: CF__ARENA_RUNS ... */
-    unsigned char pad1[CF__CACHE_LINE - 8];
+    uint32_t wanted;               /* A: how many workers there should be */
+    uint32_t least, most;          /* A: between which that moves by itself */
+    uint32_t high;                 /* A: the highest number that a worker has ever had; the template, before it forks */
+    unsigned char pad1[CF__CACHE_LINE - 24];
     uint32_t pressure;   /* A: 1: somebody in the parent waits for any slot to settle */
     uint32_t collector;  /* A: 1: the parent's collector thread sleeps here */
     uint32_t parent_cpu; /* A: where a thread of the parent waited last, + 1: a guess at where not to spin */
@@ -99,7 +125,8 @@ typedef struct cf__arena {         /* in shared memory; fields: A atomic */
     int32_t template_process;      /* written by the helper that forks it */
     int32_t template_error;        /* likewise; later why the template gave up: an errno, or 0 */
     char broken[CF__MESSAGE_SIZE]; /* why the template gave up; empty: it didn't */
-    unsigned char pad3[CF__CACHE_LINE - (16 + CF__MESSAGE_SIZE) % CF__CACHE_LINE];
+    int64_t next_look;             /* A: until when the template sleeps, if nothing happens */
+    unsigned char pad3[CF__CACHE_LINE - (24 + CF__MESSAGE_SIZE) % CF__CACHE_LINE];
     cf__ring parent_ring, template_ring;
 } cf__arena;
 
@@ -111,8 +138,10 @@ typedef struct cf__arena_view {
     uint64_t *completed;                     /* A: bit i: slot i was marked for the collector */
     uint64_t *parent_hints, *template_hints; /* the rings' cells */
     cf__slot *slots;
-    uint32_t worker_count, slot_count;
-    uint64_t ring_mask; /* cells in a ring - 1: at least twice the slots, a power of two */
+    uint32_t worker_count, slot_count; /* how many records there are: not all need have a worker */
+    uint64_t ring_mask;                /* cells in a ring - 1: at least twice the slots, a power of two */
+    int template_pidfd;                /* by which the parent pokes it; -1 elsewhere */
+    int32_t template_process;          /* by which its workers do, who die with it; its own 0 */
 } cf__arena_view;
 
 CF__PRIVATE uint64_t
@@ -124,7 +153,19 @@ cf__arena_ring_size(uint32_t slot_count)
     return size;
 }
 
-/* Lays the arena out at `memory`, if that isn't NULL; returns how many bytes it takes.  The memory is zero. */
+/* From now on there are to be `wanted` workers, and by themselves between `least` and `most`. */
+CF__PRIVATE void
+cf__arena_want(const cf__arena_view *view, uint32_t wanted, uint32_t least, uint32_t most)
+{
+    /* relaxed, both: a move by the old ones, at the same time, is as if it had come before. */
+    cf__store_relaxed(&view->arena->least, least);
+    cf__store_relaxed(&view->arena->most, most);
+    cf__store_seq_cst(&view->arena->wanted,
+                      wanted); /* seq_cst: before the wakes that follow, see cf__arena_wake_all() */
+}
+
+/* Lays the arena out at `memory`, if that isn't NULL; returns how many bytes it takes.  The memory is zero.  So many
+ * workers are wanted, until the caller says otherwise. */
 CF__PRIVATE size_t
 cf__arena_layout(cf__arena_view *view, void *memory, uint32_t worker_count, uint32_t slot_count)
 {
@@ -133,6 +174,8 @@ cf__arena_layout(cf__arena_view *view, void *memory, uint32_t worker_count, uint
     view->worker_count = worker_count;
     view->slot_count = slot_count;
     view->ring_mask = ring_size - 1;
+    view->template_pidfd = -1;
+    view->template_process = 0;
     view->arena = CF__POINTER_CAST(cf__arena *, at);
     at += CF__ROUND_UP(sizeof(cf__arena), CF__CACHE_LINE);
     view->workers = CF__POINTER_CAST(cf__worker_record *, at);
@@ -143,9 +186,12 @@ cf__arena_layout(cf__arena_view *view, void *memory, uint32_t worker_count, uint
     at += CF__ROUND_UP(ring_size * sizeof(uint64_t), CF__CACHE_LINE);
     view->template_hints = CF__POINTER_CAST(uint64_t *, at);
     at += CF__ROUND_UP(ring_size * sizeof(uint64_t), CF__CACHE_LINE);
-    at = base + CF__ROUND_UP(at - base, sizeof(cf__slot));
     view->slots = CF__POINTER_CAST(cf__slot *, at);
     at += slot_count * sizeof(cf__slot);
+    if (memory != NULL) { /* relaxed: before anybody is there */
+        cf__arena_want(view, worker_count, worker_count, worker_count);
+        cf__store_relaxed(&view->arena->high, worker_count);
+    }
     return at - base;
 }
 
@@ -247,8 +293,8 @@ cf__arena_clear_idle(const cf__arena_view *view, uint32_t number)
     return (cf__fetch_and_seq_cst(&view->arena->idle[(number - 1) / 64], ~bit) & bit) != 0;
 }
 
-/* Wakes one idle worker, whether or not another is on its way. */
-CF__PRIVATE void
+/* Wakes one idle worker, whether or not another is on its way; false: there was none. */
+CF__PRIVATE bool
 cf__arena_wake_another(const cf__arena_view *view)
 {
     cf__arena *arena = view->arena;
@@ -267,13 +313,53 @@ cf__arena_wake_another(const cf__arena_view *view)
             cf__store_seq_cst(&arena->waking, number);
             cf__store_release(&worker->park, 1u); /* release [A5] */
             if (cf__unpark_one(&worker->park, CF__SCOPE_SHARED) == 1)
-                return;
+                return true;
             /* It didn't sleep: awake already, about to see park == 1, or dead.  Don't count on it, wake the next as
              * well. */
             uint32_t expected = number;
             (void)cf__cas_seq_cst(&arena->waking, &expected, 0u);
         }
     }
+    return false;
+}
+
+/* Has the template look at how things are, soon.  Not for the template itself.  False: it's gone, or the program may not
+ * send it signals any more. */
+CF__PRIVATE bool
+cf__arena_poke(const cf__arena_view *view)
+{
+    if (view->template_pidfd >= 0)
+        return cf__os_pidfd_signal(view->template_pidfd, SIGUSR1);
+    if (view->template_process != 0)
+        cf__os_signal(view->template_process, SIGUSR1);
+    return true;
+}
+
+/* Whether there may be more workers than there are to be now. */
+CF__PRIVATE bool
+cf__arena_may_grow(const cf__arena_view *view)
+{
+    /* relaxed, both: who has just taken itself off `wanted` looks for work after that (cf__arena_retire). */
+    return cf__load_relaxed(&view->arena->wanted) < CF__MIN(cf__load_relaxed(&view->arena->most), view->worker_count);
+}
+
+/* All workers are busy: has one more started, up to `most`. */
+CF__PRIVATE void
+cf__arena_grow(const cf__arena_view *view)
+{
+    /* seq_cst, both: after the push, see cf__arena_retire(); and the template reads it after the poke. */
+    uint32_t wanted = cf__load_seq_cst(&view->arena->wanted);
+    if (wanted < CF__MIN(cf__load_relaxed(&view->arena->most), view->worker_count) &&
+        cf__cas_seq_cst(&view->arena->wanted, &wanted, wanted + 1))
+        (void)cf__arena_poke(view); /* should we die before it: the template looks after each death */
+}
+
+/* Wakes one idle worker, or asks for one more. */
+CF__PRIVATE void
+cf__arena_call_another(const cf__arena_view *view)
+{
+    if (!cf__arena_wake_another(view))
+        cf__arena_grow(view);
 }
 
 /* There is new work: sees to it that a worker looks at it.  The caller has pushed a hint, or seen that there is
@@ -284,7 +370,7 @@ cf__arena_wake_one(const cf__arena_view *view)
     /* seq_cst [A2]: if one is on its way, it looks at the rings after it has cleared this, and wakes the next if
      * need be. */
     if (cf__load_seq_cst(&view->arena->waking) == 0)
-        cf__arena_wake_another(view);
+        cf__arena_call_another(view);
 }
 
 /* Wakes every worker that sleeps: after a death, for what the dead one may have owed, and to stop. */
@@ -292,8 +378,10 @@ CF__PRIVATE void
 cf__arena_wake_all(const cf__arena_view *view)
 {
     cf__store_seq_cst(&view->arena->waking, 0u);
-    for (uint32_t i = 0; i < view->worker_count; i++) {
-        /* seq_cst: after the caller's store of arena->stop, which a worker reads after it has set park to 0;
+    /* seq_cst: after the caller's store of arena->stop or wanted.  A worker that is started later reads that. */
+    uint32_t high = CF__MIN(cf__load_seq_cst(&view->arena->high), view->worker_count);
+    for (uint32_t i = 0; i < high; i++) {
+        /* seq_cst: after the caller's store of arena->stop or wanted, which a worker reads after it has set park to 0;
          * release [A5]. */
         cf__store_seq_cst(&view->workers[i].park, 1u);
         (void)cf__unpark_one(&view->workers[i].park, CF__SCOPE_SHARED);
@@ -321,18 +409,59 @@ cf__arena_tell(const cf__arena_view *view, uint32_t slot, uint64_t word)
 }
 
 /* Worker `number`: the task in `slot` has ended as `state` (DONE or FAILED), its outcome is written.  False if it
- * isn't ours any more: then touch nothing (S2). */
+ * isn't ours any more, or we're about to be killed for it: then touch nothing (S2). */
 CF__PRIVATE bool
 cf__arena_publish(const cf__arena_view *view, uint32_t number, uint32_t slot, uint32_t state)
 {
+    cf__worker_record *self = &view->workers[number - 1];
+    uint64_t before, found;
     cf__data_write(view->slots[slot].payload, sizeof view->slots[slot].payload);
-    uint64_t before = cf__slot_move(&view->slots[slot], CF__SLOT_RUNNING, number, state);
-    if (before == 0)
-        return false;
+    while ((before = cf__slot_settle(&view->slots[slot], number, state, CF__SLOT_KILLING | CF__SLOT_SIGNALED,
+                                     &found)) == 0) {
+        if (found != CF__SLOT_SIGNALED)
+            return false;
+        /* The template is about to send the signal, and then says so; should it die, so do we. */
+        while (cf__load_acquire(&self->signaled) == 0)
+            cf__os_yield();
+        cf__os_yield();                         /* a signal that is pending arrives at the end of any system call */
+        cf__store_relaxed(&self->signaled, 0u); /* relaxed: the template sends none to this task any more */
+        cf__slot_clear(&view->slots[slot], CF__SLOT_SIGNALED);
+    }
     cf__arena_tell(view, slot, before);
     /* release: the wakes are done before the intent is gone.  Earlier, and a death between the two would leave a
      * waiter asleep. */
-    cf__store_release(&view->workers[number - 1].intent, 0u);
+    cf__store_release(&self->intent, 0u);
+    return true;
+}
+
+/* ---- a worker's limits ---- */
+
+/* Worker `number`: somebody should look at its task at `due`. */
+CF__PRIVATE void
+cf__arena_expect_look(const cf__arena_view *view, uint32_t number, int64_t due)
+{
+    /* seq_cst [A6]: before our look at next_look. */
+    (void)cf__exchange_seq_cst(&view->workers[number - 1].due, due);
+    if (due < cf__load_seq_cst(&view->arena->next_look))
+        (void)cf__arena_poke(view);
+}
+
+/* Worker `number`: its task mustn't be killed before `end`; 0: the kill may go on.  False: it's too late, it is being
+ * killed. */
+CF__PRIVATE bool
+cf__arena_shield(const cf__arena_view *view, uint32_t number, uint32_t slot, int64_t end)
+{
+    cf__worker_record *self = &view->workers[number - 1];
+    uint64_t found, word = cf__load_relaxed(&view->slots[slot].word);
+    if (end != 0) {
+        cf__store_release(&self->shield_end, end); /* release: who sees the flag sees the end, by the CAS after it */
+        return cf__slot_set(&view->slots[slot], number, cf__slot_generation(word), CF__SLOT_SHIELD, CF__SLOT_KILLING,
+                            &found);
+    }
+    cf__slot_clear(&view->slots[slot], CF__SLOT_SHIELD);
+    /* The template may have put a kill off until `shield_end`: a limit's, or (seq_cst: after the clear) the pool's. */
+    if (cf__load_relaxed(&self->due) <= cf__os_now() || cf__load_seq_cst(&view->arena->stop) == CF__ARENA_KILLS)
+        (void)cf__arena_poke(view);
     return true;
 }
 
@@ -350,9 +479,13 @@ cf__arena_claim(const cf__arena_view *view, uint32_t number, uint32_t *slot)
             continue; /* a stale hint */
         /* If we were woken, we have looked now; whoever pushed meanwhile relied on us to wake the next [A2]. */
         uint32_t waking = number;
-        if (cf__load_relaxed(&arena->waking) == number && cf__cas_seq_cst(&arena->waking, &waking, 0u) &&
-            cf__arena_has_hints(view))
-            cf__arena_wake_another(view);
+        bool relied = cf__load_relaxed(&arena->waking) == number && cf__cas_seq_cst(&arena->waking, &waking, 0u);
+        /* A death clears it as well, and wakes who is idle; but then nobody is left to let the pool grow.  seq_cst: after
+         * the reaper's store of 0, so that we see what was pushed before that. */
+        if (!relied && cf__arena_may_grow(view))
+            relied = cf__load_seq_cst(&arena->waking) == 0;
+        if (relied && cf__arena_has_hints(view))
+            cf__arena_call_another(view);
         return true;
     }
     /* relaxed: the intent named a hint that we took and found stale, or that another took; nobody reaps it for more
@@ -361,7 +494,7 @@ cf__arena_claim(const cf__arena_view *view, uint32_t number, uint32_t *slot)
     return false;
 }
 
-/* Worker `number`: announces that it's going to spin for work; false if another is about to look anyhow. */
+/* Worker `number`: announces that it's going to look for work; false if another is about to anyhow. */
 CF__PRIVATE bool
 cf__arena_search(const cf__arena_view *view, uint32_t number)
 {
@@ -370,32 +503,61 @@ cf__arena_search(const cf__arena_view *view, uint32_t number)
     return cf__cas_seq_cst(&view->arena->waking, &nobody, number);
 }
 
-/* Worker `number`: sleeps until there may be work, or the pool stops.  Wakers and the reaper owe the wake. */
-CF__PRIVATE void
-cf__arena_park(const cf__arena_view *view, uint32_t number)
+/* Whether worker `number` is to go on: the pool runs, and wants as many. */
+CF__PRIVATE bool
+cf__arena_is_wanted(const cf__arena_view *view, uint32_t number)
+{
+    /* seq_cst, both: after the worker has set park to 0, see cf__arena_wake_all(). */
+    return cf__load_seq_cst(&view->arena->stop) == CF__ARENA_RUNS &&
+           number <= CF__MIN(cf__load_seq_cst(&view->arena->wanted), view->worker_count);
+}
+
+/* Worker `number`: sleeps until there may be work, or it isn't wanted any more, or `deadline`: then false.  Wakers and the
+ * reaper owe the wake. */
+CF__PRIVATE bool
+cf__arena_park(const cf__arena_view *view, uint32_t number, int64_t deadline)
 {
     cf__arena *arena = view->arena;
     cf__worker_record *self = &view->workers[number - 1];
     uint32_t waking = number;
+    bool in_time = true;
 
     cf__store_seq_cst(&self->park, 0u);
     cf__arena_set_idle(view, number);
     /* We have looked and found nothing; who pushes from here on sees waking clear, or we see the push [A2]. */
     (void)cf__cas_seq_cst(&arena->waking, &waking, 0u);
-    if (!cf__arena_has_hints(view) && cf__load_seq_cst(&arena->stop) == CF__ARENA_RUNS) {
-        while (cf__load_acquire(&self->park) == 0) /* acquire [A5] */
-            (void)cf__park(&self->park, 0, CF_FOREVER, CF__SCOPE_SHARED);
+    if (cf__arena_has_hints(view)) {
+        /* Whoever pushed them before waking was clear relied on us to wake the next: the claim will see to it.  If
+         * another is about to look by now, it will. */
+        (void)cf__arena_search(view, number);
+    } else if (cf__arena_is_wanted(view, number)) {
+        while (cf__load_acquire(&self->park) == 0 && in_time) /* acquire [A5] */
+            in_time = cf__park(&self->park, 0, deadline, CF__SCOPE_SHARED);
     }
     /* Awake by ourselves, or by the reaper, our bit may still be set: a waker that took it now would count on a
-     * worker that is awake. */
-    (void)cf__arena_clear_idle(view, number);
+     * worker that is awake. If one has taken it already, it counts on us. */
+    return !cf__arena_clear_idle(view, number) || in_time;
+}
+
+/* Worker `number` has slept for as long as an idle one is kept: it isn't wanted any more, if it's the last one in line and
+ * there are more than the least. */
+CF__PRIVATE void
+cf__arena_retire(const cf__arena_view *view, uint32_t number)
+{
+    uint32_t wanted = number;
+    /* seq_cst [A2]: our bit is gone, this next, then the look.  Who pushes looks at the bits, then here: it sees that the
+     * pool may grow, or we see its push, and let the pool grow. */
+    if (number > cf__load_relaxed(&view->arena->least) && cf__cas_seq_cst(&view->arena->wanted, &wanted, number - 1) &&
+        cf__arena_has_hints(view))
+        cf__arena_grow(view);
 }
 
 /* ---- after a death ---- */
 
-/* Template: worker `number` is dead, by `signal`, or with exit status `status`.  Settles what it left. */
+/* Template: worker `number` is dead; `account` says how it came, but for what the dead one has left in its record.
+ * Settles what it left; its task is lost, or, if `retry`, is pending again. */
 CF__PRIVATE void
-cf__arena_reap(const cf__arena_view *view, uint32_t number, int32_t signal, int32_t status)
+cf__arena_reap(const cf__arena_view *view, uint32_t number, const cf_account *account, bool retry)
 {
     cf__arena *arena = view->arena;
     cf__worker_record *dead = &view->workers[number - 1];
@@ -404,12 +566,21 @@ cf__arena_reap(const cf__arena_view *view, uint32_t number, int32_t signal, int3
     if (intent != 0 && intent <= view->slot_count) {
         uint32_t index = intent - 1;
         cf__slot *slot = &view->slots[index];
-        uint64_t word = cf__load_acquire(&slot->word);
-        if (cf__slot_state(word) == CF__SLOT_RUNNING && cf__slot_owner(word) == number) {
-            slot->signal = signal;
-            slot->status = status;
+        uint64_t word = cf__load_acquire(&slot->word), found;
+        if (cf__slot_runs(word, number) && retry) {
+            if (cf__slot_retry(slot, number)) /* else the parent has withdrawn it */
+                cf__arena_push_hint(view, &arena->template_ring, view->template_hints, index);
+        } else if (cf__slot_runs(word, number)) {
+            cf_account whole = *account;
+            memcpy(whole.note, dead->note, sizeof whole.note);
+            whole.note[sizeof whole.note - 1] = 0;
+            whole.fault_known = dead->fault_known != 0;
+            whole.fault_address = dead->fault_address;
+            whole.frame_count = CF__MIN(dead->frame_count, CF__STATIC_CAST(uint32_t, CF_FRAMES_MOST));
+            memcpy(whole.frames, dead->frames, sizeof whole.frames);
+            memcpy(slot->payload, &whole, sizeof whole);
             cf__data_write(slot->payload, sizeof slot->payload);
-            uint64_t before = cf__slot_move(slot, CF__SLOT_RUNNING, number, CF__SLOT_LOST);
+            uint64_t before = cf__slot_settle(slot, number, CF__SLOT_LOST, 0, &found);
             if (before != 0) /* else the parent has withdrawn it */
                 cf__arena_tell(view, index, before);
         } else if (cf__slot_settled(word) && cf__slot_owner(word) == number) {
@@ -419,6 +590,7 @@ cf__arena_reap(const cf__arena_view *view, uint32_t number, int32_t signal, int3
         }
     }
     cf__store_release(&dead->intent, 0u);
+    cf__store_relaxed(&dead->signaled, 0u); /* relaxed: the fork of the next one carries it */
     (void)cf__arena_clear_idle(view, number);
     /* It may have died between taking one of these words and waking who sleeps on it. */
     cf__store_seq_cst(&arena->collector, 0u);

@@ -32,11 +32,11 @@ cf__os_read_file(const char *path, char *text, size_t size)
 {
     size_t length = 0;
     ssize_t got = 1;
-    int file = open(path, O_RDONLY | O_CLOEXEC);
+    int file = CF__CALL("open_file", open(path, O_RDONLY | O_CLOEXEC));
     if (file < 0)
         return false;
     while (got > 0 && length < size - 1) {
-        got = read(file, text + length, size - 1 - length);
+        got = CF__CALL("read_file", read(file, text + length, size - 1 - length));
         if (got > 0)
             length += CF__STATIC_CAST(size_t, got);
     }
@@ -178,7 +178,7 @@ cf__os_affinity(void)
 {
     unsigned long mask[128]; /* 8192 CPUs */
     unsigned count = 0;
-    long bytes = syscall(SYS_sched_getaffinity, 0, sizeof mask, mask);
+    long bytes = CF__CALL("affinity", syscall(SYS_sched_getaffinity, 0, sizeof mask, mask));
     for (long i = 0; i < bytes / CF__STATIC_CAST(long, sizeof *mask); i++)
         count += CF__STATIC_CAST(unsigned, __builtin_popcountl(mask[i]));
     return count != 0 ? count : 1;

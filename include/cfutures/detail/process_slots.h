@@ -1,6 +1,6 @@
 /* cfutures/detail/process_slots.h - the parent's side of the slots: what is in them, and how it gets out.
  * SPDX-License-Identifier: MIT
- * LAYER 5.  Includes: template.h, heap.h, event.h, ../executor.h.  Included by: process_pool.h.
+ * LAYER 5.  Includes: template.h, heap.h, event.h, ../executor.h.  Included by: process_future.h.
  *
  * HOW IT WORKS  For each slot in use the pool has a shadow in private memory: which future it belongs to, which
  *   blocks it uses.  Whoever finds a slot settled (a waiter, a submit that needs room, the collector thread,
@@ -43,12 +43,15 @@ typedef struct cf__process_future { /* fields: I immutable, A atomic, M under th
     uint32_t index;                /* I: the slot */
     uint32_t sleepers;             /* A: threads that sleep on the slot */
     uint32_t settle_as;            /* M: the state that detach found */
+    cf_time start_by;              /* I: 0: whenever */
+    cf_account *account;           /* M: owned: how the task was lost; or NULL */
     void *block;                   /* M: the arena's block with the result; or NULL */
 } cf__process_future;
 
 typedef struct cf__shadow {     /* of a slot, private to the parent; M */
     cf__process_future *future; /* NULL: the slot is free */
     void *args_block, *result_block;
+    bool killed;           /* it was withdrawn as lost, and its payload says nothing of that */
     uint32_t older, newer; /* neighbours among the slots in use, by age; free: newer is the next free one */
 } cf__shadow;
 
@@ -110,7 +113,7 @@ cf__process_pool_release(cf__process_pool *pool)
     if (!cf__executor_forked(&pool->base))
         cf__mutex_destroy(&pool->mutex);
     cf__os_close(pool->template_pidfd);
-    cf__os_close(pool->setup.dead_man[1]);
+    cf__os_close(pool->setup.life_line[1]);
     cf__os_unmap(pool->memory, pool->memory_size);
     cf__heap_destroy(&pool->heap);
     cf_executor_destroy(&pool->base);
@@ -172,23 +175,79 @@ cf__slots_made_room(cf__process_pool *pool)
     (void)cf__unpark_all(&pool->setup.view.arena->pressure, CF__SCOPE_SHARED);
 }
 
-/* What a lost task's future says. */
-CF__PRIVATE void
-cf__slots_describe_loss(cf__process_future *future, int32_t signal, int32_t status)
+/* Adds to a message that is cut at `size` bytes. */
+CF__PRIVATE void CF_PRINTF(3, 4) cf__append(char *message, size_t size, const char *format, ...)
 {
-    char message[CF__MESSAGE_SIZE];
-    const char *name = future->base.type->name;
-    if (signal != 0)
-        (void)snprintf(message, sizeof message,
-                       "%.40s: the worker process was killed by signal %d (%.40s) while it ran the task", name, signal,
-                       strsignal(signal)); // NOLINT(concurrency-mt-unsafe): safe in glibc since 2.32, and in musl
+    size_t length = strlen(message);
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(message + length, size - length, format, arguments);
+    va_end(arguments);
+}
+
+/* What a lost task's future says: what happened, what the task had taken by then, what it last said. */
+CF__SLOW void
+cf__slots_describe_loss(cf__process_future *future, const cf_account *account)
+{
+    char message[3 * CF__MESSAGE_SIZE];
+    const cf__limits *limits = &future->pool->setup.view.slots[future->index].limits;
+    static const char *const passed[] = {"", "", "its time limit", "its limit of CPU time",
+                                         "its limit for the time between two notes"};
+    const uint32_t limit[] = {0, 0, limits->time_ms, limits->cpu_ms, limits->stall_ms};
+    double run_ms = CF__STATIC_CAST(double, account->run_ns) / 1e6,
+           cpu_ms = CF__STATIC_CAST(double, account->cpu_ns) / 1e6;
+
+    (void)snprintf(message, sizeof message, "%.60s: ", future->base.type->name);
+    if (account->limit != CF_LIMIT_NONE)
+        cf__append(message, sizeof message, "the task passed %s, %u ms, and its worker process was ended",
+                   passed[account->limit], limit[account->limit]);
+    else if (account->signal != 0)
+        cf__append(message, sizeof message,
+                   "the worker process was killed by signal %d (%.40s)%s while it ran the task", account->signal,
+                   strsignal(account->signal), // NOLINT(concurrency-mt-unsafe): safe in glibc since 2.32, and in musl
+                   account->out_of_memory ? ", probably for lack of memory," : "");
     else
-        (void)snprintf(message, sizeof message, "%.40s: the task ended its worker process, with exit status %d", name,
-                       status);
-    future->base.signal = signal;
-    future->base.status = status;
-    future->base.error = CF_ERR_WORKER_LOST;
+        cf__append(message, sizeof message, "the task ended its worker process, with exit status %d", account->status);
+    if (account->tries > 1)
+        cf__append(message, sizeof message, ", as in each of the %u tries before", account->tries - 1);
+    cf__append(message, sizeof message, "; it had run for %.3g ms, with %.3g ms of CPU time", run_ms, cpu_ms);
+    if (account->peak_memory != 0)
+        cf__append(message, sizeof message, " and at most %.3g MiB",
+                   CF__STATIC_CAST(double, account->peak_memory) / 1048576);
+    if (account->fault_known)
+        cf__append(message, sizeof message, ", and %s address 0x%llx",
+                   account->signal == SIGSEGV || account->signal == SIGBUS ? "touched" : "was at",
+                   CF__STATIC_CAST(unsigned long long, account->fault_address));
+    if (account->note[0] != 0)
+        cf__append(message, sizeof message, "; its last note: %s", account->note);
     cf__future_set_message(&future->base, message);
+}
+
+/* Takes over the account of a lost task from where its worker could write. */
+CF__SLOW void
+cf__slots_take_account(cf__process_future *future, const cf_account *theirs, bool killed)
+{
+    cf_account account;
+    if (killed) {
+        memset(&account, 0, sizeof account);
+        account.signal = SIGKILL;
+        account.tries = 1;
+    } else {
+        memcpy(&account, theirs, sizeof account);
+        account.note[sizeof account.note - 1] = 0;
+        account.frame_count = CF__MIN(account.frame_count, CF__STATIC_CAST(unsigned, CF_FRAMES_MOST));
+        if (CF__STATIC_CAST(unsigned, account.limit) > CF_LIMIT_STALL)
+            account.limit = CF_LIMIT_NONE;
+        if (account.signal < 0 || account.signal > 64)
+            account.signal = 0;
+    }
+    future->base.error = account.limit != CF_LIMIT_NONE ? CF_ERR_TIME_LIMIT : CF_ERR_WORKER_LOST;
+    future->base.signal = account.signal;
+    future->base.status = account.status;
+    cf__slots_describe_loss(future, &account);
+    future->account = CF__STATIC_CAST(cf_account *, cf__os_alloc(sizeof account));
+    if (future->account != NULL)
+        *future->account = account;
 }
 
 /* Copies the outcome of settled slot `index` to its future, frees the slot, and puts the future in front of `list`,
@@ -227,7 +286,11 @@ cf__slots_detach(cf__process_pool *pool, uint32_t index, cf_future *list)
     case CF__SLOT_LOST:
         pool->killed += pool->killing;
         pool->finished -= pool->killing;
-        cf__slots_describe_loss(future, slot->signal, slot->status);
+        cf__slots_take_account(future, CF__POINTER_CAST(const cf_account *, slot->payload), shadow->killed);
+        break;
+    case CF__SLOT_LATE:
+        future->base.error = CF_ERR_TIME_LIMIT;
+        cf__future_set_message(&future->base, "the task wasn't started in time");
         break;
     default:                                                /* GONE */
         if (cf__load_relaxed(&pool->base.error) == CF_OK) { /* relaxed: written under the mutex */
@@ -301,8 +364,7 @@ cf__slots_withdraw(cf__process_pool *pool, uint32_t from, uint32_t to)
         cf__slot *slot = &pool->setup.view.slots[index];
         uint64_t word = cf__load_relaxed(&slot->word);
         while (cf__slot_state(word) == from) {
-            if (to == CF__SLOT_LOST)
-                slot->signal = SIGKILL;
+            pool->shadows[index].killed = to == CF__SLOT_LOST;
             if (cf__cas_seq_cst(&slot->word, &word, cf__slot_with_state(word, to)))
                 break;
         }

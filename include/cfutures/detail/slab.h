@@ -29,8 +29,8 @@
 
 #define CF__SLAB_CELL 192 /* bytes of a cell, aligned to a cache line: a future with some 70 bytes of arguments */
 #define CF__SLAB_CHUNK_FIRST 32
-#define CF__SLAB_CHUNK_LAST 1024 /* cells of a chunk; each has twice as many as the one before */
-#define CF__SLAB_CACHE 64        /* cells that a worker keeps at most */
+#define CF__SLAB_CHUNK_LAST 65536 /* cells of a chunk, 12 MiB; each has twice as many as the one before */
+#define CF__SLAB_CACHE 64         /* cells that a worker keeps at most */
 
 typedef struct cf__cell { /* while it's free */
     struct cf__cell *next;
@@ -104,6 +104,7 @@ cf__slab_take(cf__slab *slab)
         unsigned char *chunk = CF__STATIC_CAST(unsigned char *, cf__os_alloc(size));
         if (chunk == NULL)
             return NULL;
+        cf__os_prefer_huge_pages(chunk, size);
         memcpy(chunk, &slab->chunks, sizeof slab->chunks);
         slab->chunks = chunk;
         uintptr_t first = CF__POINTER_CAST(uintptr_t, chunk) + sizeof slab->chunks;

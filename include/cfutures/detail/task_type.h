@@ -1,6 +1,6 @@
 /* cfutures/detail/task_type.h - what a task is to the library: a description, and a context while it runs.
  * SPDX-License-Identifier: MIT
- * LAYER 2.  Includes: config.h, atomic.h.  Included by: future.h, task.h, the pools.
+ * LAYER 2.  Includes: atomic.h, limits.h.  Included by: future.h, task.h, the pools.
  *
  * HOW IT WORKS  CF_TASK (task.h) writes a static cf_task_type for a function: its name, sizes, and two thunks that
  *   know its types.  From there on a task is bytes: a pool copies the arguments, calls run() in whatever thread or
@@ -14,10 +14,19 @@
 #define CFUTURES_DETAIL_TASK_TYPE_H
 
 #include "atomic.h"
+#include "limits.h"
 
 #define CF__MESSAGE_SIZE 160 /* bytes of a failure's message, with its final 0; longer ones are cut */
 
 struct cf__local_worker;
+struct cf__task_context;
+
+/* What a worker process does for the task that it runs; threads have none of it. */
+typedef struct cf__task_host {
+    void (*note)(struct cf__task_context *context, const char *text); /* `text` has CF_NOTE_SIZE bytes */
+    void (*shield)(struct cf__task_context *context, int64_t end);    /* no kill before `end`; 0: any time again */
+    void (*stop_signal)(struct cf__task_context *context, int signal_number);
+} cf__task_host;
 
 /** A task's context while it runs; private. */
 typedef struct cf__task_context {
@@ -28,6 +37,10 @@ typedef struct cf__task_context {
     void **local;                    /* W: the worker's own pointer, cf_worker_local(); NULL: no worker */
     const uint32_t *cancel_word;    /* A: where cf_cancelled() looks, NULL: nobody can ask; in the future or the slot */
     uint32_t cancel_bit;            /* I: the bit of it that says "please stop" */
+    const cf__limits *limits;       /* I: what cf_cancelled() is to look at by itself; NULL: nothing */
+    int64_t started, noted;         /* W: since when it runs, when it has noted progress; where there are limits */
+    int64_t cpu_started;            /* W: what the thread's CPU clock said then */
+    const cf__task_host *host;      /* I: of a task in a worker process; NULL: in none */
     bool can_fail;                  /* W: a task or an on_start runs, not a callback between two tasks */
     int code;                       /* W: as given to cf_fail() */
     bool failed;                    /* W: cf_fail() was called */
@@ -61,12 +74,23 @@ CF_API bool cf__task_asked_to_stop(const cf__task_context *context);
 
 #if CF__BODIES
 
+CF__SLOW bool
+cf__task_passed_a_limit(const cf__task_context *context)
+{
+    cf_limit passed = CF_LIMIT_NONE;
+    int64_t now = cf__os_now();
+    int64_t cpu = context->limits->cpu_ms != 0 ? cf__os_thread_cpu_time() - context->cpu_started : 0;
+    return cf__limits_due(context->limits, context->started, context->noted, cpu, now, &passed) <= now;
+}
+
 CF_API bool
 cf__task_asked_to_stop(const cf__task_context *context)
 {
     for (; context != NULL; context = context->outer) {
         /* relaxed: a request; nothing is published with it. */
         if (context->cancel_word != NULL && (cf__load_relaxed(context->cancel_word) & context->cancel_bit) != 0)
+            return true;
+        if (context->limits != NULL && cf__task_passed_a_limit(context))
             return true;
     }
     return false;
@@ -89,6 +113,8 @@ cf__task_context_init(cf__task_context *context, const uint32_t *cancel_word, ui
     context->local = context->outer != NULL ? context->outer->local : NULL;
     context->cancel_word = cancel_word;
     context->cancel_bit = cancel_bit;
+    context->limits = NULL;
+    context->host = context->outer != NULL ? context->outer->host : NULL;
     context->can_fail = true;
     context->code = 0;
     context->failed = false;

@@ -1,27 +1,31 @@
 /* cfutures/detail/template.h - the single-threaded process that forks a process pool's workers, and buries them.
  * SPDX-License-Identifier: MIT
- * LAYER 5.  Includes: worker.h.  Included by: process_pool.h.
+ * LAYER 5.  Includes: ladder.h.  Included by: process_slots.h.
  *
  * WHY IT EXISTS  A program with threads can't fork safely: the child finds locks that nobody will unlock.  The
  *   template is made once, when the pool is, and has one thread for ever, so its forks are safe.  The workers are
  *   its children: the program's wait() and SIGCHLD never see them.
  * WHAT IT DOES  Forks the workers; sleeps in ppoll; when one dies, settles what it left (cf__arena_reap) and forks
- *   another.  When told to (arena->stop, and a SIGUSR1 to make it look), it kills them, or waits until they have
- *   ended, and ends.
+ *   another, as long as its number is wanted (arena.h).  Kills those whose tasks have passed a limit (ladder.h).  When told
+ *   to (arena->stop, and a SIGUSR1 to make it look), it kills them all, or waits until they have ended, and ends.
  * WHO WATCHES WHOM
- *   the parent dies    -> its pidfd becomes readable here: kill all, end.  A template that is stopped (SIGSTOP)
- *                         can't look, so there is also a pipe whose only writer is the parent: when that closes,
- *                         the kernel kills the template.
- *   the template dies  -> PR_SET_PDEATHSIG kills the workers.  `life` is a word on the template's robust list: the
- *                         kernel marks it and wakes one waiter in the parent, which wakes the others.
+ *   the parent dies    -> its pidfd becomes readable here: kill all, with what their tasks have forked, and end.  A
+ *                         template that is stopped (SIGSTOP) can't look, so there is also a pipe whose only writer is
+ *                         the parent: when that closes, the kernel continues the template's process group, to which
+ *                         a worker belongs until the next line holds for it.
+ *   the template dies  -> PR_SET_PDEATHSIG kills the workers; what their tasks have forked it doesn't reach.  `life`
+ *                         is a word on the template's robust list: the kernel marks it and wakes one waiter in the
+ *                         parent, which wakes the others.
  *   a worker dies      -> SIGCHLD.
  * GIVING UP  A worker that ends before it was ready for tasks (on_start failed, or crashed) is replaced after a
  *   pause that doubles from 1 ms to 256 ms; after 8 in a row, and with no other worker that is ready, the pool is
- *   broken, and says why.  A worker that was ready is replaced at once. */
+ *   broken, and says why.  A worker that was ready is replaced at once.
+ * RETRIES  How often a slot's task has been run is counted here, in private memory, and only for those that died: a task
+ *   that may be tried again and kills each of its workers gets as many as it may have, and no more. */
 #ifndef CFUTURES_DETAIL_TEMPLATE_H
 #define CFUTURES_DETAIL_TEMPLATE_H
 
-#include "worker.h"
+#include "ladder.h"
 
 #if CF__BODIES && CF__FUTEX
 
@@ -38,32 +42,80 @@ cf__life_ended(uint32_t life)
     return (life & CF__LIFE_DIED) != 0 || (life & CF__LIFE_OWNER) == 0;
 }
 
+typedef struct cf__tries { /* of the task in one slot */
+    uint64_t generation;
+    uint32_t count;
+} cf__tries;
+
+typedef struct cf__employee { /* who has one number */
+    int32_t process;          /* 0: nobody */
+    cf__ladder ladder;
+} cf__employee;
+
 typedef struct cf__template {
     cf__process_setup *setup;
-    int32_t *processes; /* of each worker; 0: there is none */
+    cf__employee *employees; /* by number - 1 */
+    cf__tries *tries;        /* by slot */
     uint32_t living;
     uint32_t failures;  /* workers in a row that ended before they were ready */
     int64_t next_start; /* not before that time */
+    uint64_t memory_kills;
     int32_t self;
 } cf__template;
 
-CF__PRIVATE void
-cf__template_kill_all(const cf__template *template_)
+/* How many workers there should be: what the arena says, bounded. */
+CF__PRIVATE uint32_t
+cf__template_wanted(const cf__template *template_)
 {
-    for (uint32_t i = 0; i < template_->setup->view.worker_count; i++) {
-        if (template_->processes[i] != 0)
-            cf__os_kill_group(template_->processes[i]);
+    const cf__arena_view *view = &template_->setup->view;
+    return CF__MIN(cf__load_seq_cst(&view->arena->wanted), view->worker_count);
+}
+
+/* Kills all workers, but for those in a shield, if `shields` says to heed them; when to look at these again. */
+CF__PRIVATE int64_t
+cf__template_kill_all(cf__template *template_, bool shields)
+{
+    const cf__arena_view *view = &template_->setup->view;
+    int64_t now = cf__os_now(), next = CF__NEVER;
+    for (uint32_t i = 0; i < view->worker_count; i++) {
+        cf__employee *employee = &template_->employees[i];
+        uint32_t intent = cf__load_acquire(&view->workers[i].intent);
+        if (employee->process == 0)
+            continue;
+        if (shields && intent != 0 && intent <= view->slot_count) {
+            cf__ladder *ladder = &employee->ladder;
+            uint64_t word = cf__load_acquire(&view->slots[intent - 1].word);
+            (void)cf__ladder_move(ladder, intent, word);
+            if (cf__slot_runs(word, i + 1) && !cf__ladder_claim_kill(view, ladder, i + 1, now) && ladder->slot != 0) {
+                next = CF__MIN(next, ladder->next);
+                continue;
+            }
+        }
+        cf__os_signal_group(employee->process, SIGKILL);
     }
+    return next;
 }
 
 /* Ends; the parent learns it by `life`. */
 CF__PRIVATE void
-cf__template_give_up(const cf__template *template_, const char *what, const char *why)
+cf__template_give_up(cf__template *template_, const char *what, const char *why)
 {
     cf__arena *arena = template_->setup->view.arena;
     (void)snprintf(arena->broken, sizeof arena->broken, "%.50s: %.100s", what, why);
-    cf__template_kill_all(template_);
+    (void)cf__template_kill_all(template_, false);
     cf__os_exit(EXIT_FAILURE);
+}
+
+/* Whether a number that is wanted has no worker. */
+CF__PRIVATE bool
+cf__template_misses_one(const cf__template *template_)
+{
+    uint32_t wanted = cf__template_wanted(template_);
+    for (uint32_t i = 0; i < wanted; i++) {
+        if (template_->employees[i].process == 0)
+            return true;
+    }
+    return false;
 }
 
 /* Forks the workers that are missing, if it's time.  Returns 0, or why one couldn't be forked. */
@@ -71,12 +123,19 @@ CF__PRIVATE int
 cf__template_start_workers(cf__template *template_)
 {
     const cf__arena_view *view = &template_->setup->view;
-    for (uint32_t i = 0; i < view->worker_count && template_->living < view->worker_count; i++) {
-        if (template_->processes[i] != 0)
+    uint32_t wanted = cf__template_wanted(template_);
+    for (uint32_t i = 0; i < wanted; i++) {
+        cf__employee *employee = &template_->employees[i];
+        if (employee->process != 0)
             continue;
         cf__worker_record *record = &view->workers[i];
-        cf__store_relaxed(&record->started, 0u); /* relaxed: the fork carries it */
-        record->message[0] = 0;
+        cf__store_relaxed(&record->started, 0u); /* relaxed, all: the fork carries it */
+        cf__store_relaxed(&record->due, CF__NEVER);
+        cf__store_relaxed(&record->overwritten, 0u);
+        record->message[0] = record->note[0] = 0;
+        record->fault_known = record->frame_count = 0;
+        if (cf__load_relaxed(&view->arena->high) < i + 1)
+            cf__store_seq_cst(&view->arena->high, i + 1); /* seq_cst: see cf__arena_wake_all() */
         int32_t process = cf__os_fork();
         if (process == 0)
             cf__worker_main(template_->setup, template_->self, i + 1);
@@ -85,8 +144,8 @@ cf__template_start_workers(cf__template *template_)
             template_->next_start = cf__os_now() + INT64_C(100000000);
             return error;
         }
-        cf__os_own_group(process); /* as it does itself: whoever comes first */
-        template_->processes[i] = process;
+        memset(employee, 0, sizeof *employee);
+        employee->process = process;
         template_->living++;
         cf__store_relaxed(&record->process, process);
         if (template_->failures != 0)
@@ -100,23 +159,71 @@ cf__template_has_ready_worker(const cf__template *template_)
 {
     const cf__arena_view *view = &template_->setup->view;
     for (uint32_t i = 0; i < view->worker_count; i++) {
-        if (template_->processes[i] != 0 && cf__load_acquire(&view->workers[i].started) != 0)
+        if (template_->employees[i].process != 0 && cf__load_acquire(&view->workers[i].started) != 0)
             return true;
     }
     return false;
 }
 
+/* Whether the task that a dead worker ran is to be tried again; *tries: how often it has been now. */
+CF__PRIVATE bool
+cf__template_retries(cf__template *template_, uint32_t number, bool limited, unsigned *tries)
+{
+    const cf__arena_view *view = &template_->setup->view;
+    uint32_t intent = cf__load_acquire(&view->workers[number - 1].intent);
+    *tries = 1;
+    if (intent == 0 || intent > view->slot_count)
+        return false;
+    const cf__slot *slot = &view->slots[intent - 1];
+    uint64_t word = cf__load_acquire(&slot->word);
+    if (!cf__slot_runs(word, number))
+        return false;
+    cf__tries *mine = &template_->tries[intent - 1];
+    if (mine->count == 0 || mine->generation != cf__slot_generation(word)) {
+        mine->generation = cf__slot_generation(word);
+        mine->count = 0;
+    }
+    *tries = ++mine->count;
+    uint32_t retries = slot->limited != 0 ? cf__ladder_limits(slot).retries : 0;
+    if (cf__load_relaxed(&view->workers[number - 1].overwritten) != 0) /* relaxed: it's dead */
+        return false;
+    return !limited && mine->count <= CF__MIN(retries, 255u) && view->arena->stop != CF__ARENA_KILLS;
+}
+
+/* What is known of the death of the worker with `number`, and of the task that it ran. */
+CF__PRIVATE cf_account
+cf__template_account(cf__template *template_, uint32_t number, const cf__process_death *death)
+{
+    const cf__worker_record *record = &template_->setup->view.workers[number - 1];
+    const cf__ladder *ladder = &template_->employees[number - 1].ladder;
+    cf_account account;
+    memset(&account, 0, sizeof account);
+    account.signal = death->signal;
+    account.status = death->status;
+    account.run_ns = CF__MAX(cf__os_now() - cf__load_relaxed(&record->started_at), INT64_C(0));
+    account.cpu_ns = CF__MAX(death->cpu - cf__load_relaxed(&record->cpu_before), INT64_C(0));
+    account.peak_memory = death->peak_memory;
+    if (ladder->rung >= CF__TERMINATED)
+        account.limit = ladder->limit;
+    if (death->signal == SIGKILL && ladder->rung < CF__KILLED) {
+        uint64_t kills = cf__os_memory_kills();
+        account.out_of_memory = kills > template_->memory_kills;
+        template_->memory_kills = kills;
+    }
+    return account;
+}
+
 CF__PRIVATE void
-cf__template_bury(cf__template *template_, uint32_t index, int status)
+cf__template_bury(cf__template *template_, uint32_t index, const cf__process_death *death)
 {
     const cf__arena_view *view = &template_->setup->view;
     cf__worker_record *record = &view->workers[index];
-    int32_t signal_number = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-    int32_t exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
 
-    template_->processes[index] = 0;
+    cf_account account = cf__template_account(template_, index + 1, death);
+    bool retry = cf__template_retries(template_, index + 1, account.limit != CF_LIMIT_NONE, &account.tries);
+    memset(&template_->employees[index], 0, sizeof template_->employees[index]);
     template_->living--;
-    cf__arena_reap(view, index + 1, signal_number, exit_status);
+    cf__arena_reap(view, index + 1, &account, retry);
     if (cf__load_acquire(&record->started) != 0 || cf__load_acquire(&view->arena->stop) != CF__ARENA_RUNS) {
         template_->failures = 0;
         template_->next_start = 0;
@@ -130,10 +237,10 @@ cf__template_bury(cf__template *template_, uint32_t index, int status)
         record->message[sizeof record->message - 1] = 0;
         if (record->message[0] != 0)
             (void)snprintf(why, sizeof why, "%.100s", record->message);
-        else if (signal_number != 0)
-            (void)snprintf(why, sizeof why, "killed by signal %d", signal_number);
+        else if (death->signal != 0)
+            (void)snprintf(why, sizeof why, "killed by signal %d", death->signal);
         else
-            (void)snprintf(why, sizeof why, "exited with status %d", exit_status);
+            (void)snprintf(why, sizeof why, "exited with status %d", death->status);
         cf__template_give_up(template_, "no worker gets as far as its first task", why);
     }
 }
@@ -141,44 +248,71 @@ cf__template_bury(cf__template *template_, uint32_t index, int status)
 CF__PRIVATE void
 cf__template_bury_all(cf__template *template_)
 {
-    int status;
+    cf__process_death death;
     int32_t process;
     /* Also what dead workers' tasks have left behind, for we are a subreaper. */
-    while ((process = cf__os_reap_any(&status)) > 0) {
+    while ((process = cf__os_reap_any(&death)) > 0) {
         for (uint32_t i = 0; i < template_->setup->view.worker_count; i++) {
-            if (template_->processes[i] == process) {
-                cf__template_bury(template_, i, status);
+            if (template_->employees[i].process == process) {
+                cf__template_bury(template_, i, &death);
                 break;
             }
         }
     }
 }
 
-/* A fork of the program, with the other end of a dead-man pipe, becomes a process of ours. */
+/* Looks at the tasks that have limits; when to look again. */
+CF__PRIVATE int64_t
+cf__template_look(cf__template *template_, bool poked)
+{
+    const cf__arena_view *view = &template_->setup->view;
+    uint32_t high = CF__MIN(cf__load_relaxed(&view->arena->high), view->worker_count);
+    int64_t next = CF__NEVER, now = cf__os_now();
+    for (uint32_t i = 0; i < high; i++) {
+        cf__employee *employee = &template_->employees[i];
+        if (employee->process != 0) {
+            int64_t look = cf__ladder_look(view, &employee->ladder, i + 1, employee->process, now, poked);
+            next = CF__MIN(next, look);
+        }
+    }
+    return next;
+}
+
+/* The time until which there is nothing to do, unless a signal comes. */
+CF__PRIVATE int64_t
+cf__template_next(cf__template *template_, bool poked)
+{
+    cf__arena *arena = template_->setup->view.arena;
+    int64_t next = cf__template_look(template_, poked), again;
+    for (;;) {
+        /* seq_cst [A6]: then the second look; who says afterwards that something is due sooner pokes us. */
+        (void)cf__exchange_seq_cst(&arena->next_look, next);
+        again = cf__template_look(template_, false);
+        if (again >= next)
+            return next;
+        next = again;
+    }
+}
+
+/* A fork of the program becomes a process of ours. */
 CF__PRIVATE void
-cf__template_leave_program(const int dead_man[2], const char *name)
+cf__template_leave_program(const char *name)
 {
     static const int ignored[] = {SIGINT, SIGQUIT, SIGHUP, SIGTTOU, SIGTTIN, SIGTSTP};
     cf__current = NULL; /* a task may have forked us */
-    cf__os_close(dead_man[1]);
-    cf__os_dead_man(dead_man[0]);
-    cf__os_own_group(0);
     cf__os_adopt_orphans();
     cf__os_thread_name(name);
     cf__os_purge_streams();
-    cf__os_reset_signals();
-    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
-        cf__os_ignore_signal(ignored[i]);
+    cf__os_reset_signals(ignored, sizeof ignored / sizeof *ignored);
 }
 
 CF__PRIVATE void
 cf__template_make_home(cf__template *template_, cf__robust_list *robust)
 {
-    cf__process_setup *setup = template_->setup;
-    cf__arena *arena = setup->view.arena;
+    cf__arena *arena = template_->setup->view.arena;
 
     template_->self = cf__os_pid();
-    cf__template_leave_program(setup->dead_man, "cf-template");
+    cf__template_leave_program("cf-template");
     cf__os_await_signals(SIGCHLD, SIGUSR1);
     cf__store_release(&arena->life, CF__STATIC_CAST(uint32_t, template_->self) | CF__LIFE_WAITERS);
     cf__os_mark_at_death(robust, &arena->life);
@@ -187,14 +321,19 @@ cf__template_make_home(cf__template *template_, cf__robust_list *robust)
 CF__PRIVATE void
 cf__template_main(void *argument)
 {
-    cf__template state = {CF__STATIC_CAST(cf__process_setup *, argument), NULL, 0, 0, 0, 0};
-    cf__arena *arena = state.setup->view.arena;
+    cf__template state;
     cf__robust_list robust;
+    bool poked = false;
 
+    memset(&state, 0, sizeof state);
+    state.setup = CF__STATIC_CAST(cf__process_setup *, argument);
+    const cf__arena_view *view = &state.setup->view;
+    cf__arena *arena = view->arena;
     cf__template_make_home(&state, &robust);
-    state.processes =
-        CF__STATIC_CAST(int32_t *, cf__os_map_private(state.setup->view.worker_count * sizeof *state.processes));
-    int error = state.processes == NULL ? ENOMEM : cf__template_start_workers(&state);
+    state.employees = CF__STATIC_CAST(cf__employee *, cf__os_map_private(view->worker_count * sizeof *state.employees));
+    state.tries = CF__STATIC_CAST(cf__tries *, cf__os_map_private(view->slot_count * sizeof *state.tries));
+    state.memory_kills = cf__os_memory_kills();
+    int error = state.employees == NULL || state.tries == NULL ? ENOMEM : cf__template_start_workers(&state);
     if (state.living == 0) {
         arena->template_error = error;
         cf__os_exit(EXIT_FAILURE);
@@ -205,20 +344,27 @@ cf__template_main(void *argument)
     for (;;) {
         cf__template_bury_all(&state);
         uint32_t stop = cf__load_acquire(&arena->stop);
-        if (stop == CF__ARENA_KILLS)
-            cf__template_kill_all(&state);
+        int64_t next = stop == CF__ARENA_KILLS ? cf__template_kill_all(&state, true) : cf__template_next(&state, poked);
         if (stop != CF__ARENA_RUNS && state.living == 0)
             cf__os_exit(0);
-        int64_t pause = -1; /* nanoseconds until the next thing to do; -1: nothing */
-        if (stop == CF__ARENA_RUNS && state.living < state.setup->view.worker_count) {
+        if (stop == CF__ARENA_RUNS && cf__template_misses_one(&state)) {
             if (cf__os_now() >= state.next_start)
                 (void)cf__template_start_workers(&state); /* fails for lack of processes or memory: again later */
-            if (state.living < state.setup->view.worker_count)
-                pause = CF__MAX(state.next_start - cf__os_now(), INT64_C(0));
+            if (cf__template_misses_one(&state))
+                next = CF__MIN(next, state.next_start);
         }
-        if (cf__os_await_signal_or_end(state.setup->parent_pidfd, pause)) {
-            cf__template_kill_all(&state); /* the parent is gone */
+        int64_t pause =
+            next == CF__NEVER ? -1 : CF__MAX(next - cf__os_now(), INT64_C(0)); /* -1: until a signal comes */
+        switch (cf__os_await_signal_or_end(state.setup->parent_pidfd, state.setup->life_line[0], pause)) {
+        case CF__AWAITED_END:
+            (void)cf__template_kill_all(&state, false); /* the parent is gone */
             cf__os_exit(0);
+            break;
+        case CF__AWAITED_SIGNAL:
+            poked = true;
+            break;
+        default:
+            poked = false;
         }
     }
 }
@@ -233,11 +379,11 @@ struct cf__nursery { /* made by cf_process_pool_prepare(), see ../prepare.h; fie
     void *(*place)(cf__nursery *, size_t size, int *file);
     /* 0; an errno: there is no template; or ECONNRESET: nobody knows. */
     int (*start)(cf__nursery *, const cf__process_setup *, void *memory, size_t size, int file, size_t stack_size);
-    cf__code code;        /* I: what was loaded when it was forked */
-    uint32_t *fork_guard; /* I: as an executor's */
-    int32_t process;      /* I: the program that it belongs to */
-    int32_t self;         /* I */
-    int socket, dead_man; /* I: the program's ends */
+    cf__code code;         /* I: what was loaded when it was forked */
+    uint32_t *fork_guard;  /* I: as an executor's */
+    int32_t process;       /* I: the program that it belongs to */
+    int32_t self;          /* I */
+    int socket, life_line; /* I: the program's ends */
     cf__mutex mutex;
     bool lost; /* M: don't ask it any more */
 };
