@@ -100,8 +100,9 @@ typedef struct cf__worker_record { /* of worker number index + 1; fields: A atom
     int64_t shield_end;   /* A: when its task may be killed all the same */
     /* What it leaves behind when it dies; the worker, read by the template then. */
     char note[CF_NOTE_SIZE]; /* the last of its task */
-    uint64_t fault_address;  /* postmortem.h: see cf_account */
+    uint32_t fault_known;    /* postmortem.h, as the rest: see cf_account */
     uint32_t frame_count;
+    uint64_t fault_address;
     uint64_t frames[CF_FRAMES_MOST];
     char message[CF__MESSAGE_SIZE]; /* why on_start failed */
 } __attribute__((aligned(CF__CACHE_LINE))) cf__worker_record;
@@ -554,6 +555,7 @@ cf__arena_reap(const cf__arena_view *view, uint32_t number, const cf_account *ac
             cf_account whole = *account;
             memcpy(whole.note, dead->note, sizeof whole.note);
             whole.note[sizeof whole.note - 1] = 0;
+            whole.fault_known = dead->fault_known != 0;
             whole.fault_address = dead->fault_address;
             whole.frame_count = CF__MIN(dead->frame_count, CF__STATIC_CAST(uint32_t, CF_FRAMES_MOST));
             memcpy(whole.frames, dead->frames, sizeof whole.frames);

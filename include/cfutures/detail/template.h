@@ -132,8 +132,7 @@ cf__template_start_workers(cf__template *template_)
         cf__store_relaxed(&record->started, 0u); /* relaxed, both: the fork carries it */
         cf__store_relaxed(&record->due, CF__NEVER);
         record->message[0] = record->note[0] = 0;
-        record->fault_address = 0;
-        record->frame_count = 0;
+        record->fault_known = record->frame_count = 0;
         if (cf__load_relaxed(&view->arena->high) < i + 1)
             cf__store_seq_cst(&view->arena->high, i + 1); /* seq_cst: see cf__arena_wake_all() */
         int32_t process = cf__os_fork();
