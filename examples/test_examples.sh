@@ -122,6 +122,19 @@ build crash_threads "$scratch/crash_threads.c"
 case $status in 0 | 124) ended=$status ;; *) ended=early ;; esac # by which of the bugs depends on who comes first
 check "on threads one bug ends the program" "early " "$ended $(grep decoded "$scratch/stdout")"
 
+# ---- postmortem: who crashed, by name, and where in the file ----
+
+build postmortem "$source/examples/postmortem.c" -g
+run postmortem
+check "the other tasks have their results" "0 EURGBP 85.00 EURUSD 108.00" "$status $(echo "$stdout" | grep '^EUR...[ ]' | tr '\n' ' ' | sed 's/ $//')"
+check "the address that was touched" 1 "$(grep -c '^EURXXX: convert: .*signal 11 .* touched address 0x10$' "$scratch/stdout")"
+check "the calls that led there" "use convert" "$(sed -n 's/^#[01] 0x[0-9a-f]* \([a-z]*\)[^ ]*+0x.*/\1/p' "$scratch/stdout" | tr '\n' ' ' | sed 's/ $//')"
+if command -v addr2line >/dev/null; then
+    place=$(sed -n "s|^#0 .* ($out/postmortem+\(0x[0-9a-f]*\))\$|\1|p" "$scratch/stdout")
+    check "addr2line finds it" "use postmortem.c:$(grep -n 'r->used++' "$source/examples/postmortem.c" | cut -d: -f1)" \
+        "$(addr2line -f -e "$out/postmortem" "$place" | sed 's|.*/||; s/ (.*//' | tr '\n' ' ' | sed 's/ $//')"
+fi
+
 # ---- word_count: this tree's own texts, against wc and awk ----
 
 cd "$source" || exit 1

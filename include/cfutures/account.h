@@ -10,7 +10,7 @@
 #include "detail/config.h"
 
 #define CF_NOTE_SIZE 48   /* bytes of a note, with its final 0; longer ones are cut */
-#define CF_FRAMES_MOST 14 /* return addresses that an account holds */
+#define CF_FRAMES_MOST 14 /* addresses of code that an account holds */
 
 /** A limit that can end a task, see cf_submit_opts. */
 typedef enum cf_limit {
@@ -31,9 +31,10 @@ typedef struct cf_account {
     uint64_t peak_memory;            /* bytes: the most that its worker ever had in memory, earlier tasks included */
     bool out_of_memory;              /* the kernel killed it for lack of memory, as it seems */
     char note[CF_NOTE_SIZE];         /* the last cf_note() of it; empty: none */
-    uint64_t fault_address;          /* with postmortem.h: where it touched what it mustn't; 0: unknown */
+    bool fault_known;                /* with postmortem.h: the next one says something */
+    uint64_t fault_address;          /* what it touched and mustn't; for SIGILL, SIGFPE, SIGTRAP: the instruction */
     unsigned frame_count;            /* with postmortem.h: how many frames there are */
-    uint64_t frames[CF_FRAMES_MOST]; /* where it was, and who had called that, innermost first */
+    uint64_t frames[CF_FRAMES_MOST]; /* the instruction it was at, then the calls that led there, innermost first */
 } cf_account;
 
 #endif

@@ -21,6 +21,7 @@ esac
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
+# shellcheck disable=SC3045 # each shell that is a sh on Linux has it
 ulimit -c 0
 
 skip() { # why
@@ -77,11 +78,11 @@ sched_getaffinity pt error=EINVAL all
 getcpu pt error=ENOSYS all
 futex pt signal=SIGCHLD all
 futex_waitv p signal=SIGCHLD all
-poll p signal=SIGCHLD all
+poll p signal=SIGCHLD
 ppoll p signal=SIGCHLD
-wait4 p signal=SIGCHLD all
-clone p signal=SIGCHLD all
-clone3 pt signal=SIGCHLD all
+wait4 p signal=SIGCHLD
+clone p signal=SIGCHLD
+clone3 pt signal=SIGCHLD
 openat p signal=SIGCHLD all
 read p signal=SIGCHLD all
 futex pt delay_enter=3000 all
@@ -119,27 +120,34 @@ before_main() {
         $1 == first && index($2, call "(") == 1 { n++ } END { print n + 0 }' "$work/$1"
 }
 
-runs=0 worked=0 refused=0 failed=0 injected=0
-# One life: pool, call, what is done to it, which one (strace's "when").  False when there was no such call.
+# One life, of pool $2, where what $4 says is done to call $3, number $5 (strace's "when").  Leaves in $1/result: worked,
+# error or failed; and how many calls were met.
 live() {
-    : >"$work/log"
-    timeout -k 5 30 strace --seccomp-bpf -f -qq -e signal=none -e "trace=$2" -e "inject=$2:$3:when=$4" -o "$work/log" \
-        "$work/driver" "$1" >"$work/out" 2>"$work/err" </dev/null
+    mkdir -p "$1"
+    : >"$1/log"
+    # With it only the calls in question stop; but then strace forgets about signals.
+    case $4 in signal=*) bpf= ;; *) bpf=--seccomp-bpf ;; esac
+    # shellcheck disable=SC2086
+    timeout -k 5 30 strace $bpf -f -qq -e "trace=$3" -e "inject=$3:$4:when=$5" -o "$1/log" \
+        "$work/driver" "$2" >"$1/out" 2>"$1/err" </dev/null
     status=$?
-    hits=$(grep -c '(INJECTED)\|(DELAYED)' "$work/log")
-    # strace marks neither signals nor calls that don't return.
-    case $2:$3 in *:signal=*|exit*) hits=$(grep -c "^[0-9]* *$2(" "$work/log") ;; esac
-    runs=$((runs + 1)) injected=$((injected + hits))
-    case $status:$(cat "$work/out") in
-    0:worked) worked=$((worked + 1)) ;;
-    0:error:*) refused=$((refused + 1)) ;;
-    *)
-        failed=$((failed + 1))
-        echo "FAILED: $1, $2, $3, when=$4: status $status (124: it hung, or left a process)"
-        cat "$work/out" "$work/err"
-        tail -n 15 "$work/log" ;;
+    case $3:$4 in
+    *:signal=*) hits=$(grep -c SI_KERNEL "$1/log") ;;         # not sent by a process
+    exit*) hits=$(grep -c "^[0-9]* *$3(" "$1/log") ;;        # it doesn't return, to be marked
+    *) hits=$(grep -c '(INJECTED)\|(DELAYED)' "$1/log") ;;
     esac
-    [ "$hits" -gt 0 ]
+    case $status:$(cat "$1/out") in
+    0:worked) result=worked ;;
+    0:error:*) result=error ;;
+    *)
+        result=failed
+        {
+            echo "FAILED: $2, $3, $4, when=$5: status $status (124: it hung, or left a process)"
+            cat "$1/out" "$1/err"
+            tail -n 15 "$1/log"
+        } >"$1/report" ;;
+    esac
+    echo "$result $hits" >"$1/result"
 }
 
 plan | while read -r call pools what all; do
@@ -148,25 +156,46 @@ plan | while read -r call pools what all; do
 done >"$work/plan"
 end=$(($(date +%s) + seconds))
 
-# First all of them, then the first of each, the second of each ...
+# First all of them, then the first of each, the second of each ...  Some at a time, for a life is mostly waiting.
+: >"$work/results"
 pass=0
-while [ -s "$work/plan" ] && [ "$failed" -lt 5 ] && [ "$(date +%s)" -lt $end ]; do
+while [ -s "$work/plan" ] && ! grep -q failed "$work/results" && [ "$(date +%s)" -lt $end ]; do
     : >"$work/next"
+    started=0
     while read -r pool call what all; do
-        [ "$(date +%s)" -lt $end ] || { echo "$pool $call $what $all" >>"$work/next"; continue; }
-        first=$(($(before_main $pool "$call") + 1))
-        if [ $pass -eq 0 ]; then
-            [ -z "$all" ] || live "$pool" "$call" "$what" "$first+" || echo "never called: $call ($pool)"
+        if [ "$(date +%s)" -ge $end ] || { [ $pass -eq 0 ] && [ -z "$all" ]; }; then
             echo "$pool $call $what $all" >>"$work/next"
-        elif live "$pool" "$call" "$what" $((first + pass - 1)); then
-            echo "$pool $call $what $all" >>"$work/next"
+            continue
         fi
+        first=$(($(before_main "$pool" "$call") + 1))
+        when=$((first + pass - 1))
+        [ $pass -ne 0 ] || when=$first+
+        started=$((started + 1))
+        echo "$pool $call $what $all" >"$work/line$started"
+        live "$work/life$started" "$pool" "$call" "$what" "$when" &
+        [ $((started % 6)) -ne 0 ] || wait
     done <"$work/plan"
+    wait
+    while [ $started -gt 0 ]; do
+        read -r result hits <"$work/life$started/result"
+        echo "$result $hits" >>"$work/results"
+        [ "$result" != failed ] || cat "$work/life$started/report"
+        # Where there was no such call there is none after it.
+        if [ "$hits" -gt 0 ]; then
+            cat "$work/line$started" >>"$work/next"
+        elif [ $pass -eq 0 ]; then
+            echo "never called: $(cat "$work/line$started")"
+        fi
+        started=$((started - 1))
+    done
     mv "$work/next" "$work/plan"
     pass=$((pass + 1))
 done
 
 echo
-echo "$runs lives, $injected calls failed, interrupted or delayed: $worked worked, $refused said which error they met with, $failed failed"
-[ ! -s "$work/plan" ] || echo "the time was up before the $pass. call of: $(awk '{ print $2 }' "$work/plan" | sort -u | tr '\n' ' ')"
-[ $failed -eq 0 ]
+[ ! -s "$work/plan" ] || echo "the time was up before call $pass of: $(awk '{ print $2 }' "$work/plan" | sort -u | tr '\n' ' ')"
+awk '{ n[$1]++; hits += $2 } END {
+    printf "%d lives, %d calls failed, interrupted or delayed: %d worked, %d said which error they met with, %d failed\n",
+        NR, hits, n["worked"], n["error"], n["failed"]
+    exit n["failed"] != 0 || NR == 0
+}' "$work/results"

@@ -2,15 +2,17 @@
  * SPDX-License-Identifier: MIT
  * Includes: model_engine.h.  Included by: the model_*.c here, before any header of the library.
  *
- * HOW IT WORKS  This file takes the place of detail/atomic.h and detail/os.h (it defines their guards) and brings macros and
- *   functions of the same names.  Each of them is a scheduling point of model_engine.h: threads and processes are
+ * HOW IT WORKS  This file takes the place of detail/atomic.h, os.h, os_process.h and os_cpus.h (it defines their guards) and
+ *   brings macros and functions of the same names.  Each of them is a scheduling point of model_engine.h: threads and processes are
  *   coroutines on one OS thread, and a depth-first search tries, within bounds, every choice that reality could make there:
  *
  *       who runs next              a switch away from somebody who could go on costs one of `preemptions`
  *       which store a load reads   an older one than the newest costs one of `stale_reads` (weak memory)
  *       whom a futex wake frees    any of the sleepers
  *       a wake that nobody sent    costs one of `spurious`
- *       that a deadline passes     while its sleeper sleeps; or, for model_deadline(), at any look at the clock
+ *       that a deadline passes     while its sleeper sleeps (`timeouts` of them, if that isn't 0); or, for model_deadline(),
+ *                                  at any look at the clock
+ *       when a signal arrives      from its sending to the end of the receiver's next system call
  *       that a call fails          costs one of `faults`: no memory, no thread
  *       that a process dies here   costs one of `kills`: before each operation, and asleep
  *
@@ -106,6 +108,7 @@ typedef struct model_scenario {
     int spurious;       /* 0: 1 */
     int kills;          /* 0: none */
     int faults;         /* 0: none; setup's own calls never fail */
+    int timeouts;       /* deadlines that pass while others could go on; 0: any number; MODEL_NONE */
     int steps;          /* 0: 2,000; more are a livelock */
     long random;        /* executions at random, for what is too large to exhaust; 0: exhaustive */
     double seconds;     /* 0: 20; then the search stops as "bounded" */
@@ -137,11 +140,22 @@ static unsigned model_process_start(const char *name, void (*run)(void *argument
 
 typedef struct model_death {
     unsigned process;
-    bool killed; /* else it returned */
+    bool killed;        /* else it returned */
+    int signal, status; /* by which signal, or with which status */
 } model_death;
 
 /* Waits until a process has ended; false when none is left that could. */
 static bool model_wait_death(model_death *death);
+
+/* `process` isn't one that `kills` may hit. */
+static void model_spare(unsigned process);
+
+/* Signals that arrive at the calling process run `handler`; at first they kill it. */
+static void model_on_signal(void (*handler)(int signal_number));
+
+/* In a child, after cf__os_fork() has returned 0: what it does from here on, with `size` bytes at `argument`. */
+static void model_fork_child(const char *name, void (*run)(void *argument), const void *argument, size_t size)
+    __attribute__((noreturn));
 
 /* Adds a line to the trace of a replay. */
 static void model_note(const char *format, ...) CF_PRINTF(1, 2);
@@ -176,6 +190,16 @@ typedef struct cf__cond {
 typedef struct cf__thread {
     uint32_t number;
 } cf__thread;
+
+typedef enum cf__awaited { CF__AWAITED_TIME, CF__AWAITED_SIGNAL, CF__AWAITED_END } cf__awaited;
+typedef struct cf__process_death {
+    int32_t signal, status;
+    int64_t cpu;
+    uint64_t peak_memory;
+} cf__process_death;
+typedef struct cf__robust_list {
+    void *none;
+} cf__robust_list;
 
 #include "model_engine.h"
 
@@ -267,7 +291,9 @@ typedef struct cf__thread {
                                             (word2), (expected2), (deadline), CF__SCOPE_SHARED))
 #define cf__os_futex_wake(word, count, scope)                                                                          \
     model__futex_wake(MODEL__SITE("futex_wake", #word), (word), (count), (scope))
-#define cf__os_yield() model__yield(MODEL__SITE("os_yield", ""), 1000)
+#define cf__os_yield() model__os_yield(MODEL__SITE("os_yield", ""))
+/* The caller takes a while: the others may go on first, which costs nothing. */
+#define model_take_time() model__take_time(MODEL__SITE("take_time", ""))
 #define model_yield() model__yield(MODEL__SITE("yield", ""), 1000)
 #define cf__mutex_init(mutex) model__mutex_init(MODEL__SITE("mutex_init", #mutex), (mutex))
 #define cf__mutex_destroy(mutex) model__mutex_destroy(MODEL__SITE("mutex_destroy", #mutex), (mutex))
@@ -283,10 +309,65 @@ typedef struct cf__thread {
 #define cf__os_thread_name(name) ((void)(name))
 #define cf__os_pid() model__pid()
 #define cf__os_thread_cpu_time() INT64_C(0)
-#define cf__os_signal(process, signal_number) ((void)(process))
-#define cf__os_pidfd_signal(pidfd, signal_number) ((void)(pidfd))
 #define cf__os_cpu() (model.current->process) /* each process on its own */
-#define cf_usable_cpus() 2u                   /* of os_cpus.h */
+
+/* ---- os_cpus.h ---- */
+
+#ifndef MODEL_CPUS
+#define MODEL_CPUS 2u
+#endif
+#define cf_usable_cpus() MODEL_CPUS
+
+/* ---- os_process.h: a descriptor that stands for a process is its id ---- */
+
+#define cf__os_fork()                                                                                                  \
+    (!model__may_fork(MODEL__SITE("fork", "")) ? -1                                                                    \
+     : _setjmp(model.forked) == 0              ? 0 /* then the child calls model_fork_child() */                       \
+                                               : model.forked_process)
+#define cf__os_fork_hidden(run, argument, stack_size, life_line, process, error)                                       \
+    ((void)(stack_size), (void)(life_line),                                                                            \
+     model__fork_hidden(MODEL__SITE("fork_hidden", #run), (run), (argument), sizeof *(argument), (process), (error)))
+#define cf__os_exit(status) model__exit(MODEL__SITE("exit", ""), (status))
+#define cf__os_pause_for_good() model__pause_for_good(MODEL__SITE("pause_for_good", ""))
+#define cf__os_signal(process, number) model__signal(MODEL__SITE("signal", #process), (process), (number))
+#define cf__os_signal_group(process, number) model__signal(MODEL__SITE("signal_group", #process), (process), (number))
+#define cf__os_pidfd_signal(pidfd, number) (model__signal(MODEL__SITE("pidfd_signal", #pidfd), (pidfd), (number)), true)
+#define cf__os_reset_signals(ignored, count)                                                                           \
+    (model__set_signals(0, 0), model__set_signals(0, model__signal_bits((ignored), (count))))
+#define cf__os_ignore_signal(number) model__set_signals(0, UINT64_C(1) << (number))
+#define cf__os_await_signals(one, another) model__set_signals((UINT64_C(1) << (one)) | (UINT64_C(1) << (another)), 0)
+#define cf__os_await_signal_or_end(pidfd, reader, nanoseconds)                                                         \
+    ((void)(reader), model__await_signal(MODEL__SITE("await_signal_or_end", #pidfd), (pidfd), (nanoseconds)))
+#define cf__os_reap_any(death) model__reap_any(MODEL__SITE("reap_any", #death), (death))
+#define cf__os_pidfd_open(process) (process)
+#define cf__os_pidfd_ended(pidfd, deadline) model__await_end(MODEL__SITE("pidfd_ended", #pidfd), (pidfd), (deadline))
+#define cf__os_mark_at_death(list, word) ((void)(list), model.processes[model.current->process].life = (word))
+#define cf__os_die_with(parent) model__die_with(MODEL__SITE("die_with", #parent), (parent))
+#define cf__os_process_cpu_time(process) ((void)(process), model.clock) /* each has always been running */
+#define cf__os_limit_memory(more, before) (*(before) = UINT64_MAX, 0)
+#define cf__os_unlimit_memory(before) ((void)(before))
+#define cf__os_memory(mapped, resident) (*(mapped) = *(resident) = 1)
+#define cf__os_memory_kills() UINT64_C(0)
+#define cf__os_pipe(ends) ((ends)[0] = (ends)[1] = -1, 0)
+/* What the system does for a process without another's noticing. */
+#define cf__os_bury(process, status) ((void)(status))
+#define cf__os_close(descriptor) ((void)(descriptor))
+#define cf__os_own_group() ((void)0)
+#define cf__os_adopt_orphans() ((void)0)
+#define cf__os_empty_stdin() ((void)0)
+#define cf__os_exit_at_once() true
+#define cf__os_end_with_thread() true
+#define cf__os_prefer_as_victim() ((void)0)
+#define cf__os_purge_streams() ((void)0)
+
+static uint64_t
+model__signal_bits(const int *signals, size_t count)
+{
+    uint64_t bits = 0;
+    for (size_t i = 0; i < count; i++)
+        bits |= UINT64_C(1) << signals[i];
+    return bits;
+}
 
 CF_API struct timespec
 cf__os_timespec(int64_t nanoseconds)

@@ -11,6 +11,7 @@ static void *memory;
 static uint32_t settled;  /* how many tasks one_of_two() has collected */
 static cf__mutex pushing; /* the parent's, around its ring */
 static int heirs;         /* replacements still allowed, so that every execution ends */
+static uint32_t met;      /* A: tasks that came to meet another, see work_meeting() */
 
 static void
 setup_pool(uint32_t workers, uint32_t slots)
@@ -18,7 +19,7 @@ setup_pool(uint32_t workers, uint32_t slots)
     memory = cf__os_map_shared(cf__arena_layout(&view, NULL, workers, slots));
     (void)cf__arena_layout(&view, memory, workers, slots);
     cf__mutex_init(&pushing);
-    settled = 0;
+    settled = met = 0;
     heirs = 3;
 }
 static void
@@ -81,6 +82,30 @@ work_searching(void *arg)
             cf__load_relaxed(&view.arena->parent_ring.tail) != cf__load_relaxed(&view.arena->parent_ring.head))
             continue;
         (void)cf__arena_park(&view, number, CF_FOREVER);
+    }
+}
+
+/* Two tasks that wait for each other: they must run at the same time, whoever is awake. */
+static void
+work_meeting(void *arg)
+{
+    uint32_t number = *(uint32_t *)arg, index, seen;
+    for (;;) {
+        if (cf__arena_claim(&view, number, &index)) {
+            (void)cf__fetch_add_seq_cst(&met, 1u);
+            (void)cf__unpark_all(&met, CF__SCOPE_SHARED);
+            while ((seen = cf__load_seq_cst(&met)) < 2)
+                (void)cf__park(&met, seen, CF_FOREVER, CF__SCOPE_SHARED);
+            view.slots[index].payload[0] = (unsigned char)(101 + index);
+            (void)cf__arena_publish(&view, number, index, CF__SLOT_DONE);
+            continue;
+        }
+        if (cf__load_acquire(&view.arena->stop) != CF__ARENA_RUNS)
+            return;
+        if (cf__arena_search(&view, number) &&
+            cf__load_relaxed(&view.arena->parent_ring.tail) != cf__load_relaxed(&view.arena->parent_ring.head))
+            continue;
+        cf__arena_park(&view, number);
     }
 }
 
@@ -279,6 +304,15 @@ static const model_scenario scenarios[] = {
      .setup = setup_2,
      .threads = {{"parent", two_tasks, NULL}},
      .processes = {{"worker1", work_searching, &numbers[0]}, {"worker2", work_searching, &numbers[1]}},
+     .check = check,
+     .stale_reads = MODEL_NONE,
+     .spurious = MODEL_NONE,
+     .preemptions = 1,
+     .seconds = 2},
+    {.name = "arena_two_meet",
+     .setup = setup_2,
+     .threads = {{"parent", two_tasks, NULL}},
+     .processes = {{"worker1", work_meeting, &numbers[0]}, {"worker2", work_meeting, &numbers[1]}},
      .check = check,
      .stale_reads = MODEL_NONE,
      .spurious = MODEL_NONE,

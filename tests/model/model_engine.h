@@ -1,6 +1,6 @@
 /* tests/model/model_engine.h - the deterministic scheduler behind model.h: the world, choices, knowledge, scheduling.
  * SPDX-License-Identifier: MIT
- * Includes: model_memory.h, model_system.h, model_search.h.  Included by: model.h, in its middle, which says what is
+ * Includes: model_memory.h, model_system.h, model_process.h, model_search.h.  Included by: model.h, in its middle, which says what is
  *   modelled, and its limits.
  *
  * HOW IT WORKS  An execution is a sequence of choices, each "option i of n".  model__choose() takes the first ones from
@@ -77,6 +77,7 @@ typedef struct model__block {
     size_t size;
     unsigned process;
     bool shared, freed, guard;
+    uint32_t unmapped; /* bit i: process i has unmapped it; the others still have it */
     const model__site *site;
 } model__block;
 
@@ -94,6 +95,7 @@ typedef enum model__state {
     MODEL__IN_JOIN,
     MODEL__IN_JOIN_ALL,
     MODEL__IN_DEATH,
+    MODEL__IN_AWAIT, /* a signal, a time, the end of a process; or none of them */
     MODEL__FINISHED,
     MODEL__KILLED
 } model__state;
@@ -117,11 +119,23 @@ typedef struct model__coroutine {
     int64_t deadline;
     unsigned ticket; /* order of going to sleep */
     bool in_time;
+    int watched;        /* the process whose end it waits for; -1: none */
+    uint64_t unblocked; /* signals that its process blocks, but not now */
     /* locations on its stack */
     uint16_t on_stack[64];
     unsigned on_stack_count;
     unsigned char locals[256]; /* its thread-local variables while it doesn't run */
 } model__coroutine;
+
+typedef struct model__process {
+    bool live, spared;
+    unsigned parent;
+    int dies_with;                       /* the process whose end kills it; -1: none */
+    uint64_t pending, blocked, ignored;  /* signals: bit n is number n */
+    void (*on_signal)(int);              /* NULL: it dies */
+    uint32_t *life;                      /* a word that the kernel marks at its end; or NULL */
+    model__knowledge knowledge, signals; /* what its end tells, and the signals sent to it */
+} model__process;
 
 typedef struct model__hash {
     uint32_t execution; /* stale entries need no clearing */
@@ -134,7 +148,7 @@ static struct model__world {
     uint32_t execution;
     model__coroutine *current;
     unsigned coroutines;
-    int preemptions, stale_reads, spurious, kills, faults, steps;
+    int preemptions, stale_reads, spurious, kills, faults, timeouts, steps;
     uint16_t sequential; /* seq_cst operations so far */
     int64_t clock;
     int64_t deadlines[8];
@@ -146,12 +160,15 @@ static struct model__world {
         size_t size, offset;
     } locals[8];
     unsigned local_count;
+    struct model__process processes[MODEL__PROCESSES];
+    unsigned process_count, deaths;
+    unsigned signals; /* sent, and not yet arrived */
     struct {
-        bool live;
-        model__knowledge knowledge;
-    } processes[MODEL__PROCESSES];
-    unsigned process_count, deaths, deaths_told;
-    model_death death[MODEL__PROCESSES];
+        model_death death;
+        bool told;
+    } death[MODEL__PROCESSES];
+    jmp_buf forked; /* where fork() returns for the second time */
+    int32_t forked_process;
     jmp_buf driver;
     ucontext_t driver_context;
     const char *failure; /* kind; NULL: none */
@@ -362,6 +379,17 @@ model__any_process_left(void)
     return false;
 }
 
+/* The first death that nobody has been told of, and that is a child's of `parent` (-1: anybody's); -1: none. */
+MODEL__SMALL static int
+model__untold_death(int parent)
+{
+    for (unsigned i = 0; i < model.deaths; i++)
+        if (!model.death[i].told &&
+            (parent < 0 || model.processes[model.death[i].death.process].parent == (unsigned)parent))
+            return (int)i;
+    return -1;
+}
+
 MODEL__SMALL static bool
 model__scenario_done(void)
 {
@@ -384,7 +412,10 @@ model__can_run(const model__coroutine *c)
     case MODEL__IN_JOIN_ALL:
         return model__scenario_done();
     case MODEL__IN_DEATH:
-        return model.deaths_told < model.deaths || !model__any_process_left();
+        return model__untold_death(-1) >= 0 || !model__any_process_left();
+    case MODEL__IN_AWAIT:
+        return (c->watched >= 0 && !model.processes[c->watched].live) ||
+               (model.processes[c->process].pending & c->unblocked) != 0;
     default:
         return false;
     }
@@ -397,9 +428,8 @@ model__report_deadlock(void)
     size_t length = 0;
     for (unsigned i = 0; i < model.coroutines && length < sizeof text; i++) {
         const model__coroutine *c = &model.coroutine[i];
-        const char *why[] = {"ready",        "waits for a mutex", "sleeps on",
-                             "joins",        "joins the threads", "waits for a death",
-                             "has finished", "was killed"};
+        const char *why[] = {
+            "ready", "waits for a mutex", "sleeps on", "joins", "joins the threads", "waits for a death", "awaits"};
         if (c->state >= MODEL__FINISHED)
             continue;
         length += (size_t)snprintf(text + length, sizeof text - length, "\n      %s %s %s", c->name, why[c->state],
@@ -470,13 +500,13 @@ model__schedule(model__why why)
             continue; /* all have yielded, or nobody is left */
         for (unsigned i = 1; i <= model.coroutines; i++) {
             model__coroutine *c = &model.coroutine[(self->number + i) % model.coroutines];
-            if (c->state != MODEL__IN_FUTEX)
+            if (c->state != MODEL__IN_FUTEX && (c->state != MODEL__IN_AWAIT || model__can_run(c)))
                 continue;
-            if (c->deadline != INT64_MAX) {
+            if (c->deadline != INT64_MAX && (!somebody || model.timeouts != 0)) {
                 candidate[count].coroutine = c;
                 candidate[count++].how = MODEL__TIME_OUT;
             }
-            if (model.spurious > 0 && somebody) {
+            if (model.spurious > 0 && somebody && c->state == MODEL__IN_FUTEX) {
                 candidate[count].coroutine = c;
                 candidate[count++].how = MODEL__SPURIOUS;
             }
@@ -498,6 +528,8 @@ model__schedule(model__why why)
             model.spurious--;
         else
             model.clock = CF__MAX(model.clock, next->deadline);
+        if (candidate[chosen].how == MODEL__TIME_OUT && model.timeouts > 0)
+            model.timeouts--;
     }
     next->yielded = false;
     model__switch(next);
@@ -520,40 +552,28 @@ model__written(void)
         model.coroutine[i].yielded = false;
 }
 
-MODEL__ENGINE static void
-model__end_process(unsigned process, bool killed)
-{
-    model.processes[process].live = false;
-    for (unsigned i = 0; i < model.coroutines; i++) {
-        model__coroutine *c = &model.coroutine[i];
-        if (c->process != process)
-            continue;
-        model__learn(&model.processes[process].knowledge, &c->knowledge);
-        if (c->state < MODEL__FINISHED)
-            c->state = MODEL__KILLED;
-    }
-    for (unsigned i = 0; i < model.blocks; i++)
-        if (model.block[i].process == process && !model.block[i].shared)
-            model.block[i].freed = true;
-    model.death[model.deaths].process = process;
-    model.death[model.deaths++].killed = killed;
-    model__written();
-}
+/* The current coroutine's process ends here, by `signal` or with `status`. */
+static void model__end_process(int signal, int status);
 
 /* The current process may die here. */
 MODEL__ENGINE static void
 model__may_die(const model__site *site)
 {
-    if (model.current->process == 0 || !model__happens(&model.kills))
+    unsigned process = model.current->process;
+    if (process == 0 || model.processes[process].spared || !model__happens(&model.kills))
         return;
     MODEL__TRACE(site, "*** killed before this ***");
-    model__end_process(model.current->process, true);
+    model__end_process(SIGKILL, 0);
     model__schedule(MODEL__BLOCK);
     __builtin_unreachable();
 }
 
+/* Signals that are pending for the current process arrive here; all that can if `surely`, else by choice. */
+static void model__take_signals(const model__site *site, bool surely);
+
 #include "model_memory.h"
 #include "model_system.h"
+#include "model_process.h"
 #include "model_search.h"
 
 #endif

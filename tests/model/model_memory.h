@@ -46,11 +46,12 @@ model__check_address(const model__site *site, uintptr_t address, bool write)
     const model__block *block = model__block_at(address);
     int stack = model__stack_of(address);
     if (block != NULL) {
-        if (block->freed || address >= block->start + block->size)
+        bool gone = block->freed || (block->unmapped >> model.current->process & 1) != 0;
+        if (gone || address >= block->start + block->size)
             model__fail("use after free", "%s touches %s, byte %zu of %s block of %zu allocated at %s:%d (%s:%d)",
-                        model.current->name, site->expression, (size_t)(address - block->start),
-                        block->freed ? "a freed" : "a", block->size, model__base(block->site->file), block->site->line,
-                        model__base(site->file), site->line);
+                        model.current->name, site->expression, (size_t)(address - block->start), gone ? "a freed" : "a",
+                        block->size, model__base(block->site->file), block->site->line, model__base(site->file),
+                        site->line);
         if (write && !block->shared && !block->guard && block->process != model.current->process)
             model__fail("private memory", "%s writes %s in the private memory of another process (%s:%d)",
                         model.current->name, site->expression, model__base(site->file), site->line);
@@ -68,8 +69,11 @@ model__check_address(const model__site *site, uintptr_t address, bool write)
 MODEL__SMALL static void
 model__check_end_of_life(const model__site *site, const model__location *location)
 {
+    const model__block *block = model__block_at(location->address);
+    bool shared = block != NULL && block->shared; /* then it ends for one process */
     for (unsigned i = 0; i < model.coroutines; i++)
-        if (!model__knows(i, location->read[i]) || !model__knows(i, location->written[i]))
+        if ((!shared || model.coroutine[i].process == model.current->process) &&
+            (!model__knows(i, location->read[i]) || !model__knows(i, location->written[i])))
             model__fail("race", "memory ends (%s %s, %s:%d) with %s's access to %s not ordered before it",
                         site->operation, site->expression, model__base(site->file), site->line, model.coroutine[i].name,
                         location->name);
@@ -349,6 +353,8 @@ model__enter(const model__site *site, const volatile void *p, bool write)
     model__pop_frames(site, (uintptr_t)__builtin_frame_address(0));
     model__may_die(site);
     model__schedule(MODEL__POINT);
+    if (model.signals != 0)
+        model__take_signals(site, false);
     if (p != NULL)
         model__check_address(site, (uintptr_t)p, write);
 }
@@ -562,12 +568,16 @@ model__free(const model__site *site, const void *p)
                     site->expression, model__base(site->file), site->line);
     model__check_address(site, block->start, true);
     MODEL__TRACE(site, "block %d", (int)(block - model.block) + 1);
-    for (unsigned i = 0; i < model.cells; i++)
+    for (unsigned i = 0; i < model.cells && !block->shared; i++)
         if (model.cell[i].address + 8 > block->start && model.cell[i].address < block->start + block->size)
             model__cell_check(site, &model.cell[i], 0, 8, true);
     for (unsigned i = 0; i < model.locations; i++)
         if (model.location[i].address - block->start < block->size)
             model__check_end_of_life(site, &model.location[i]);
+    if (block->shared) {
+        block->unmapped |= UINT32_C(1) << model.current->process;
+        return;
+    }
     block->freed = true;
     memset((void *)block->start, MODEL__FREED, block->size);
 }

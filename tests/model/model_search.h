@@ -21,12 +21,13 @@ model__set_bounds(const model_scenario *scenario)
         model.only_stale != 0 ? model__bound(model.only_stale, 0) : model__bound(scenario->stale_reads, 1);
     model.spurious = model__bound(scenario->spurious, 1);
     model.kills = scenario->kills;
+    model.timeouts = model__bound(scenario->timeouts, -1); /* -1: any number */
 }
 
 MODEL__SMALL static void
 model__no_bounds(void)
 {
-    model.preemptions = model.stale_reads = model.spurious = model.kills = model.faults = 0;
+    model.preemptions = model.stale_reads = model.spurious = model.kills = model.faults = model.timeouts = 0;
 }
 
 /* Coroutine 0: what the scenario is. */
@@ -57,6 +58,10 @@ model__scenario_main(void *argument)
         model__no_bounds();
     if (scenario->check != NULL)
         scenario->check();
+    for (unsigned i = 1; i < model.coroutines; i++) /* forked ones may still be dying */
+        model.coroutine[i].joined |= model.coroutine[i].process != 0;
+    if (!model__scenario_done())
+        model__sleep(MODEL__IN_JOIN_ALL, &site);
 }
 
 MODEL__SMALL static void
@@ -67,7 +72,7 @@ model__check_rest(void)
             model__fail("leak", "thread %s still runs at the end", model.coroutine[i].name);
     for (unsigned i = 0; i < model.blocks; i++) {
         const model__block *block = &model.block[i];
-        if (!block->freed && !model.scenario->leaks)
+        if (!block->freed && (block->unmapped & 1) == 0 && !model.scenario->leaks)
             model__fail("leak", "block %u of %zu bytes, allocated at %s:%d, was never freed", i + 1, block->size,
                         model__base(block->site->file), block->site->line);
         for (size_t at = 0; block->freed && !block->shared && block->process == 0 && at < block->size; at++)
@@ -91,7 +96,8 @@ model__execute(const model_scenario *scenario)
     model.clock = 1000000000;
     model.deadline_count = model.tickets = model.local_count = 0;
     model.locations = model.stores = model.messages = model.cells = model.blocks = model.mutexes = model.coroutines = 0;
-    model.process_count = model.deaths = model.deaths_told = 0;
+    model.process_count = model.deaths = model.signals = 0;
+    model__process_init(0, 0);
     model.heap_used = 0;
     model.sequential = 0;
     model__coroutine *first = model__coroutine_new("main", 0, model__scenario_main, (void *)(uintptr_t)scenario);

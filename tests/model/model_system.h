@@ -1,12 +1,11 @@
-/* tests/model/model_system.h - the system of the model: time, futexes, mutexes, threads, processes.
+/* tests/model/model_system.h - the system of the model: time, futexes, mutexes, threads.
  * SPDX-License-Identifier: MIT
  * Included by: model_engine.h.
  *
  * TIME stands still but for deadlines that pass by choice, and for spinning.
  * FUTEX  Compares with the newest store, as the kernel does behind its barrier; wakes the first come or, by choice, any.
  *   A private wake reaches the own process's private sleepers only, a shared one shared sleepers only.
- * DEATH  A process that dies never runs again, nor do its other threads; who it left asleep is off every queue.  Its
- *   private blocks are gone, shared memory stays as it is, and so does a mutex in it. */
+ * Processes are in model_process.h. */
 #ifndef CFUTURES_TESTS_MODEL_SYSTEM_H
 #define CFUTURES_TESTS_MODEL_SYSTEM_H
 
@@ -46,7 +45,31 @@ model__yield(const model__site *site, int64_t nanoseconds)
     model.current->yielded = true;
     model.current->site = site;
     model__schedule(MODEL__YIELD);
+    model__take_signals(site, true);
 }
+
+MODEL__ENGINE static void
+model__take_time(const model__site *site)
+{
+    int before = model.preemptions++;
+    model__step(site);
+    model__schedule(MODEL__POINT);
+    if (model.preemptions > before) /* nobody went on */
+        model.preemptions = before;
+    model__take_signals(site, true);
+}
+
+/* The system's may return at once, which costs one of `preemptions`: it promises only that it was called. */
+MODEL__ENGINE static void
+model__os_yield(const model__site *site)
+{
+    if (model__happens(&model.preemptions))
+        model__take_signals(site, true);
+    else
+        model__yield(site, 1000);
+}
+
+static uint64_t model__arriving(unsigned process);
 
 MODEL__ENGINE static bool
 model__futex_wait(const model__site *site, const uint32_t *word, uint32_t expected, const uint32_t *word2,
@@ -56,8 +79,10 @@ model__futex_wait(const model__site *site, const uint32_t *word, uint32_t expect
     model__enter(site, word, false);
     if (word2 != NULL)
         model__check_address(site, (uintptr_t)word2, false);
-    if (model__memory_get(word, 4) != expected || (word2 != NULL && model__memory_get(word2, 4) != expected2)) {
+    if (model__memory_get(word, 4) != expected || (word2 != NULL && model__memory_get(word2, 4) != expected2) ||
+        model__arriving(self->process) != 0) {
         MODEL__TRACE(site, "not %x: no sleep", expected);
+        model__take_signals(site, true);
         return true;
     }
     MODEL__TRACE(site, "== %x: sleeps", expected);
@@ -71,6 +96,7 @@ model__futex_wait(const model__site *site, const uint32_t *word, uint32_t expect
     model__may_die(site);
     model__sleep(MODEL__IN_FUTEX, site);
     MODEL__TRACE(site, "%s", self->in_time ? "awake" : "the deadline has passed");
+    model__take_signals(site, true);
     return self->in_time;
 }
 
@@ -102,6 +128,7 @@ model__futex_wake(const model__site *site, const uint32_t *word, int count, cf__
     }
     if (woken == 0)
         MODEL__TRACE(site, "nobody");
+    model__take_signals(site, true);
     return woken;
 }
 
@@ -177,7 +204,7 @@ model__mutex_unlock(const model__site *site, cf__mutex *mutex)
     MODEL__TRACE(site, "%s", "");
 }
 
-/* ---- threads and processes ---- */
+/* ---- threads ---- */
 
 static void model__finish(void) __attribute__((noreturn));
 
@@ -209,6 +236,8 @@ model__coroutine_new(const char *name, unsigned process, void (*run)(void *), vo
     c->resume = &c->base;
     c->state = MODEL__READY;
     c->yielded = c->joined = false;
+    c->watched = -1;
+    c->unblocked = 0;
     c->site = NULL;
     c->on_stack_count = 0;
     memset(c->locals, 0, sizeof c->locals);
@@ -238,37 +267,11 @@ model__finish(void)
         for (unsigned i = 1; i < self->number; i++)
             main_thread = main_thread && model.coroutine[i].process != self->process;
         if (main_thread)
-            model__end_process(self->process, false);
+            model__end_process(0, 0);
     }
     model__written();
     model__schedule(MODEL__BLOCK);
     __builtin_unreachable();
-}
-
-MODEL__ENGINE static unsigned
-model_process_start(const char *name, void (*run)(void *argument), void *argument)
-{
-    model__limit(model.process_count + 1 == MODEL__PROCESSES, "processes");
-    unsigned process = ++model.process_count;
-    model.processes[process].live = true;
-    model__know_nothing(&model.processes[process].knowledge);
-    model__coroutine_new(name, process, run, argument)->joined = true;
-    return process;
-}
-
-MODEL__ENGINE static bool
-model_wait_death(model_death *death)
-{
-    static const model__site site = {"wait_death", "", __FILE__, __LINE__};
-    model__enter(&site, NULL, false);
-    if (model.deaths_told == model.deaths && model__any_process_left())
-        model__sleep(MODEL__IN_DEATH, &site);
-    if (model.deaths_told == model.deaths)
-        return false;
-    *death = model.death[model.deaths_told++];
-    model__learn(&model.current->knowledge, &model.processes[death->process].knowledge);
-    MODEL__TRACE(&site, "process %u has %s", death->process, death->killed ? "died" : "ended");
-    return true;
 }
 
 MODEL__ENGINE static int
@@ -299,12 +302,6 @@ model__thread_join(const model__site *site, const cf__thread *thread)
 {
     model__enter(site, NULL, false);
     model__join(site, thread->number);
-}
-
-MODEL__SMALL static int32_t
-model__pid(void)
-{
-    return 1000 + (int32_t)model.current->process;
 }
 
 MODEL__ENGINE static void

@@ -168,6 +168,8 @@ detail/arena.h | s/(void)cf__fetch_or_seq_cst(&view->completed/(void)cf__fetch_o
 detail/arena.h | s/if (cf__load_seq_cst(&arena->collector) != 0/if (cf__load_relaxed(\&arena->collector) != 0/ | arena arena_collector | the other half
 detail/arena.h | s/if (cf__load_seq_cst(&arena->pressure) != 0/if (cf__load_relaxed(\&arena->pressure) != 0/ | arena arena_pressure | half of Dekker's for pressure
 detail/arena.h | s/^    cf__arena_wake_all(view);/    ;/ | arena arena_death_without_heir | the dead one's wakes aren't made up for
+detail/arena.h | s/^        (void)cf__arena_search(view, number);/        ;/ | arena arena_two_meet | work comes while it lies down, and nobody else is woken
+detail/arena.h | s/^            cf__arena_has_hints(view))/            false)/ | arena arena_two_meet | a claim doesn't pass the wake on
 detail/deque.h | s/cf__exchange_seq_cst(&deque->bottom, bottom + 1)/cf__exchange_acq_rel(\&deque->bottom, bottom + 1)/ | deque deque_push_and_sleeper | half of Dekker's for those asleep
 detail/deque.h | s/cf__load_seq_cst(&deque->top) < cf__load_seq_cst(&deque->bottom)/cf__load_seq_cst(\&deque->top) < cf__load_acquire(\&deque->bottom)/ | deque deque_push_and_sleeper | the other half
 detail/deque.h | s/cf__exchange_seq_cst(&deque->bottom, bottom + 1)/cf__exchange_acquire(\&deque->bottom, bottom + 1)/ | deque deque_push_and_steal | pushes without release

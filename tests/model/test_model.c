@@ -760,6 +760,200 @@ wake_one_shared(void *arg)
     (void)cf__os_futex_wake(&x, 1, CF__SCOPE_SHARED);
 }
 
+/* ---- signals: sent to process 1 ---- */
+
+#define FIRST_PROCESS 1001
+
+/* The signal is for what process 1 does before y is 1. */
+static void
+on_signal(int number)
+{
+    model_check(number == SIGUSR1 && cf__load_relaxed(&y) == 0);
+    seen[0]++;
+}
+static void
+wait_for_signal(void *arg)
+{
+    model_on_signal(on_signal);
+    cf__store_release(&z, 1u);
+    while (cf__load_acquire(&x) == 0)
+        model_yield();
+    if (arg != NULL)
+        cf__os_yield(); /* a system call: what was sent before x was 1 arrives */
+    cf__store_release(&y, 1u);
+    (void)cf__load_relaxed(&x);
+    if (arg != NULL)
+        model_check(seen[0] == 1);
+}
+static void
+send_signal(void *arg)
+{
+    (void)arg;
+    while (cf__load_acquire(&z) == 0)
+        model_yield();
+    cf__os_signal(FIRST_PROCESS, SIGUSR1);
+    cf__store_release(&x, 1u);
+}
+static void
+send_signal_late(void *arg)
+{
+    (void)arg;
+    while (cf__load_acquire(&z) == 0)
+        model_yield();
+    cf__store_release(&x, 1u);
+    cf__os_signal(FIRST_PROCESS, SIGUSR1);
+}
+/* A sleep ends with the signal. */
+static void
+on_signal_asleep(int number)
+{
+    (void)number;
+    cf__store_relaxed(&futex_word, 1u);
+}
+static void
+sleep_until_signal(void *arg)
+{
+    (void)arg;
+    model_on_signal(on_signal_asleep);
+    cf__store_release(&z, 1u);
+    while (cf__load_relaxed(&futex_word) == 0)
+        (void)cf__os_futex_wait(&futex_word, 0, INT64_MAX, CF__SCOPE_SHARED);
+}
+/* Who is killed may go on for a while, but not once its end has been told. */
+static void
+count_up(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 3; i++)
+        (void)cf__fetch_add_seq_cst(&x, 1u);
+    cf__os_pause_for_good();
+}
+static void
+kill_and_look(void *arg)
+{
+    model_death death;
+    cf__os_signal_group(FIRST_PROCESS, SIGKILL);
+    if (arg != NULL)
+        model_check(model_wait_death(&death) && death.killed && death.signal == SIGKILL);
+    uint32_t first = cf__load_seq_cst(&x);
+    model_check(cf__load_seq_cst(&x) == first);
+}
+/* A signal that is blocked but in its sleep isn't missed; one that isn't blocked may come before that. */
+static void
+await_poke(void *arg)
+{
+    model_on_signal(on_signal);
+    if (arg != NULL)
+        cf__os_await_signals(SIGCHLD, SIGUSR1);
+    cf__store_release(&z, 1u);
+    while (cf__load_acquire(&x) == 0)
+        model_check(cf__os_await_signal_or_end(-1, -1, -1) == CF__AWAITED_SIGNAL);
+}
+static void
+poke(void *arg)
+{
+    (void)arg;
+    while (cf__load_acquire(&z) == 0)
+        model_yield();
+    cf__store_relaxed(&x, 1u); /* relaxed: the signal orders it */
+    (void)cf__os_pidfd_signal(FIRST_PROCESS, SIGUSR1);
+}
+static void
+await_time_or_end(void *arg)
+{
+    (void)arg;
+    cf__awaited awaited;
+    while ((awaited = cf__os_await_signal_or_end(cf__os_pidfd_open(FIRST_PROCESS), -1, 1000)) == CF__AWAITED_TIME)
+        ;
+    model_check(awaited == CF__AWAITED_END && cf__os_pidfd_ended(FIRST_PROCESS, 0));
+    model_check(cf__load_relaxed(&x) == 1); /* the end is ordered as well */
+}
+static void
+await_time(void *arg)
+{
+    int64_t before = cf__os_now();
+    (void)arg;
+    model_check(cf__os_await_signal_or_end(-1, -1, 5000) == CF__AWAITED_TIME && cf__os_now() - before >= 5000);
+}
+
+/* ---- forks ---- */
+
+static void
+forked(void *argument)
+{
+    uint32_t number;
+    memcpy(&number, argument, sizeof number);
+    cf__os_die_with(FIRST_PROCESS);
+    if (number == 3)
+        cf__os_pause_for_good();
+    cf__store_relaxed(&seen[number], number);
+    cf__os_exit((int)number);
+}
+static int32_t
+start_forked(uint32_t number)
+{
+    int32_t process = cf__os_fork();
+    if (process == 0)
+        model_fork_child("child", forked, &number, sizeof number);
+    return process;
+}
+/* Two children, by whose ends it is woken; each has its own copy of the number. */
+static void
+fork_two(void *arg)
+{
+    cf__process_death death;
+    (void)arg;
+    cf__os_await_signals(SIGCHLD, SIGUSR1);
+    int32_t first = start_forked(1), second = start_forked(2);
+    for (int left = (first > 0) + (second > 0); left > 0;) {
+        int32_t process = cf__os_reap_any(&death);
+        if (process == 0)
+            (void)cf__os_await_signal_or_end(-1, -1, -1);
+        else
+            left--;
+        if (process != 0)
+            model_check(death.signal == 0 && death.status == (process == first ? 1 : 2));
+    }
+    if (first > 0)
+        model_check(cf__load_relaxed(&seen[1]) == 1);
+    else
+        model_check(first == -1 && errno == EAGAIN);
+}
+/* Its death is marked in z, and its child dies with it. */
+static void
+fork_and_die(void *arg)
+{
+    cf__robust_list list;
+    (void)arg;
+    cf__store_release(&z, 0x80000001u);
+    cf__os_mark_at_death(&list, &z);
+    (void)start_forked(3);
+}
+static void
+wait_for_mark(void *arg)
+{
+    uint32_t life;
+    (void)arg;
+    while (((life = cf__load_acquire(&z)) & 0x40000000u) == 0)
+        (void)cf__os_futex_wait(&z, life, INT64_MAX, CF__SCOPE_SHARED);
+}
+static void
+run_forked(void *arg)
+{
+    memcpy(seen, arg, sizeof(uint32_t));
+}
+static void
+fork_hidden(void *arg)
+{
+    int32_t process, error, argument = 5;
+    (void)arg;
+    bool made = cf__os_fork_hidden(run_forked, &argument, 0, NULL, &process, &error) == 0;
+    argument = 6; /* the child has a copy */
+    model_check(made ? error == 0 && cf__os_pidfd_ended(process, INT64_MAX) && seen[0] == 5
+                     : error == EAGAIN && process == -1);
+}
+
+#define VICTIM(run, argument) .processes = {{"victim", run, argument}}
 #define TWO(a, b) .threads = {{#a, a, NULL}, {#b, b, NULL}}
 #define THREE(a, b, c) .threads = {{#a, a, NULL}, {#b, b, NULL}, {#c, c, NULL}}
 #define FOUR(a, b, c, d) .threads = {{#a, a, NULL}, {#b, b, NULL}, {#c, c, NULL}, {#d, d, NULL}}
@@ -908,6 +1102,55 @@ static const model_scenario scenarios[] = {
      .processes = {{"sleeps", worker_sleeps, NULL}, {"dies", worker_sleeps, NULL}},
      .kills = 1,
      .expect = "deadlock"},
+
+    {.name = "signal_arrives_by_next_call",
+     .setup = setup,
+     .threads = {{"send", send_signal, NULL}},
+     VICTIM(wait_for_signal, seen)},
+    {.name = "signal_arrives_late_without_call",
+     .setup = setup,
+     .threads = {{"send", send_signal, NULL}},
+     VICTIM(wait_for_signal, NULL),
+     .expect = "check"},
+    {.name = "signal_sent_late",
+     .setup = setup,
+     .threads = {{"send", send_signal_late, NULL}},
+     VICTIM(wait_for_signal, seen),
+     .expect = "check"},
+    {.name = "signal_wakes",
+     .setup = setup,
+     .threads = {{"send", send_signal, NULL}},
+     VICTIM(sleep_until_signal, NULL)},
+    {.name = "kill_takes_time",
+     .setup = setup,
+     .threads = {{"kill", kill_and_look, NULL}},
+     VICTIM(count_up, NULL),
+     .expect = "check"},
+    {.name = "kill_and_wait",
+     .setup = setup,
+     .threads = {{"kill", kill_and_look, seen}},
+     VICTIM(count_up, NULL),
+     .preemptions = 3},
+    {.name = "kill_asleep", .setup = setup, .threads = {{"kill", kill_and_look, seen}}, VICTIM(worker_sleeps, NULL)},
+    {.name = "poke", .setup = setup, .threads = {{"poke", poke, NULL}}, VICTIM(await_poke, seen)},
+    {.name = "poke_not_blocked",
+     .setup = setup,
+     .threads = {{"poke", poke, NULL}},
+     VICTIM(await_poke, NULL),
+     .expect = "deadlock"},
+    {.name = "await_end",
+     .setup = setup,
+     .threads = {{"await", await_time_or_end, NULL}},
+     VICTIM(set_x, NULL),
+     .timeouts = 2},
+    {.name = "await_time", .setup = setup, .threads = {{"await", await_time, NULL}}},
+    {.name = "fork", .setup = setup, .processes = {{"template", fork_two, NULL}}, SC, .faults = 1},
+    {.name = "fork_weak_memory", .setup = setup, .processes = {{"template", fork_two, NULL}}, .preemptions = 1},
+    {.name = "fork_dies_with_parent",
+     .setup = setup,
+     .threads = {{"wait", wait_for_mark, NULL}},
+     .processes = {{"template", fork_and_die, NULL}}},
+    {.name = "fork_hidden", .setup = setup, .threads = {{"fork", fork_hidden, NULL}}, .faults = 1},
     {.name = "private_memory",
      .setup = setup_object,
      .processes = {{"writes", writes_private, NULL}},

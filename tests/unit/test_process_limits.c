@@ -155,12 +155,13 @@ CF_TASK_VOID(note_and_stall);
 static bool
 allocate(size_t size)
 {
-    volatile unsigned char *p = malloc(size);
+    unsigned char *p = malloc(size);
+    volatile unsigned char *pages = p; /* or the compiler leaves it all out */
     if (p == NULL)
         return false;
     for (size_t i = 0; i < size; i += 4096)
-        p[i] = 1;
-    free((void *)(uintptr_t)p);
+        pages[i] = 1;
+    free(p);
     return true;
 }
 CF_TASK(bool, allocate, size_t);

@@ -93,6 +93,7 @@ typedef struct cf__worker_record { /* of worker number index + 1; fields: A atom
     uint32_t cpu;         /* A: where it ran last, + 1; the worker */
     uint32_t stop_signal; /* A: what the task wants to be sent before it's killed; 0: nothing */
     uint32_t signaled;    /* A: 1: it has been sent; the template, until the worker has taken note */
+    uint32_t overwritten; /* A: 1: its task's arguments are, by its message: it can't be tried again; the worker */
     int64_t due;          /* A: when to look at its task; CF__NEVER: needn't; 0: never said, the same */
     int64_t started_at;   /* A: when its task started, and what its CPU clock said then, or up to a ms before */
     int64_t cpu_before;   /* A */
@@ -100,8 +101,9 @@ typedef struct cf__worker_record { /* of worker number index + 1; fields: A atom
     int64_t shield_end;   /* A: when its task may be killed all the same */
     /* What it leaves behind when it dies; the worker, read by the template then. */
     char note[CF_NOTE_SIZE]; /* the last of its task */
-    uint64_t fault_address;  /* postmortem.h: see cf_account */
+    uint32_t fault_known;    /* postmortem.h, as the rest: see cf_account */
     uint32_t frame_count;
+    uint64_t fault_address;
     uint64_t frames[CF_FRAMES_MOST];
     char message[CF__MESSAGE_SIZE]; /* why on_start failed */
 } __attribute__((aligned(CF__CACHE_LINE))) cf__worker_record;
@@ -333,6 +335,14 @@ cf__arena_poke(const cf__arena_view *view)
     return true;
 }
 
+/* Whether there may be more workers than there are to be now. */
+CF__PRIVATE bool
+cf__arena_may_grow(const cf__arena_view *view)
+{
+    /* relaxed, both: who has just taken itself off `wanted` looks for work after that (cf__arena_retire). */
+    return cf__load_relaxed(&view->arena->wanted) < CF__MIN(cf__load_relaxed(&view->arena->most), view->worker_count);
+}
+
 /* All workers are busy: has one more started, up to `most`. */
 CF__PRIVATE void
 cf__arena_grow(const cf__arena_view *view)
@@ -449,8 +459,8 @@ cf__arena_shield(const cf__arena_view *view, uint32_t number, uint32_t slot, int
                             &found);
     }
     cf__slot_clear(&view->slots[slot], CF__SLOT_SHIELD);
-    /* The template may have put a kill off until `shield_end`. */
-    if (cf__load_relaxed(&self->due) <= cf__os_now())
+    /* The template may have put a kill off until `shield_end`: a limit's, or (seq_cst: after the clear) the pool's. */
+    if (cf__load_relaxed(&self->due) <= cf__os_now() || cf__load_seq_cst(&view->arena->stop) == CF__ARENA_KILLS)
         (void)cf__arena_poke(view);
     return true;
 }
@@ -469,8 +479,12 @@ cf__arena_claim(const cf__arena_view *view, uint32_t number, uint32_t *slot)
             continue; /* a stale hint */
         /* If we were woken, we have looked now; whoever pushed meanwhile relied on us to wake the next [A2]. */
         uint32_t waking = number;
-        if (cf__load_relaxed(&arena->waking) == number && cf__cas_seq_cst(&arena->waking, &waking, 0u) &&
-            cf__arena_has_hints(view))
+        bool relied = cf__load_relaxed(&arena->waking) == number && cf__cas_seq_cst(&arena->waking, &waking, 0u);
+        /* A death clears it as well, and wakes who is idle; but then nobody is left to let the pool grow.  seq_cst: after
+         * the reaper's store of 0, so that we see what was pushed before that. */
+        if (!relied && cf__arena_may_grow(view))
+            relied = cf__load_seq_cst(&arena->waking) == 0;
+        if (relied && cf__arena_has_hints(view))
             cf__arena_call_another(view);
         return true;
     }
@@ -480,7 +494,7 @@ cf__arena_claim(const cf__arena_view *view, uint32_t number, uint32_t *slot)
     return false;
 }
 
-/* Worker `number`: announces that it's going to spin for work; false if another is about to look anyhow. */
+/* Worker `number`: announces that it's going to look for work; false if another is about to anyhow. */
 CF__PRIVATE bool
 cf__arena_search(const cf__arena_view *view, uint32_t number)
 {
@@ -512,7 +526,11 @@ cf__arena_park(const cf__arena_view *view, uint32_t number, int64_t deadline)
     cf__arena_set_idle(view, number);
     /* We have looked and found nothing; who pushes from here on sees waking clear, or we see the push [A2]. */
     (void)cf__cas_seq_cst(&arena->waking, &waking, 0u);
-    if (!cf__arena_has_hints(view) && cf__arena_is_wanted(view, number)) {
+    if (cf__arena_has_hints(view)) {
+        /* Whoever pushed them before waking was clear relied on us to wake the next: the claim will see to it.  If
+         * another is about to look by now, it will. */
+        (void)cf__arena_search(view, number);
+    } else if (cf__arena_is_wanted(view, number)) {
         while (cf__load_acquire(&self->park) == 0 && in_time) /* acquire [A5] */
             in_time = cf__park(&self->park, 0, deadline, CF__SCOPE_SHARED);
     }
@@ -556,6 +574,7 @@ cf__arena_reap(const cf__arena_view *view, uint32_t number, const cf_account *ac
             cf_account whole = *account;
             memcpy(whole.note, dead->note, sizeof whole.note);
             whole.note[sizeof whole.note - 1] = 0;
+            whole.fault_known = dead->fault_known != 0;
             whole.fault_address = dead->fault_address;
             whole.frame_count = CF__MIN(dead->frame_count, CF__STATIC_CAST(uint32_t, CF_FRAMES_MOST));
             memcpy(whole.frames, dead->frames, sizeof whole.frames);
@@ -571,6 +590,7 @@ cf__arena_reap(const cf__arena_view *view, uint32_t number, const cf_account *ac
         }
     }
     cf__store_release(&dead->intent, 0u);
+    cf__store_relaxed(&dead->signaled, 0u); /* relaxed: the fork of the next one carries it */
     (void)cf__arena_clear_idle(view, number);
     /* It may have died between taking one of these words and waking who sleeps on it. */
     cf__store_seq_cst(&arena->collector, 0u);

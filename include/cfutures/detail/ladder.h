@@ -50,6 +50,18 @@ cf__ladder_limits(const cf__slot *slot)
     return limits;
 }
 
+/* Has the ladder stand at the task in slot `intent` - 1, on the ground if it stood at another; whether it did. */
+CF__PRIVATE bool
+cf__ladder_move(cf__ladder *ladder, uint32_t intent, uint64_t word)
+{
+    if (ladder->slot == intent && ladder->generation == cf__slot_generation(word))
+        return false;
+    memset(ladder, 0, sizeof *ladder);
+    ladder->slot = intent;
+    ladder->generation = cf__slot_generation(word);
+    return true;
+}
+
 /* Sets KILLING, after which the worker may be sent what ends it.  False: not now; ladder->next says when to look again. */
 CF__PRIVATE bool
 cf__ladder_claim_kill(const cf__arena_view *view, cf__ladder *ladder, uint32_t number, int64_t now)
@@ -139,12 +151,13 @@ cf__ladder_look(const cf__arena_view *view, cf__ladder *ladder, uint32_t number,
     uint64_t word = cf__load_acquire(&slot->word);
     if (!cf__slot_runs(word, number))
         return CF__NEVER;
-    if (ladder->slot != intent || ladder->generation != cf__slot_generation(word)) {
-        memset(ladder, 0, sizeof *ladder);
-        ladder->slot = intent;
-        ladder->generation = cf__slot_generation(word);
+    /* Again, for what we read may have been the task's before this one.  acquire: whoever says when it's due has said
+     * when it started.  (Without, the next task was judged by the start of the last, and killed as it began.) */
+    due = cf__load_acquire(&worker->due);
+    if (due == 0 || due == CF__NEVER)
+        return CF__NEVER; /* it will say so, and poke us */
+    if (cf__ladder_move(ladder, intent, word))
         ladder->next = due;
-    }
     if (now < ladder->next && !(poked && ladder->kill_due != 0))
         return ladder->next;
     if (ladder->rung == CF__GROUND) {

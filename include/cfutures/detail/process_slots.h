@@ -214,8 +214,9 @@ cf__slots_describe_loss(cf__process_future *future, const cf_account *account)
     if (account->peak_memory != 0)
         cf__append(message, sizeof message, " and at most %.3g MiB",
                    CF__STATIC_CAST(double, account->peak_memory) / 1048576);
-    if (account->fault_address != 0)
-        cf__append(message, sizeof message, ", and touched address %#llx",
+    if (account->fault_known)
+        cf__append(message, sizeof message, ", and %s address 0x%llx",
+                   account->signal == SIGSEGV || account->signal == SIGBUS ? "touched" : "was at",
                    CF__STATIC_CAST(unsigned long long, account->fault_address));
     if (account->note[0] != 0)
         cf__append(message, sizeof message, "; its last note: %s", account->note);

@@ -85,11 +85,9 @@ cf__template_kill_all(cf__template *template_, bool shields)
         if (shields && intent != 0 && intent <= view->slot_count) {
             cf__ladder *ladder = &employee->ladder;
             uint64_t word = cf__load_acquire(&view->slots[intent - 1].word);
-            int64_t end = cf__load_relaxed(&view->workers[i].shield_end);
-            ladder->kill_due = ladder->kill_due != 0 ? ladder->kill_due : now;
-            end = CF__MIN(end, ladder->kill_due + CF__SHIELD_MOST);
-            if (cf__slot_runs(word, i + 1) && (word & CF__SLOT_SHIELD) && now < end) {
-                next = CF__MIN(next, end);
+            (void)cf__ladder_move(ladder, intent, word);
+            if (cf__slot_runs(word, i + 1) && !cf__ladder_claim_kill(view, ladder, i + 1, now) && ladder->slot != 0) {
+                next = CF__MIN(next, ladder->next);
                 continue;
             }
         }
@@ -131,11 +129,11 @@ cf__template_start_workers(cf__template *template_)
         if (employee->process != 0)
             continue;
         cf__worker_record *record = &view->workers[i];
-        cf__store_relaxed(&record->started, 0u); /* relaxed, both: the fork carries it */
+        cf__store_relaxed(&record->started, 0u); /* relaxed, all: the fork carries it */
         cf__store_relaxed(&record->due, CF__NEVER);
+        cf__store_relaxed(&record->overwritten, 0u);
         record->message[0] = record->note[0] = 0;
-        record->fault_address = 0;
-        record->frame_count = 0;
+        record->fault_known = record->frame_count = 0;
         if (cf__load_relaxed(&view->arena->high) < i + 1)
             cf__store_seq_cst(&view->arena->high, i + 1); /* seq_cst: see cf__arena_wake_all() */
         int32_t process = cf__os_fork();
@@ -187,6 +185,8 @@ cf__template_retries(cf__template *template_, uint32_t number, bool limited, uns
     }
     *tries = ++mine->count;
     uint32_t retries = slot->limited != 0 ? cf__ladder_limits(slot).retries : 0;
+    if (cf__load_relaxed(&view->workers[number - 1].overwritten) != 0) /* relaxed: it's dead */
+        return false;
     return !limited && mine->count <= CF__MIN(retries, 255u) && view->arena->stop != CF__ARENA_KILLS;
 }
 

@@ -224,10 +224,13 @@ cf__worker_run(cf__worker *worker)
     if (context.failed) {
         state = CF__SLOT_FAILED;
         slot->code = context.code;
-        memcpy(slot->payload, context.message, sizeof context.message); /* the arguments aren't needed any more */
+        cf__store_relaxed(&worker->record->overwritten, 1u); /* relaxed, both: the template looks after our death */
+        memcpy(slot->payload, context.message, sizeof context.message);
     }
     if (!cf__arena_publish(&worker->view, worker->number, worker->index, state))
         cf__os_exit(0); /* it isn't ours any more: a limit has passed, or the pool is broken */
+    if (context.failed)
+        cf__store_relaxed(&worker->record->overwritten, 0u);
     worker->ran++;
 }
 
