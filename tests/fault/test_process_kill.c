@@ -5,8 +5,7 @@
  * KILL POINTS  The macros of detail/atomic.h are wrapped below: a worker that carries a ticket counts its operations on shared
  *   words, and ends itself right before, or right after, the one it was told.  So every state that it can leave behind is one
  *   that some run has left behind.  Relaxed loads aren't counted: nobody can tell whether they happened.
- * AUDITS  (waiters that push a hint again) are off but where a test says otherwise, lest they repair what the reaper
- *   forgot; so are the slices in which the parent sleeps. */
+ * AUDITS  are off but where a test says otherwise, see process_pool.h. */
 #include "support.h"
 
 #include <cfutures/detail/atomic.h>
@@ -81,22 +80,9 @@ pass_point(void)
 #define cf__fetch_or_seq_cst(p, v) POINTS_AROUND(__atomic_fetch_or((p), (v), __ATOMIC_SEQ_CST))
 #define cf__fetch_and_seq_cst(p, v) POINTS_AROUND(__atomic_fetch_and((p), (v), __ATOMIC_SEQ_CST))
 
-/* Nor may a sleep that ends by itself repair a wake that was forgotten: where `parent_slice` is an hour, the watchdog comes first. */
-#include <cfutures/detail/process_slots.h>
-#undef CF__SLICE_FIRST
-#define CF__SLICE_FIRST parent_slice
-static int64_t parent_slice;
-static const int64_t usual_slice = INT64_C(20000000), no_slice = INT64_C(3600000000000);
-
-#include <cfutures.h>
+#include "process_pool.h"
 
 static unsigned seconds; /* 0: by counts */
-
-static cf__process_pool *
-inside(cf_executor *pool)
-{
-    return (cf__process_pool *)pool;
-}
 
 /* Gives the worker that starts a ticket, as long as there are some. */
 static void
@@ -114,20 +100,11 @@ take_ticket(void *context)
 
 /* ---- tasks ---- */
 
-enum { COUNTERS = 1 << 16 };
-static uint32_t *executions; /* A: how often task i was begun; shared */
-
-static uint64_t
-answer(uint32_t task)
-{
-    return (uint64_t)task * UINT64_C(0x9e3779b97f4a7c15) ^ task;
-}
-
 /* Counts itself, works for about `turns` turns, and answers. */
 static uint64_t
 work(uint32_t task, uint32_t turns)
 {
-    (void)__atomic_fetch_add(&executions[task % COUNTERS], 1, __ATOMIC_RELAXED);
+    execution_begins(task);
     volatile uint32_t spin = 0;
     while (spin < turns)
         spin = spin + 1;
@@ -139,7 +116,7 @@ CF_TASK(uint64_t, work, uint32_t, uint32_t);
 static uint64_t
 work_or_die(uint32_t task)
 {
-    (void)__atomic_fetch_add(&executions[task % COUNTERS], 1, __ATOMIC_RELAXED);
+    execution_begins(task);
     if (task % 5 == 0)
         (void)kill(getpid(), SIGKILL);
     return answer(task);
@@ -157,7 +134,7 @@ count_outcome(tally *sum, cf_future *future, uint32_t task)
 {
     uint64_t value = 0;
     cf_err error = cf_result(future, work, &value, CF_FOREVER);
-    uint32_t runs = __atomic_exchange_n(&executions[task % COUNTERS], 0, __ATOMIC_RELAXED);
+    uint32_t runs = take_executions(task);
     if (error == CF_OK && value == answer(task) && runs == 1)
         sum->good++;
     else if (error == CF_ERR_WORKER_LOST && runs <= 1)
@@ -165,13 +142,6 @@ count_outcome(tally *sum, cf_future *future, uint32_t task)
     else
         sum->bad++;
     cf_future_release(future);
-}
-
-static void
-count_callback(cf_future *future, void *context)
-{
-    (void)future;
-    (void)__atomic_fetch_add((uint32_t *)context, 1, __ATOMIC_RELEASE);
 }
 
 /* A few tasks by every path: alone, several at once, with callbacks, and more of them than there is room for. */
@@ -202,19 +172,6 @@ run_round(cf_executor *pool, tally *sum, uint32_t *next)
         count_outcome(sum, futures[i], first + i);
 }
 
-/* The pool with its workers is whole again. */
-static bool
-is_whole(cf_executor *pool)
-{
-    const cf__arena_view *view = &inside(pool)->setup.view;
-    for (uint32_t i = 0; i < view->worker_count; i++) {
-        int32_t process = __atomic_load_n(&view->workers[i].process, __ATOMIC_ACQUIRE);
-        if (__atomic_load_n(&view->workers[i].started, __ATOMIC_ACQUIRE) == 0 || kill(process, 0) != 0)
-            return false;
-    }
-    return living_processes() == (int)view->worker_count + 1;
-}
-
 /* ---- (3) death at every point ---- */
 
 /* One pool, whose first worker ends at point `n`, the second at `m`.  Adds to *sum; returns how many did end. */
@@ -229,8 +186,7 @@ run_points(uint32_t workers, uint32_t how, uint32_t n, uint32_t m, tally *sum)
     points->target[0] = n;
     points->target[1] = m;
     cf_executor *pool = cf_process_pool(.max_workers = workers, .max_pending = 3, .on_start = take_ticket);
-    parent_slice = no_slice;
-    inside(pool)->audits = false;
+    leave_it_to_the_reaper(pool);
     for (unsigned rounds = 0; rounds < 20 && __atomic_load_n(&points->fired, __ATOMIC_SEQ_CST) < dying; rounds++)
         run_round(pool, sum, &next);
     run_round(pool, sum, &next);
@@ -339,9 +295,9 @@ test_stop_points_hold_up_nobody_else(void **state)
         uint32_t next = 0, left = 0;
         memset(points, 0, sizeof *points);
         points->how = STOPPED;
-        parent_slice = usual_slice;
         points->target[0] = n;
         cf_executor *pool = cf_process_pool(.max_workers = 2, .on_start = take_ticket);
+        sleep_as_usual(pool);
         for (unsigned rounds = 0; rounds < 20 && __atomic_load_n(&points->fired, __ATOMIC_SEQ_CST) == 0; rounds++) {
             for (uint32_t i = 0; i < tasks; i++)
                 futures[i] = cf_submit(pool, work, next + i, 0);
@@ -381,22 +337,6 @@ test_stop_points_hold_up_nobody_else(void **state)
     assert_true(stops > 60);
 }
 
-/* A process's state as ps shows it. */
-static char
-process_state(int32_t process)
-{
-    char path[64], text[512], state = '?';
-    (void)snprintf(path, sizeof path, "/proc/%ld/stat", (long)process);
-    FILE *stat = fopen(path, "re");
-    if (stat == NULL)
-        return state;
-    size_t size = fread(text, 1, sizeof text - 1, stat);
-    (void)fclose(stat);
-    text[size] = 0;
-    const char *name_end = strrchr(text, ')');
-    return name_end != NULL && sscanf(name_end + 1, " %c", &state) == 1 ? state : '?';
-}
-
 /* An idle worker that is stopped isn't counted on: the others get the work, also without audits. */
 static void
 test_stop_idle_worker_is_passed_over(void **state)
@@ -406,8 +346,7 @@ test_stop_idle_worker_is_passed_over(void **state)
         tally sum = {0, 0, 0};
         cf_executor *pool = cf_process_pool(.max_workers = 2);
         const cf__arena *arena = inside(pool)->setup.view.arena;
-        parent_slice = no_slice;
-        inside(pool)->audits = false;
+        leave_it_to_the_reaper(pool);
         wait_until(__atomic_load_n(&arena->idle[0], __ATOMIC_SEQ_CST) == 3);
         int32_t process = inside(pool)->setup.view.workers[stopped].process;
         assert_int_equal(kill(process, SIGSTOP), 0);
@@ -497,8 +436,7 @@ run_kills(uint32_t workers, bool audits, uint32_t turns)
     uint32_t submitted = 0, done = 0;
     pthread_t thread;
     cf_executor *pool = cf_process_pool(.max_workers = workers);
-    parent_slice = audits ? usual_slice : no_slice;
-    inside(pool)->audits = audits;
+    (audits ? sleep_as_usual : leave_it_to_the_reaper)(pool);
     killer self = {pool, seconds == 0 ? 100 : 0, cf_after_ms((int64_t)seconds * 250), 4, 0, 0};
 
     assert_int_equal(pthread_create(&thread, NULL, killer_main, &self), 0);
@@ -552,8 +490,7 @@ test_kill_poison_tasks_among_good_ones(void **state)
     unsigned lost = 0;
     (void)state;
     cf_executor *pool = cf_process_pool(.max_workers = 3);
-    parent_slice = no_slice;
-    inside(pool)->audits = false;
+    leave_it_to_the_reaper(pool);
     for (uint32_t i = 0; i < tasks + window; i++) {
         if (i >= window) {
             uint32_t task = i - window;
@@ -562,8 +499,7 @@ test_kill_poison_tasks_among_good_ones(void **state)
             assert_int_equal(error, task % 5 == 0 ? CF_ERR_WORKER_LOST : CF_OK);
             assert_int_equal(cf_future_signal(futures[task % window]), task % 5 == 0 ? SIGKILL : 0);
             assert_true(error != CF_OK || value == answer(task));
-            assert_int_equal(executions[task], 1);
-            executions[task] = 0;
+            assert_int_equal(take_executions(task), 1);
             lost += error != CF_OK;
             cf_future_release(futures[task % window]);
         }
@@ -589,9 +525,9 @@ test_stop_points_hold_up_no_shutdown(void **state)
         cf_shutdown_report report = {0, 0, 0, 0};
         memset(points, 0, sizeof *points);
         points->how = STOPPED;
-        parent_slice = usual_slice;
         points->target[0] = n;
         cf_executor *pool = cf_process_pool(.max_workers = 2, .on_start = take_ticket);
+        sleep_as_usual(pool);
         for (uint32_t i = 0; i < tasks; i++)
             futures[i] = cf_submit(pool, work, i, 0);
         /* Until only the one is left that the stopped worker runs. */
@@ -633,9 +569,8 @@ main(int argc, char **argv)
         cmocka_unit_test(test_kill_poison_tasks_among_good_ones),
     };
     seconds = soak_seconds(argc, argv, 0);
-    points = mmap(NULL, sizeof *points, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    executions = mmap(NULL, COUNTERS * sizeof *executions, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (points == MAP_FAILED || executions == MAP_FAILED)
+    points = shared_memory(sizeof *points);
+    if (points == NULL || !count_executions())
         return 99;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -216,6 +216,14 @@ watchdog_start(void)
     (void)alarm(watchdog_seconds());
 }
 
+/* A long test enters a part of itself: the watchdog starts anew, and names `part`, whose text the caller keeps. */
+SUPPORT void
+watchdog_part(const char *part)
+{
+    support_test = part;
+    (void)alarm(watchdog_seconds());
+}
+
 /* Waits, giving way to other threads, until `condition` holds; the watchdog ends it when it never does. */
 #define wait_until(condition)                                                                                          \
     do {                                                                                                               \
@@ -305,18 +313,25 @@ support_run(const char *group, const struct CMUnitTest *tests, size_t n, CMFixtu
 
 /* ---- files and processes ---- */
 
-/* How many file descriptors this process has open. */
+/* How many entries a directory has; -1: there is none. */
 SUPPORT int
-open_fds(void)
+count_entries(const char *path)
 {
-    DIR *dir = opendir("/proc/self/fd");
+    DIR *dir = opendir(path);
     if (dir == NULL)
         return -1;
     int n = 0;
     for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
         n += entry->d_name[0] != '.';
     (void)closedir(dir);
-    return n - 1; /* the directory's own */
+    return n;
+}
+
+/* How many file descriptors this process has open. */
+SUPPORT int
+open_fds(void)
+{
+    return count_entries("/proc/self/fd") - 1; /* the directory's own */
 }
 
 SUPPORT bool

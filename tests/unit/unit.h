@@ -47,14 +47,7 @@ live_allocations(void)
 SUPPORT int
 threads_here(void)
 {
-    DIR *dir = opendir("/proc/self/task");
-    if (dir == NULL)
-        return -1;
-    int n = 0;
-    for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
-        n += entry->d_name[0] != '.';
-    (void)closedir(dir);
-    return n;
+    return count_entries("/proc/self/task");
 }
 
 static struct leaks_before {
