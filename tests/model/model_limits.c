@@ -153,6 +153,7 @@ work(void *arg)
         else
             model_yield();
     }
+    model_take_time(); /* a signal that is late finds it */
 }
 /* The parent: the task has ended, and there comes another in its slot. */
 static void
@@ -221,6 +222,17 @@ run_endless(const void *args, void *result, void *context)
     (void)context;
     cf__os_pause_for_good();
 }
+/* Notes its progress, half a limit later. */
+static void
+run_noting(const void *args, void *result, void *context)
+{
+    (void)args;
+    (void)result;
+    cf__current = context;
+    model.clock += LIMIT / 2;
+    (void)cf_note("half");
+    cf__os_pause_for_good();
+}
 static void
 run_shield(void *context, unsigned milliseconds, bool ends)
 {
@@ -284,6 +296,13 @@ setup_cpu_limit(void)
     view.slots[0].limits.cpu_ms = LIMIT_MS;
 }
 static void
+setup_stall(void)
+{
+    setup_template(run_noting, CF__ARENA_DRAINS);
+    view.slots[0].limits.time_ms = 0;
+    view.slots[0].limits.stall_ms = LIMIT_MS;
+}
+static void
 setup_shielded_and_endless(void)
 {
     setup_template(run_shielded_and_endless, CF__ARENA_DRAINS);
@@ -331,6 +350,13 @@ check_limit_passed(void)
     model_check(account.limit != CF_LIMIT_NONE && account.signal == SIGKILL && account.run_ns >= LIMIT);
 }
 static void
+check_stalled(void)
+{
+    cf_account account = account_of_lost();
+    model_check(account.limit == CF_LIMIT_STALL && account.run_ns >= LIMIT + LIMIT / 2);
+    model_check(strcmp(account.note, "half") == 0);
+}
+static void
 check_killed_after_shield(void)
 {
     cf_account account = account_of_lost();
@@ -372,6 +398,13 @@ static const model_scenario scenarios[] = {
      .check = check_limit_passed,
      .spurious = MODEL_NONE,
      .stale_reads = MODEL_NONE},
+    {.name = "limits_stall",
+     .setup = setup_stall,
+     TEMPLATE,
+     .check = check_stalled,
+     .spurious = MODEL_NONE,
+     .stale_reads = MODEL_NONE,
+     .timeouts = MODEL_NONE},
     {.name = "limits_shield_put_off",
      .setup = setup_shielded_and_endless,
      TEMPLATE,

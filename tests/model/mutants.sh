@@ -195,25 +195,21 @@ detail/deque.h | /^cf__deque_steal/,/^}/s/return entry;/return cf__load_relaxed(
 detail/deque.h | s/deque->cells.(bottom - 1) % CF__DEQUE_SIZE/deque->cells[bottom % CF__DEQUE_SIZE/ | deque deque_push_and_pop | peeks behind the newest
 detail/slot.h | s/cf__cas_acq_rel(&slot->word, &word, word | flag)/(cf__store_release(\&slot->word, word | flag), true)/ | limits limits_kill_or_next | KILLING by a store, look and then write
 detail/slot.h | s/cf__slot_runs(word, owner) && cf__slot_generation(word) == generation/cf__slot_state(word) == CF__SLOT_RUNNING/ | limits limits_again | KILLING in another task's word
-detail/ladder.h | s/ladder->generation != cf__slot_generation(word)/false/;s/ladder->slot == intent && ladder->generation == cf__slot_generation(word)/ladder->slot == intent/ | limits limits_again | climbs on for the next task in the slot
 detail/slot.h | s/if (.found != 0)$/if (0)/ | limits limits_signal | publishes with a signal or a kill on its way
 detail/arena.h | s/state, CF__SLOT_KILLING . CF__SLOT_SIGNALED,/state, CF__SLOT_SIGNALED,/ | limits limits_kill_or_next | publishes while it is being killed
 detail/arena.h | s/state, CF__SLOT_KILLING . CF__SLOT_SIGNALED,/state, CF__SLOT_KILLING,/ | limits limits_signal | publishes before its signal has come
 detail/arena.h | /a signal that is pending arrives at the end of any system call/d | limits limits_signal | no system call after the signal was sent
 detail/arena.h | s/while (cf__load_acquire(&self->signaled) == 0)/while (0)/ | limits limits_signal | doesn't wait until the signal has been sent
-detail/arena.h | s/^        cf__store_relaxed(&self->signaled, 0u);.*/        ;/ | limits limits_signal | the first signal's note serves for the second
 detail/arena.h | s/^    cf__store_relaxed(&dead->signaled, 0u);.*/    ;/ | limits limits_signal_of_dead_one | a dead worker's note serves for the next one's signal
 detail/ladder.h | /^            cf__os_signal(process, CF__STATIC_CAST(int, wish));/{h;d};/^            cf__store_release(&worker->signaled/{G} | limits limits_signal | says that it has sent the signal, then sends it
 detail/ladder.h | s/^    due = cf__load_acquire(&worker->due);/    ;/ | limits limits_kill_or_next | the next task is judged by the start of the last
-detail/ladder.h | s/    due = cf__load_acquire(&worker->due);/    due = cf__load_relaxed(\&worker->due);/ | limits limits_kill_or_next_weak | the same, by an old start
-detail/ladder.h | s/if (now < ladder->next) {/if (0) {/ | limits limits_kill_or_next | kills at the first look
+detail/ladder.h | s/if (now < ladder->next) {/if (0) {/ | limits limits_stall | kills at the first look
 detail/ladder.h | s/? CF__SLOT_SHIELD : 0;/? 0 : 0;/ | limits limits_shield_put_off | a shield is none
 detail/ladder.h | s/    int64_t due = cf__load_seq_cst(&worker->due);/    int64_t due = cf__load_relaxed(\&worker->due);/ | limits limits_look | half of Dekker's for the look
 detail/arena.h | s/(void)cf__exchange_seq_cst(&view->workers.number - 1..due, due);/(void)cf__exchange_acq_rel(\&view->workers[number - 1].due, due);/ | limits limits_look | the other half
 detail/arena.h | s/if (due < cf__load_seq_cst(&view->arena->next_look))/if (due < cf__load_acquire(\&view->arena->next_look))/ | limits limits_look | looks at next_look too early
 detail/arena.h | s/if (due < cf__load_seq_cst(&view->arena->next_look))/if (0)/ | limits limits_look | no poke
 detail/template.h | s/again = cf__template_look(template_, false);/again = next;/ | limits limits_look | no second look
-detail/template.h | s/(void)cf__exchange_seq_cst(&arena->next_look, next);/(void)cf__exchange_acq_rel(\&arena->next_look, next);/ | limits limits_look | next_look may be seen after the second look
 detail/arena.h | s/if (cf__load_relaxed(&self->due) <= cf__os_now() .. cf__load_seq_cst(&view->arena->stop) == CF__ARENA_KILLS)/if (0)/ | limits limits_shield_put_off | no poke at the end of a shield
 detail/arena.h | s/ .. cf__load_seq_cst(&view->arena->stop) == CF__ARENA_KILLS)/)/ | limits limits_shield_and_stop_endless | no poke when the pool is being killed
 detail/arena.h | s/CF__SLOT_SHIELD, CF__SLOT_KILLING,$/CF__SLOT_SHIELD, 0,/ | limits limits_shield | a shield begins when the kill is on its way
@@ -221,25 +217,6 @@ detail/ladder.h | s/if (now < ladder->next && !(poked && ladder->kill_due != 0))
 detail/ladder.h | s/^        unless = 0;/        ;ladder->next = now + 1; return false;/ | limits limits_shield_late | a shield that holds for ever
 detail/template.h | s/ && !cf__ladder_claim_kill(view, ladder, i + 1, now) && ladder->slot != 0)/ \&\& (word \& CF__SLOT_SHIELD))/ | limits limits_shield_and_stop | looks for a shield, then kills
 detail/worker.h | s/cf__os_pause_for_good(); .. it's being killed.*/;/ | limits limits_shield | goes on into a shield that it was refused
-detail/arena.h | s/^        cf__arena_has_hints(view))$/        0)/ | staff staff_retire_small | leaves without a look
-detail/arena.h | s/cf__cas_seq_cst(&view->arena->wanted, &wanted, number - 1)/cf__cas_acq_rel(\&view->arena->wanted, \&wanted, number - 1)/ | staff staff_retire_small | half of Dekker's for who leaves
-detail/arena.h | s/uint32_t wanted = cf__load_seq_cst(&view->arena->wanted);/uint32_t wanted = cf__load_relaxed(\&view->arena->wanted);/ | staff staff_retire_small | the other half
-detail/arena.h | s/    if (!cf__arena_wake_another(view))$/    if (cf__arena_wake_another(view))/ | staff staff_grow | doesn't grow when all are busy
-detail/arena.h | s/^        cf__arena_poke(view); .. should we die.*/        ;/ | staff staff_grow | grows and tells nobody
-detail/arena.h | s/        if (!relied && cf__arena_may_grow(view))/        if (0)/ | staff staff_retire | a death breaks the chain of wakes
-detail/arena.h | s/return !cf__arena_clear_idle(view, number) .. in_time;/(void)cf__arena_clear_idle(view, number); return in_time;/ | staff staff_retire_small | leaves with a wake in hand
-detail/arena.h | s/ && cf__arena_is_wanted(view, number)) {/) {/ | staff staff_shrink | sleeps unwanted
-detail/arena.h | s/    for (uint32_t i = 0; i < high; i++) {/    for (uint32_t i = 0; i + 1 < high; i++) {/ | staff staff_shrink | doesn't wake the last
-detail/template.h | /^        if (cf__load_relaxed(&view->arena->high) < i + 1)/,/cf__store_seq_cst(&view->arena->high/d | staff staff_stop_at_start | high stays behind
-detail/template.h | s/(template_->employees\[i\].process == 0)/(0)/ | staff staff_enlarge | doesn't start who is missing
-detail/slot.h | s/^                           (word & (CF__SLOT_WAIT . CF__SLOT_CARE . CF__SLOT_STOP));/                           0;/ | staff staff_retry | forgets who waits for a task that is tried again
-detail/slot.h | s/uint64_t pending = cf__slot_word(cf__slot_generation(word), 0, CF__SLOT_PENDING) |/uint64_t pending = cf__slot_with_state(word, CF__SLOT_PENDING) |/ | staff staff_retry | leaves the dead one's number in it
-detail/arena.h | s/if (cf__slot_retry(slot, number)) .. else the parent.*/if (!cf__slot_retry(slot, number))/ | staff staff_retry | a task that is tried again has no hint
-detail/template.h | s/return !limited && mine->count <= CF__MIN(retries, 255u)/return !limited/ | staff staff_retry_too_often | tries for ever
-detail/template.h | s/    if (cf__load_relaxed(&view->workers.number - 1..overwritten) != 0).*/    if (0)/ | staff staff_retry_of_failed | tries again with a message for arguments
-detail/process_future.h | s/if (!cf__cas_seq_cst(&slot->word, &word,$/if (cf__store_seq_cst(\&slot->word,/;s/state == CF__SLOT_PENDING ? cf__slot_with_state(word, to) : word | CF__SLOT_STOP))$/state == CF__SLOT_PENDING ? cf__slot_with_state(word, to) : word | CF__SLOT_STOP), 0)/ | staff staff_start_by | withdraws what a worker has claimed
-detail/process_future.h | s/        if (may_expire && cf_passed(future->start_by))/        if (0)/ | staff staff_start_by_busy | a waiter sleeps on behind a busy worker
-detail/worker.h | s/if (limits->start_by != 0 && now >= limits->start_by)/if (0)/ | staff staff_start_by_late | runs what came too late
 detail/slab.h | /^cf__slab_take/,/^}/s/cf__exchange_acq_rel/cf__exchange_relaxed/ | slab | takes a cell that its last holder still writes
 detail/slab.h | /^cf__slab_take/,/^}/s/cf__exchange_acq_rel/cf__exchange_release/ | slab | the same, with release
 detail/slab.h | /^cf__slab_take/,/^}/s/cf__exchange_acq_rel(&slab->returned, .*/cf__load_acquire(\&slab->returned)); cf__store_release(\&slab->returned, (void *)NULL);/ | slab | a load and a store in place of the exchange
