@@ -29,6 +29,13 @@
 #include <sys/auxv.h>
 #include <ucontext.h>
 
+static char
+state_of(long process) /* as ps shows it; of a thread, too */
+{
+    long parent;
+    return process_state(process, &parent);
+}
+
 static int64_t soak_ms; /* for each test; 0: by counts */
 static const uint64_t most_traps = 150000;
 
@@ -284,7 +291,7 @@ static bool
 sleeps(cf_executor *pool, uint32_t number)
 {
     return (__atomic_load_n(&inside(pool)->setup.view.arena->idle[0], __ATOMIC_SEQ_CST) >> (number - 1) & 1) != 0 &&
-           process_state(process_of(pool, number)) == 'S';
+           state_of(process_of(pool, number)) == 'S';
 }
 
 /* Nobody waits for anything while the victim works. */
@@ -342,7 +349,7 @@ begin_awaited(run *self)
 {
     (void)submit_one(self, 0);
     start_waiter(self);
-    wait_until((slot_word(self, self->future[0]) & CF__SLOT_WAIT) != 0 && process_state(self->waiter_thread) == 'S');
+    wait_until((slot_word(self, self->future[0]) & CF__SLOT_WAIT) != 0 && state_of(self->waiter_thread) == 'S');
 }
 
 /* A thread sleeps until there is room for its task. */
@@ -351,7 +358,7 @@ begin_short_of_room(run *self)
 {
     (void)submit_one(self, 0);
     start_waiter(self);
-    wait_until(look(&inside(self->pool)->setup.view.arena->pressure) == 1 && process_state(self->waiter_thread) == 'S');
+    wait_until(look(&inside(self->pool)->setup.view.arena->pressure) == 1 && state_of(self->waiter_thread) == 'S');
 }
 
 /* The collector thread sleeps until the task is marked (CARE). */

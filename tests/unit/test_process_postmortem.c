@@ -10,7 +10,7 @@
 #include <sys/resource.h>
 
 /* Has a frame of its own, and crashes where it does, in place of a report. */
-#define OWN __attribute__((noinline, no_sanitize("undefined")))
+#define OWN __attribute__((noinline, no_sanitize("undefined"), no_sanitize_address))
 
 #ifdef __GLIBC__
 enum { UNWINDS = 1 };
