@@ -225,10 +225,10 @@ cf__slots_describe_loss(cf__process_future *future, const cf_account *account)
 
 /* A bool from where a worker could write: any byte may stand there. */
 CF__PRIVATE bool
-cf__is_true(const void *shared)
+cf__is_true(const void *written)
 {
     unsigned char byte;
-    memcpy(&byte, shared, 1);
+    memcpy(&byte, written, 1);
     return byte != 0;
 }
 
