@@ -33,7 +33,8 @@
     X(CF_ERR_CANCELLED, "the task was cancelled before it ran")                                                        \
     X(CF_ERR_FAILED, "the task failed")                                                                                \
     X(CF_ERR_TASK_EXITED, "the task ended its thread")                                                                 \
-    X(CF_ERR_WORKER_LOST, "the worker process died while it ran the task")
+    X(CF_ERR_WORKER_LOST, "the worker process died while it ran the task")                                             \
+    X(CF_ERR_CORRUPT, "the task's place in shared memory was overwritten by a worker")
 
 typedef enum cf_err {
 #define CF__X(name, text) name,

@@ -98,7 +98,7 @@ cf__process_await(cf_future *base, cf_time deadline)
     cf__process_future *future = CF__POINTER_CAST(cf__process_future *, base);
     cf__process_pool *pool = future->pool;
     cf__slot *slot = &pool->setup.view.slots[future->index];
-    int64_t slice = CF__SLICE_FIRST;
+    cf__slice slice = CF__SLICE_NEW;
     bool spun = !pool->setup.spin;
 
     if (cf__executor_forked(&pool->base))
@@ -107,10 +107,10 @@ cf__process_await(cf_future *base, cf_time deadline)
         uint64_t word = cf__load_acquire(&slot->word);   /* acquire [S2] */
         if (cf__settled(cf__load_acquire(&base->state))) /* acquire, future.h [F1] */
             return CF_OK;
-        if (cf__slot_generation(word) != future->generation)
-            return cf__future_await_slow(base, deadline); /* another thread has collected it, and settles it (P2) */
-        if (cf__slot_settled(word)) {
-            cf__slots_collect(future);
+        if (cf__slot_generation(word) != future->generation || cf__slot_state(word) == CF__SLOT_FREE ||
+            cf__slot_settled(word)) {
+            if (cf__slots_collect(future))
+                return cf__future_await_slow(base, deadline);
             continue;
         }
         if (cf__slots_template_ended(pool))
@@ -138,22 +138,15 @@ cf__process_cancel(cf_future *base)
 {
     cf__process_future *future = CF__POINTER_CAST(cf__process_future *, base);
     cf__process_pool *pool = future->pool;
-    cf__slot *slot = &pool->setup.view.slots[future->index];
     cf_future *list = NULL;
 
     if (cf__executor_forked(&pool->base))
         return false;
     cf__mutex_lock(&pool->mutex);
     if (pool->shadows[future->index].future == future) {
-        uint64_t word = cf__load_relaxed(&slot->word);
-        while (cf__slot_state(word) == CF__SLOT_PENDING) {
-            if (cf__cas_seq_cst(&slot->word, &word, cf__slot_with_state(word, CF__SLOT_GONE))) {
-                list = cf__slots_detach(pool, future->index, NULL);
-                break;
-            }
-        }
+        list = cf__slots_withdraw(pool, future->index, NULL);
         if (list == NULL)
-            cf__store_relaxed(&slot->stop, 1u); /* relaxed: a request */
+            cf__store_relaxed(&pool->setup.view.slots[future->index].stop, 1u); /* relaxed: a request */
     }
     bool cancelled = future->settle_as == CF__CANCELLED;
     cf__mutex_unlock(&pool->mutex);
@@ -161,7 +154,7 @@ cf__process_cancel(cf_future *base)
     return cancelled;
 }
 
-/* Looks for marked slots and collects them. */
+/* Looks for marked slots and collects them; whether there was one to collect. */
 CF__PRIVATE bool
 cf__process_collect_marked(cf__process_pool *pool)
 {
@@ -176,13 +169,12 @@ cf__process_collect_marked(cf__process_pool *pool)
         cf__mutex_lock(&pool->mutex);
         for (; marks != 0; marks &= marks - 1) {
             uint32_t index = i * 64 + CF__STATIC_CAST(uint32_t, __builtin_ctzll(marks));
-            if (index < view->slot_count && pool->shadows[index].future != NULL &&
-                cf__slot_settled(cf__load_acquire(&view->slots[index].word)))
-                list = cf__slots_detach(pool, index, list);
+            if (index < view->slot_count && pool->shadows[index].future != NULL)
+                list = cf__slots_take_outcome(pool, index, list);
         }
         cf__mutex_unlock(&pool->mutex);
+        found = found || list != NULL;
         cf__slots_settle_list(list);
-        found = true;
     }
     return found;
 }
@@ -193,7 +185,7 @@ cf__process_collector_main(void *argument)
 {
     cf__process_pool *pool = CF__STATIC_CAST(cf__process_pool *, argument);
     cf__arena *arena = pool->setup.view.arena;
-    int64_t slice = CF__SLICE_FIRST;
+    cf__slice slice = CF__SLICE_NEW;
 
     cf__os_thread_name("cf-collector");
     while (cf__load_acquire(&pool->collector_quit) == 0) {
@@ -240,7 +232,7 @@ cf__process_watch(cf_future *base)
     }
     cf__mutex_unlock(&pool->mutex);
     if (settled)
-        cf__slots_collect(future);
+        (void)cf__slots_collect(future);
     return error;
 }
 
@@ -291,18 +283,18 @@ cf__process_await_room(cf__process_pool *pool, const cf_task_type *type, cf__pla
 {
     cf__arena *arena = pool->setup.view.arena;
     uint32_t patience = pool->setup.view.worker_count + 8;
-    int64_t slice = CF__SLICE_FIRST;
+    cf__slice slice = CF__SLICE_NEW;
     bool in_time = true;
 
     while (!pool->closed && !cf__process_take_room(pool, type, place, future)) {
         if (pool->in_use == 0)
             return CF_ERR_NOMEM; /* results that the program keeps fill the memory: nothing to wait for */
-        cf_future *list = cf__slots_harvest(pool, patience);
+        cf_future *list = cf__slots_harvest(pool, patience, NULL);
         bool sleep = list == NULL;
         if (sleep) {
             /* seq_cst [A3]: the store, then the look; who settles a slot afterwards owes the wake. */
             cf__store_seq_cst(&arena->pressure, 1u);
-            list = cf__slots_harvest(pool, UINT32_MAX);
+            list = cf__slots_harvest(pool, UINT32_MAX, NULL);
             sleep = list == NULL;
         }
         if (sleep && !in_time)
@@ -372,8 +364,7 @@ cf__process_submit(cf_executor *base, const cf_task_type *type, const void *args
     }
     cf__slot *slot = &view->slots[future->index];
     cf__shadow *shadow = &pool->shadows[future->index];
-    /* relaxed: only this process moves a FREE word. */
-    future->generation = cf__slot_generation(cf__load_relaxed(&slot->word));
+    future->generation = shadow->generation;
     future->base.origin = cf__process_origin();
     (void)cf__fetch_add_relaxed(&pool->references, 1u); /* relaxed: the executor's own keeps it alive */
     slot->run = type->run;
@@ -400,7 +391,7 @@ cf__process_alloc(cf_executor *base, size_t size)
     cf__mutex_lock(&pool->mutex);
     void *memory = cf__heap_take(&pool->heap, size);
     if (memory == NULL) {
-        cf_future *list = cf__slots_harvest(pool, UINT32_MAX); /* tasks that nobody waits for may hold some */
+        cf_future *list = cf__slots_harvest(pool, UINT32_MAX, NULL); /* tasks that nobody waits for may hold some */
         cf__mutex_unlock(&pool->mutex);
         cf__slots_settle_list(list);
         cf__mutex_lock(&pool->mutex);
@@ -442,13 +433,13 @@ CF__PRIVATE void
 cf__process_end(cf__process_pool *pool)
 {
     int status;
-    if (cf__load_relaxed(&pool->setup.view.arena->stop) == CF__ARENA_RUNS)
+    if (!pool->killing) /* not changed any more once `stopping` is set */
         cf__process_stop(pool, CF__ARENA_DRAINS);
     if (!cf__os_pidfd_ended(pool->template_pidfd, cf_after_ns(CF__PROCESS_GRACE))) {
         cf__os_pidfd_signal(pool->template_pidfd, SIGKILL); /* stopped, or scribbled over; its workers go with it */
         (void)cf__os_pidfd_ended(pool->template_pidfd, CF_FOREVER);
     }
-    cf__os_bury(pool->setup.view.arena->template_process, &status); /* ours only if we are a subreaper */
+    cf__os_bury(pool->template_process, &status); /* ours only if we are a subreaper */
     if (pool->collects) {
         cf__store_seq_cst(&pool->collector_quit, 1u);
         cf__store_seq_cst(&pool->setup.view.arena->collector, 0u);
@@ -463,11 +454,11 @@ CF__PRIVATE void
 cf__process_drain(cf__process_pool *pool, cf_time deadline)
 {
     cf__arena *arena = pool->setup.view.arena;
-    int64_t slice = CF__SLICE_FIRST;
+    cf__slice slice = CF__SLICE_NEW;
     cf_time patience = cf_after_ns(CF__PROCESS_GRACE);
     for (bool in_time = true; in_time || pool->in_use == 0;) {
         cf__store_seq_cst(&arena->pressure, 1u); /* seq_cst [A3]: then the look */
-        cf_future *list = cf__slots_harvest(pool, UINT32_MAX);
+        cf_future *list = cf__slots_harvest(pool, UINT32_MAX, NULL);
         if (list == NULL && pool->in_use == 0)
             return;
         bool killing = pool->killing, sleep = list == NULL;
@@ -499,8 +490,7 @@ cf__process_shutdown(cf_executor *base, cf_shutdown_mode mode, cf_time deadline,
     pool->closed = true;
     cf__slots_made_room(pool); /* submitters that wait for it look again */
     if (mode != CF_DRAIN) {
-        cf__slots_withdraw(pool, CF__SLOT_PENDING, CF__SLOT_GONE);
-        cancelled = cf__slots_harvest(pool, UINT32_MAX);
+        cancelled = cf__slots_harvest(pool, UINT32_MAX, cf__slots_withdraw_all(pool, NULL));
         for (cf_future *future = cancelled; future != NULL; future = future->next)
             report->cancelled += CF__POINTER_CAST(cf__process_future *, future)->settle_as == CF__CANCELLED;
     }
@@ -579,7 +569,8 @@ cf__process_start_template(cf__process_pool *pool, size_t stack_size)
     cf__os_close(pool->setup.dead_man[0]);
     cf__os_close(pool->setup.parent_pidfd);
     if (error == 0) {
-        pool->template_pidfd = cf__os_pidfd_open(arena->template_process);
+        pool->template_process = arena->template_process; /* no task has run yet that could have written there */
+        pool->template_pidfd = cf__os_pidfd_open(pool->template_process);
         /* If it's gone already, it has left its reason; else we can't watch it, and closing the pipe below kills
          * it. */
         if (pool->template_pidfd < 0)

@@ -15,12 +15,17 @@
  *
  * RINGS  One producer each: the parent (behind a private mutex) and the template (to push again what a dead worker
  *   had taken).  A consumer takes a hint by one CAS of the head and writes nothing after it, so it can die
- *   anywhere.
+ *   anywhere.  What lies between head and tail is hints only if it's no more than the ring has cells: else a faulty
+ *   task has written over one of the two.  Then consumers find it empty, and the next push makes it anew.
  * INTENT  Before that CAS a worker writes the slot's number into its own record and leaves it there until the wakes
  *   it owes are done. So after a death the template looks at one slot, in constant time (cf__arena_reap):
  *       PENDING           the hint went down with it -> push the hint again
  *       RUNNING, and his  the task is lost           -> LOST, wake, mark
  *       settled, and his  published, perhaps not told -> wake again, mark again
+ *   So while a word says RUNNING by a worker, that worker's intent names the slot: written before the claim, and
+ *   changed only after the word has been moved on, by the worker or its reaper.  Whoever finds it otherwise, and the
+ *   word still the same afterwards, knows that a faulty task has written over one of them, and that nobody will move
+ *   that word (cf__arena_disowned, [A6]).
  * IDLE WORKERS  Each has a bit in `idle` and a word of its own to sleep on.  A waker takes the bit, then wakes.
  *   `waking` holds the number of a worker that is about to look: one that has been woken and hasn't looked yet, or
  *   the one that spins for work (at most one does).  Until it has looked nobody wakes another; it passes the wake
@@ -48,6 +53,10 @@
  *          mark: set the bit,                 then load collector
  *          sleep: set collector,              then look at the bits
  *   [A5] wake -> woken worker      store-release of park / load-acquire of park
+ *   [A6] intent and word -> who looks whether they agree.  A worker writes intent, word (claim), word (publish),
+ *        intent; each store of intent and CAS of the word has release.  Who looks reads word, intent, word; the first
+ *        two have acquire.  It sees RUNNING: then it also sees the intent from before the claim.  It sees an intent
+ *        from after the publish: then its second look sees a word from after the publish, too.
  * STOPPED IS NOT DEAD  A worker that was stopped (SIGSTOP) with a hint, or with a wake to pass on, is nobody's to
  *   reap.  So whoever sleeps in the parent does so in slices, and then pushes the hints of slots that are still
  *   PENDING again, and wakes all (cf__slots_audit).
@@ -76,13 +85,14 @@ typedef struct cf__ring { /* of hints, see cf__slot_hint(); fields: A atomic */
 } cf__ring;
 
 typedef struct cf__worker_record { /* of worker number index + 1; fields: A atomic, T by the template */
-    uint32_t intent;  /* A: the slot it is about to claim, or runs, + 1; 0: none.  Worker; the reaper clears it */
-    uint32_t park;    /* A: 0: sleep here; 1: don't.  Worker, wakers */
-    uint32_t started; /* A: on_start went well; worker, read by the template */
-    int32_t process;  /* A: process id; the template */
-    uint32_t cpu;     /* A: where it ran last, + 1; the worker */
+    uint32_t intent;   /* A: the slot it is about to claim, or runs, + 1; 0: none.  Worker; the reaper clears it */
+    uint32_t park;     /* A: 0: sleep here; 1: don't.  Worker, wakers */
+    uint32_t started;  /* A: on_start went well; worker, read by the template */
+    int32_t process;   /* A: process id; the template */
+    uint32_t cpu;      /* A: where it ran last, + 1; the worker */
+    int32_t condemned; /* A: the process that the parent wants to have killed; 0: none */
     char message[CF__MESSAGE_SIZE]; /* why on_start failed; the worker, read by the template once it's dead */
-    unsigned char pad[CF__CACHE_LINE - (20 + CF__MESSAGE_SIZE) % CF__CACHE_LINE];
+    unsigned char pad[CF__CACHE_LINE - (24 + CF__MESSAGE_SIZE) % CF__CACHE_LINE];
 } cf__worker_record;
 
 typedef struct cf__arena {         /* in shared memory; fields: A atomic */
@@ -151,6 +161,13 @@ cf__arena_layout(cf__arena_view *view, void *memory, uint32_t worker_count, uint
 
 /* ---- hint rings ---- */
 
+/* Whether there are hints between `head`, and `tail` as it was then; not if either makes no sense. */
+CF__PRIVATE bool
+cf__arena_hints_between(const cf__arena_view *view, uint64_t head, uint64_t tail)
+{
+    return tail - head - 1 <= view->ring_mask; /* from one to as many as there are cells; modulo 2^64 */
+}
+
 /* Takes a hint, for worker `number`, whose intent then names its slot; false when the ring is empty.  *slot is
  * bounded here, whatever stands in the cell. */
 CF__PRIVATE bool
@@ -161,41 +178,45 @@ cf__arena_take_hint(const cf__arena_view *view, cf__ring *ring, const uint64_t *
     for (;;) {
         uint64_t head = cf__load_acquire(&ring->head);
         uint64_t tail = cf__load_acquire(&ring->tail); /* acquire [A1]: the cell was filled before */
-        if (head >= tail)
-            return false;
+        if (!cf__arena_hints_between(view, head, tail)) {
+            /* Empty, or written over.  Or the producer has gone round since we read head, as others took hints: then
+             * it knew of a head that we see now (acquire [A1] of tail). */
+            if (tail == head || cf__load_acquire(&ring->head) == head)
+                return false;
+            continue;
+        }
         /* relaxed: if the producer goes round and fills this cell anew, head has moved and the CAS fails. */
         uint64_t hint = cf__load_relaxed(&hints[head & view->ring_mask]);
         *slot = CF__STATIC_CAST(uint32_t, hint & CF__HINT_SLOTS) % view->slot_count;
         *generation = hint >> 24;
-        /* Before the CAS: from there on, the hint is gone from the ring (A1).  relaxed: the CAS releases it; who
-         * reads it after our death has the kernel's word for our end. */
-        cf__store_relaxed(&self->intent, *slot + 1);
+        /* Before the CAS: from there on, the hint is gone from the ring (A1).  release [A6]: who reads it sees that
+         * we have published what the intent named before. */
+        cf__store_release(&self->intent, *slot + 1);
         if (cf__cas_acq_rel(&ring->head, &head, head + 1))
             return true;
     }
 }
 
 /* The producer's room-making: drops the hints of tasks that aren't pending any more and keeps the others, in their
- * order.  A ring has twice as many cells as there are slots; should repeated hints fill it all the same, one for
- * each pending slot is left, in any order.  Until it is done a worker may miss one; the caller wakes workers
- * afterwards.  Complexity: linear in slots. */
+ * order.  A ring has twice as many cells as there are slots; should repeated hints fill it all the same, or have head
+ * or tail been written over, one for each pending slot is left, in any order.  Until it is done a worker may miss
+ * one; the caller wakes workers afterwards.  Complexity: linear in slots. */
 CF__SLOW void
 cf__arena_rebuild(const cf__arena_view *view, cf__ring *ring, uint64_t *hints)
 {
     uint64_t tail = cf__load_relaxed(&ring->tail); /* relaxed: ours */
-    uint64_t head = cf__load_acquire(&ring->head), kept = 0;
-    while (head < tail && !cf__cas_acq_rel(&ring->head, &head, tail)) {
-    }
+    uint64_t head = cf__exchange_acq_rel(&ring->head, tail), kept = 0;
+    bool scan = head != tail && !cf__arena_hints_between(view, head, tail);
     /* The cells from head to tail are ours alone now.  What is kept is written behind tail: round the ring, never
      * in front of what is still to be read. */
-    for (uint64_t at = head; at < tail; at++) {
+    for (uint64_t at = head; at != tail && !scan; at++) {
         uint64_t hint = cf__load_relaxed(&hints[at & view->ring_mask]);
         uint32_t index = CF__STATIC_CAST(uint32_t, hint & CF__HINT_SLOTS) % view->slot_count;
         uint64_t word = cf__load_relaxed(&view->slots[index].word);
         if (cf__slot_state(word) == CF__SLOT_PENDING && cf__slot_hint(index, word) == hint)
             cf__store_relaxed(&hints[(tail + kept++) & view->ring_mask], hint);
     }
-    if (kept > view->ring_mask) {
+    if (scan || kept > view->ring_mask) {
         kept = 0;
         for (uint32_t i = 0; i < view->slot_count; i++) {
             /* relaxed: what becomes pending later has a hint of its own. */
@@ -226,9 +247,14 @@ CF__PRIVATE bool
 cf__arena_has_hints(const cf__arena_view *view)
 {
     cf__arena *arena = view->arena;
-    /* seq_cst [A2]: after the idle bit. */
-    return cf__load_seq_cst(&arena->template_ring.tail) > cf__load_seq_cst(&arena->template_ring.head) ||
-           cf__load_seq_cst(&arena->parent_ring.tail) > cf__load_seq_cst(&arena->parent_ring.head);
+    /* seq_cst, all [A2]: after the idle bit.  tail first: the other way round, a head from before others took hints
+     * and a tail from after more were pushed might look written over. */
+    uint64_t template_tail = cf__load_seq_cst(&arena->template_ring.tail);
+    uint64_t template_head = cf__load_seq_cst(&arena->template_ring.head);
+    if (cf__arena_hints_between(view, template_head, template_tail))
+        return true;
+    uint64_t parent_tail = cf__load_seq_cst(&arena->parent_ring.tail);
+    return cf__arena_hints_between(view, cf__load_seq_cst(&arena->parent_ring.head), parent_tail);
 }
 
 /* ---- waking workers ---- */
@@ -253,14 +279,12 @@ cf__arena_wake_another(const cf__arena_view *view)
 {
     cf__arena *arena = view->arena;
     for (uint32_t i = 0; i < (view->worker_count + 63) / 64; i++) {
-        uint64_t idle;
-        /* seq_cst [A2]: after the push. */
-        while ((idle = cf__load_seq_cst(&arena->idle[i])) != 0) {
+        /* seq_cst [A2]: after the push.  One look is enough: who sets its bit later sees the push.  Nor could a faulty
+         * task that sets bits all the time keep us here. */
+        for (uint64_t idle = cf__load_seq_cst(&arena->idle[i]); idle != 0; idle &= idle - 1) {
             uint32_t number = i * 64 + CF__STATIC_CAST(uint32_t, __builtin_ctzll(idle)) + 1;
-            if (number > view->worker_count) {
-                (void)cf__arena_clear_idle(view, number); /* a scribbled bit */
-                continue;
-            }
+            if (number > view->worker_count)
+                break; /* bits that were written over */
             if (!cf__arena_clear_idle(view, number))
                 continue; /* another waker has it */
             cf__worker_record *worker = &view->workers[number - 1];
@@ -287,17 +311,24 @@ cf__arena_wake_one(const cf__arena_view *view)
         cf__arena_wake_another(view);
 }
 
+/* Wakes worker `number`, if it sleeps. */
+CF__PRIVATE void
+cf__arena_wake_worker(const cf__arena_view *view, uint32_t number)
+{
+    cf__worker_record *worker = &view->workers[number - 1];
+    /* seq_cst: after the caller's store of arena->stop, which a worker reads after it has set park to 0;
+     * release [A5]. */
+    cf__store_seq_cst(&worker->park, 1u);
+    (void)cf__unpark_one(&worker->park, CF__SCOPE_SHARED);
+}
+
 /* Wakes every worker that sleeps: after a death, for what the dead one may have owed, and to stop. */
 CF__PRIVATE void
 cf__arena_wake_all(const cf__arena_view *view)
 {
     cf__store_seq_cst(&view->arena->waking, 0u);
-    for (uint32_t i = 0; i < view->worker_count; i++) {
-        /* seq_cst: after the caller's store of arena->stop, which a worker reads after it has set park to 0;
-         * release [A5]. */
-        cf__store_seq_cst(&view->workers[i].park, 1u);
-        (void)cf__unpark_one(&view->workers[i].park, CF__SCOPE_SHARED);
-    }
+    for (uint32_t number = 1; number <= view->worker_count; number++)
+        cf__arena_wake_worker(view, number);
 }
 
 /* ---- telling the parent ---- */
@@ -330,8 +361,8 @@ cf__arena_publish(const cf__arena_view *view, uint32_t number, uint32_t slot, ui
     if (before == 0)
         return false;
     cf__arena_tell(view, slot, before);
-    /* release: the wakes are done before the intent is gone.  Earlier, and a death between the two would leave a
-     * waiter asleep. */
+    /* release [A6], and the wakes are done before the intent is gone.  Earlier, and a death between the two would
+     * leave a waiter asleep. */
     cf__store_release(&view->workers[number - 1].intent, 0u);
     return true;
 }
@@ -355,9 +386,9 @@ cf__arena_claim(const cf__arena_view *view, uint32_t number, uint32_t *slot)
             cf__arena_wake_another(view);
         return true;
     }
-    /* relaxed: the intent named a hint that we took and found stale, or that another took; nobody reaps it for more
-     * than a look. */
-    cf__store_relaxed(&view->workers[number - 1].intent, 0u);
+    /* The intent named a hint that we took and found stale, or that another took; or whatever a faulty task wrote
+     * there while we slept.  release [A6]. */
+    cf__store_release(&view->workers[number - 1].intent, 0u);
     return false;
 }
 
@@ -391,6 +422,35 @@ cf__arena_park(const cf__arena_view *view, uint32_t number)
     (void)cf__arena_clear_idle(view, number);
 }
 
+/* ---- when a task has written over the arena ---- */
+
+/* Parent: the word of `slot` was `word`, read with acquire, RUNNING by worker number 1 to worker_count.  Whether that
+ * worker's record says otherwise. */
+CF__PRIVATE bool
+cf__arena_disowned(const cf__arena_view *view, uint32_t slot, uint64_t word)
+{
+    /* acquire [A6]: what the second look sees is as new as the intent. */
+    return cf__load_acquire(&view->workers[cf__slot_owner(word) - 1].intent) != slot + 1 &&
+           cf__load_relaxed(&view->slots[slot].word) == word;
+}
+
+/* Parent: `slot` isn't what it should be: the template is to kill who runs it, worker `owner` (0: unknown) or whoever
+ * has it as its intent.  Returns whether there is one; then poke the template. */
+CF__SLOW bool
+cf__arena_condemn(const cf__arena_view *view, uint32_t slot, uint32_t owner)
+{
+    bool found = false;
+    for (uint32_t number = 1; number <= view->worker_count; number++) {
+        cf__worker_record *worker = &view->workers[number - 1];
+        if (number != owner && cf__load_relaxed(&worker->intent) != slot + 1) /* relaxed: a guess */
+            continue;
+        /* relaxed: who is no child of the template's isn't killed, who has died meanwhile neither. */
+        cf__store_relaxed(&worker->condemned, cf__load_relaxed(&worker->process));
+        found = true;
+    }
+    return found;
+}
+
 /* ---- after a death ---- */
 
 /* Template: worker `number` is dead, by `signal`, or with exit status `status`.  Settles what it left. */
@@ -418,7 +478,7 @@ cf__arena_reap(const cf__arena_view *view, uint32_t number, int32_t signal, int3
             cf__arena_push_hint(view, &arena->template_ring, view->template_hints, index);
         }
     }
-    cf__store_release(&dead->intent, 0u);
+    cf__store_release(&dead->intent, 0u); /* release [A6] */
     (void)cf__arena_clear_idle(view, number);
     /* It may have died between taking one of these words and waking who sleeps on it. */
     cf__store_seq_cst(&arena->collector, 0u);

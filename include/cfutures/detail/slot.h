@@ -47,7 +47,9 @@
 #define CF__SLOT_FAILED 4u
 #define CF__SLOT_LOST 5u
 #define CF__SLOT_GONE 6u
+#define CF__SLOT_CORRUPT 7u /* nobody writes it: it stands for a word that makes no sense (process_slots.h) */
 #define CF__SLOT_STATE UINT64_C(7)
+#define CF__SLOT_GENERATIONS UINT64_C(0xfffffffffff) /* the 44 bits of one */
 #define CF__SLOT_WAIT UINT64_C(8)
 #define CF__SLOT_CARE UINT64_C(16)
 

@@ -7,7 +7,8 @@
  *   its children: the program's wait() and SIGCHLD never see them.
  * WHAT IT DOES  Forks the workers; sleeps in ppoll; when one dies, settles what it left (cf__arena_reap) and forks
  *   another.  When told to (arena->stop, and a SIGUSR1 to make it look), it kills them, or waits until they have
- *   ended, and ends.
+ *   ended, and ends; or kills the one that the parent has found to spoil the arena (`condemned`).
+ * WHOM IT KILLS AND COUNTS it knows from its private memory only: a task may write what it likes into the arena.
  * WHO WATCHES WHOM
  *   the parent dies    -> its pidfd becomes readable here: kill all, end.  A template that is stopped (SIGSTOP)
  *                         can't look, so there is also a pipe whose only writer is the parent: when that closes,
@@ -56,6 +57,19 @@ cf__template_kill_all(const cf__template *template_)
     }
 }
 
+/* Kills whom the parent has condemned. */
+CF__PRIVATE void
+cf__template_kill_condemned(const cf__template *template_)
+{
+    const cf__arena_view *view = &template_->setup->view;
+    for (uint32_t i = 0; i < view->worker_count; i++) {
+        /* relaxed: the parent's signal comes after its store. */
+        int32_t process = cf__load_relaxed(&view->workers[i].condemned);
+        if (process != 0 && process == template_->processes[i])
+            cf__os_kill_group(process);
+    }
+}
+
 /* Ends; the parent learns it by `life`. */
 CF__PRIVATE void
 cf__template_give_up(const cf__template *template_, const char *what, const char *why)
@@ -76,6 +90,7 @@ cf__template_start_workers(cf__template *template_)
             continue;
         cf__worker_record *record = &view->workers[i];
         cf__store_relaxed(&record->started, 0u); /* relaxed: the fork carries it */
+        cf__store_relaxed(&record->condemned, 0);
         record->message[0] = 0;
         int32_t process = cf__os_fork();
         if (process == 0)
@@ -200,6 +215,8 @@ cf__template_main(void *argument)
         uint32_t stop = cf__load_acquire(&arena->stop);
         if (stop == CF__ARENA_KILLS)
             cf__template_kill_all(&state);
+        else
+            cf__template_kill_condemned(&state);
         if (stop != CF__ARENA_RUNS && state.living == 0)
             cf__os_exit(0);
         int64_t pause = -1; /* nanoseconds until the next thing to do; -1: nothing */

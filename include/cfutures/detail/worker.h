@@ -96,8 +96,8 @@ cf__worker_run(const cf__process_setup *setup, uint32_t number, uint32_t index, 
         slot->code = context.code;
         memcpy(slot->payload, context.message, sizeof context.message); /* the arguments aren't needed any more */
     }
-    while (!cf__arena_publish(&setup->view, number, index, state))
-        cf__os_pause(); /* it has been declared lost, and we're about to be killed */
+    if (!cf__arena_publish(&setup->view, number, index, state))
+        cf__os_kill_self(); /* the task has been declared lost, so we are to be killed; or the word was written over */
 }
 
 CF__PRIVATE void
