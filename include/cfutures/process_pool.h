@@ -66,7 +66,9 @@ cf_process_pool_with(const cf_pool_opts *options)
 
 #define CF__PROCESS_SLOTS 4096u
 #define CF__PROCESS_MEMORY (CF__STATIC_CAST(size_t, 1) << 30)
+#ifndef CF__PROCESS_GRACE                     /* tests that cause much trouble have less patience */
 #define CF__PROCESS_GRACE INT64_C(2000000000) /* for the template to end by itself, before it is killed */
+#endif
 
 /* ---- futures ---- */
 
@@ -129,7 +131,7 @@ cf__process_await(cf_future *base, cf_time deadline)
         bool woken = cf__slots_sleep(pool, cf__slot_futex(slot), cf__slot_futex_value(word), deadline, &slice);
         (void)cf__fetch_sub_acq_rel(&future->sleepers, 1u);
         if (!woken)
-            cf__slots_audit(pool, future);
+            cf__slots_audit(pool, future, &slice);
     }
 }
 
@@ -201,7 +203,7 @@ cf__process_collector_main(void *argument)
             continue;
         }
         if (!cf__slots_sleep(pool, &arena->collector, 1, CF_FOREVER, &slice))
-            cf__slots_audit(pool, NULL);
+            cf__slots_audit(pool, NULL, &slice);
     }
     return NULL;
 }
@@ -304,7 +306,7 @@ cf__process_await_room(cf__process_pool *pool, const cf_task_type *type, cf__pla
         cf__slots_settle_list(list);
         if (sleep) {
             if (!cf__slots_sleep(pool, &arena->pressure, 1, deadline, &slice))
-                cf__slots_audit(pool, NULL);
+                cf__slots_audit(pool, NULL, &slice);
             (void)cf__slots_template_ended(pool);
             in_time = !cf_passed(deadline);
         }
@@ -466,7 +468,7 @@ cf__process_drain(cf__process_pool *pool, cf_time deadline)
         cf__mutex_unlock(&pool->mutex);
         if (sleep) {
             if (!cf__slots_sleep(pool, &arena->pressure, 1, deadline, &slice))
-                cf__slots_audit(pool, NULL);
+                cf__slots_audit(pool, NULL, &slice);
             if (killing && cf_passed(patience))
                 cf__os_pidfd_signal(pool->template_pidfd, SIGKILL); /* it doesn't kill: then its own death does */
             (void)cf__slots_template_ended(pool);

@@ -17,11 +17,10 @@
 #include <pthread.h>
 #include <sys/prctl.h>
 
-/* Nobody sleeps long: a random round shall take milliseconds.  The pool's two seconds of patience stay. */
-#include <cfutures/detail/process_slots.h>
-#undef CF__SLICE_FIRST
-#define CF__SLICE_FIRST INT64_C(2000000)
-
+/* Nobody has much patience here: a random round is to take milliseconds. */
+#define CF__SLICE_FIRST INT64_C(200000)
+#define CF__SLICE_LAST INT64_C(5000000)
+#define CF__PROCESS_GRACE INT64_C(100000000)
 #include <cfutures.h>
 
 static unsigned seconds; /* 0: by counts */
@@ -30,9 +29,9 @@ typedef struct shared { /* what all our processes share, outside of any arena; f
     uint32_t inside;    /* A: tasks that stand in the gate, ever */
     uint32_t open;      /* A */
     uint32_t stuck;     /* A: workers that the alarm ended */
-    int32_t bystander, zombie;
 } shared_words;
 static shared_words *shared;
+static pid_t bystander, zombie;
 
 static cf__process_pool *
 inside(cf_executor *pool)
@@ -482,9 +481,9 @@ plausible_process(dice *d, const cf__arena_view *view)
 {
     switch (below(d, 5)) {
     case 0:
-        return shared->bystander;
+        return bystander;
     case 1:
-        return shared->zombie;
+        return zombie;
     case 2:
         return view->workers[below(d, view->worker_count)].process;
     case 3:
@@ -714,7 +713,7 @@ set_alarm(void *context)
 }
 
 typedef struct tally {
-    unsigned outcomes[CF__ERR_COUNT], spoilt, pools, broken, late;
+    unsigned outcomes[CF__ERR_COUNT], pools, broken;
 } tally;
 
 /* Whatever became of it, it's an outcome. */
@@ -779,9 +778,6 @@ run_round(cf_executor *pool, tally *sum, dice *d)
     for (uint32_t i = 0; i < tasks; i++) {
         cf_err error = cf_future_wait(futures[i], CF_FOREVER);
         count_outcome(sum, futures[i], error);
-        uint64_t value = 0;
-        if (error == CF_OK && cf_result(futures[i], work, &value, CF_NOW) == CF_OK && value != answer(i))
-            sum->spoilt++; /* or it was one that scribbles */
         cf_future_release(futures[i]);
     }
 }
@@ -816,9 +812,9 @@ test_scribble_at_random(void **state)
     tally sum;
     memset(&sum, 0, sizeof sum);
 
-    shared->bystander = fork_bystander();
-    shared->zombie = fork();
-    if (shared->zombie == 0)
+    bystander = fork_bystander();
+    zombie = fork();
+    if (zombie == 0)
         _exit(3);
     wait_until(zombie_children() == 1);
 
@@ -847,7 +843,6 @@ test_scribble_at_random(void **state)
             }
             (void)alarm(watchdog_seconds());
         }
-        cf_time before = cf__os_now();
         cf_future *last = cf_submit(pool, scribble, inside(pool), throw_dice(&d), 10000u);
         cf_err error = cf_executor_shutdown(pool,
                                             mode == 0   ? CF_DRAIN
@@ -865,13 +860,12 @@ test_scribble_at_random(void **state)
                 sum.outcomes[i] += other.sum.outcomes[i];
         }
         cf_executor_close(pool);
-        sum.late += cf__os_now() - before > INT64_C(1500000000);
         sum.pools++;
         wait_until(living_processes() == 1); /* the bystander */
     }
-    print_message("  %u rounds, %u pools: %u broken, %u slow to close; tasks: %u well, %u corrupt, %u lost, %u failed, "
+    print_message("  %u rounds, %u pools: %u broken; tasks: %u well, %u corrupt, %u lost, %u failed, "
                   "%u cancelled, %u broken; %u workers stuck\n",
-                  rounds, sum.pools, sum.broken, sum.late, sum.outcomes[CF_OK], sum.outcomes[CF_ERR_CORRUPT],
+                  rounds, sum.pools, sum.broken, sum.outcomes[CF_OK], sum.outcomes[CF_ERR_CORRUPT],
                   sum.outcomes[CF_ERR_WORKER_LOST], sum.outcomes[CF_ERR_FAILED], sum.outcomes[CF_ERR_CANCELLED],
                   sum.outcomes[CF_ERR_BROKEN], shared->stuck);
     assert_true(sum.outcomes[CF_ERR_CORRUPT] > rounds / 100);
@@ -879,10 +873,10 @@ test_scribble_at_random(void **state)
     assert_true(shared->stuck <= 1 + rounds / 500);
 
     int status;
-    assert_int_equal(waitpid(shared->zombie, &status, WNOHANG), shared->zombie);
-    assert_int_equal(waitpid(shared->bystander, &status, WNOHANG), 0);
-    assert_int_equal(kill(shared->bystander, SIGKILL), 0);
-    assert_int_equal(waitpid(shared->bystander, &status, 0), shared->bystander);
+    assert_int_equal(waitpid(zombie, &status, WNOHANG), zombie);
+    assert_int_equal(waitpid(bystander, &status, WNOHANG), 0);
+    assert_int_equal(kill(bystander, SIGKILL), 0);
+    assert_int_equal(waitpid(bystander, &status, 0), bystander);
 }
 
 int
@@ -898,8 +892,11 @@ main(int argc, char **argv)
         cmocka_unit_test(test_scribble_at_random),
     };
     seconds = soak_seconds(argc, argv, 0);
-    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (shared == MAP_FAILED)
+    /* With a moat around it: a spoilt pointer is often a near miss. */
+    enum { moat = 1 << 26 };
+    unsigned char *all = mmap(NULL, 2 * moat, PROT_NONE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (all == MAP_FAILED || mprotect(all + moat, 4096, PROT_READ | PROT_WRITE) != 0)
         return 99;
+    shared = (shared_words *)(all + moat);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

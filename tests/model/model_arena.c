@@ -90,11 +90,12 @@ static void
 reap(void *arg)
 {
     uint32_t number_of[16] = {0, 1, 2}; /* of each process */
+    unsigned char retries[2] = {0, 0};
     model_death death;
     (void)arg;
     while (model_wait_death(&death)) {
         uint32_t number = number_of[death.process];
-        cf__arena_reap(&view, number, death.killed ? 9 : 0, 0);
+        cf__arena_reap(&view, retries, number, death.killed ? 9 : 0, 0);
         if (death.killed && heirs-- > 0)
             number_of[model_process_start("heir", work, &numbers[number - 1])] = number;
     }

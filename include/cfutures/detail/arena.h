@@ -19,7 +19,8 @@
  *   task has written over one of the two.  Then consumers find it empty, and the next push makes it anew.
  * INTENT  Before that CAS a worker writes the slot's number into its own record and leaves it there until the wakes
  *   it owes are done. So after a death the template looks at one slot, in constant time (cf__arena_reap):
- *       PENDING           the hint went down with it -> push the hint again
+ *       PENDING           the hint went down with it -> push the hint again; but not for ever: a task that writes
+ *                         PENDING into its own word and dies would do so again and again -> in the end LOST
  *       RUNNING, and his  the task is lost           -> LOST, wake, mark
  *       settled, and his  published, perhaps not told -> wake again, mark again
  *   So while a word says RUNNING by a worker, that worker's intent names the slot: written before the claim, and
@@ -453,9 +454,12 @@ cf__arena_condemn(const cf__arena_view *view, uint32_t slot, uint32_t owner)
 
 /* ---- after a death ---- */
 
-/* Template: worker `number` is dead, by `signal`, or with exit status `status`.  Settles what it left. */
+#define CF__ARENA_RETRIES 8 /* of a slot, ever: for each a worker has to die within a few instructions */
+
+/* Template: worker `number` is dead, by `signal`, or with exit status `status`.  Settles what it left.  `retries`: of
+ * each slot, private to the template, zero at first. */
 CF__PRIVATE void
-cf__arena_reap(const cf__arena_view *view, uint32_t number, int32_t signal, int32_t status)
+cf__arena_reap(const cf__arena_view *view, unsigned char *retries, uint32_t number, int32_t signal, int32_t status)
 {
     cf__arena *arena = view->arena;
     cf__worker_record *dead = &view->workers[number - 1];
@@ -474,8 +478,15 @@ cf__arena_reap(const cf__arena_view *view, uint32_t number, int32_t signal, int3
                 cf__arena_tell(view, index, before);
         } else if (cf__slot_settled(word) && cf__slot_owner(word) == number) {
             cf__arena_tell(view, index, word); /* it may have died before it did */
-        } else if (cf__slot_state(word) == CF__SLOT_PENDING) {
+        } else if (cf__slot_state(word) == CF__SLOT_PENDING && retries[index] < CF__ARENA_RETRIES) {
+            retries[index]++;
             cf__arena_push_hint(view, &arena->template_ring, view->template_hints, index);
+        } else if (cf__slot_state(word) == CF__SLOT_PENDING) {
+            uint64_t lost = cf__slot_with_state(word, CF__SLOT_LOST) | (CF__STATIC_CAST(uint64_t, number) << 32);
+            slot->signal = signal;
+            slot->status = status;
+            if (cf__cas_seq_cst(&slot->word, &word, lost)) /* else another worker has it */
+                cf__arena_tell(view, index, word);
         }
     }
     cf__store_release(&dead->intent, 0u); /* release [A6] */

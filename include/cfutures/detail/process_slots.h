@@ -417,6 +417,22 @@ cf__slots_template_ended(cf__process_pool *pool)
 
 /* ---- sleeping in the parent ---- */
 
+#ifndef CF__SLICE_FIRST /* nanoseconds; tests that cause much trouble have less patience */
+#define CF__SLICE_FIRST INT64_C(20000000)
+#define CF__SLICE_LAST INT64_C(1000000000)
+#endif
+
+/* A sleeper's time between two audits.  It runs on though he is woken, for a task may write over the word that he sleeps
+ * on again and again. */
+typedef struct cf__slice {
+    int64_t length; /* nanoseconds; it doubles, until an audit finds something */
+    cf_time end;    /* 0: the next sleep begins one */
+} cf__slice;
+#define CF__SLICE_NEW                                                                                                  \
+    {                                                                                                                  \
+        CF__SLICE_FIRST, 0                                                                                             \
+    }
+
 /* Audits slot `index`, which is in use: collects it if it has come to its end, or will never (P5); *pending becomes
  * true if its hint was pushed again.  The mutex is held. */
 CF__PRIVATE cf_future *
@@ -446,7 +462,7 @@ cf__slots_audit_one(cf__process_pool *pool, uint32_t index, bool *pending, cf_fu
  * a task may have written over the one or the other.  So audit the slot of `future`, or, NULL, all; and if tasks are
  * pending wake every worker, for the stopped one may have taken an idle bit. */
 CF__SLOW void
-cf__slots_audit(cf__process_pool *pool, cf__process_future *future)
+cf__slots_audit(cf__process_pool *pool, cf__process_future *future, cf__slice *slice)
 {
     bool pending = false;
     cf_future *list = NULL;
@@ -463,24 +479,12 @@ cf__slots_audit(cf__process_pool *pool, cf__process_future *future)
         list = cf__slots_audit_one(pool, future->index, &pending, list);
     }
     cf__mutex_unlock(&pool->mutex);
+    if (list != NULL)
+        slice->length = CF__SLICE_FIRST; /* for it nobody was woken, and there may be more of that kind */
     if (pending)
         cf__arena_wake_all(&pool->setup.view);
     cf__slots_settle_list(list);
 }
-
-#define CF__SLICE_FIRST INT64_C(20000000)
-#define CF__SLICE_LAST INT64_C(1000000000)
-
-/* A sleeper's time between two audits.  It runs on though he is woken, for a task may write over the word that he sleeps
- * on again and again. */
-typedef struct cf__slice {
-    int64_t length; /* nanoseconds; it doubles */
-    cf_time end;    /* 0: the next sleep begins one */
-} cf__slice;
-#define CF__SLICE_NEW                                                                                                  \
-    {                                                                                                                  \
-        CF__SLICE_FIRST, 0                                                                                             \
-    }
 
 /* Sleeps while *word == value, on a word in the arena, until `deadline`, or the end of the slice, or the template's
  * death.  Returns false when a slice has ended, or the deadline passed. */
@@ -495,7 +499,7 @@ cf__slots_sleep(cf__process_pool *pool, const uint32_t *word, uint32_t value, cf
         slice->end = cf_after_ns(slice->length);
     if (cf__life_ended(alive)) {
         /* It's dying, which the kernel confirms in a moment; or the word was written over, and we put it right. */
-        if (cf__os_pidfd_ended(pool->template_pidfd, CF__MIN(slice->end, deadline)))
+        if (cf__os_pidfd_ended(pool->template_pidfd, CF__MIN(cf_after_ns(CF__SLICE_FIRST), deadline)))
             return true;
         (void)cf__cas_seq_cst(life, &alive, CF__STATIC_CAST(uint32_t, pool->template_process) | CF__LIFE_WAITERS);
     } else if (supported) {

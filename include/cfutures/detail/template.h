@@ -41,7 +41,8 @@ cf__life_ended(uint32_t life)
 
 typedef struct cf__template {
     cf__process_setup *setup;
-    int32_t *processes; /* of each worker; 0: there is none */
+    int32_t *processes;     /* of each worker; 0: there is none */
+    unsigned char *retries; /* of each slot, see cf__arena_reap() */
     uint32_t living;
     uint32_t failures;  /* workers in a row that ended before they were ready */
     int64_t next_start; /* not before that time */
@@ -131,7 +132,7 @@ cf__template_bury(cf__template *template_, uint32_t index, int status)
 
     template_->processes[index] = 0;
     template_->living--;
-    cf__arena_reap(view, index + 1, signal_number, exit_status);
+    cf__arena_reap(view, template_->retries, index + 1, signal_number, exit_status);
     if (cf__load_acquire(&record->started) != 0 || cf__load_acquire(&view->arena->stop) != CF__ARENA_RUNS) {
         template_->failures = 0;
         template_->next_start = 0;
@@ -194,7 +195,7 @@ cf__template_make_home(cf__template *template_, cf__robust_list *robust)
 CF__PRIVATE void
 cf__template_main(void *argument)
 {
-    cf__template state = {CF__STATIC_CAST(cf__process_setup *, argument), NULL, 0, 0, 0, 0};
+    cf__template state = {CF__STATIC_CAST(cf__process_setup *, argument), NULL, NULL, 0, 0, 0, 0};
     cf__arena *arena = state.setup->view.arena;
     cf__robust_list robust;
 
@@ -202,7 +203,8 @@ cf__template_main(void *argument)
     cf__template_make_home(&state, &robust);
     state.processes =
         CF__STATIC_CAST(int32_t *, cf__os_map_private(state.setup->view.worker_count * sizeof *state.processes));
-    int error = state.processes == NULL ? ENOMEM : cf__template_start_workers(&state);
+    state.retries = CF__STATIC_CAST(unsigned char *, cf__os_map_private(state.setup->view.slot_count));
+    int error = state.processes == NULL || state.retries == NULL ? ENOMEM : cf__template_start_workers(&state);
     if (state.living == 0) {
         arena->template_error = error;
         cf__os_exit(EXIT_FAILURE);
