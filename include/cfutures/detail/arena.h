@@ -20,7 +20,8 @@
  * INTENT  Before that CAS a worker writes the slot's number into its own record and leaves it there until the wakes
  *   it owes are done. So after a death the template looks at one slot, in constant time (cf__arena_reap):
  *       PENDING           the hint went down with it -> push the hint again; but not for ever: a task that writes
- *                         PENDING into its own word and dies would do so again and again -> in the end LOST
+ *                         PENDING into its own word and dies would do so again and again -> in the end LOST, which
+ *                         the parent takes for overwritten, as it has no owner
  *       RUNNING, and his  the task is lost           -> LOST, wake, mark
  *       settled, and his  published, perhaps not told -> wake again, mark again
  *   So while a word says RUNNING by a worker, that worker's intent names the slot: written before the claim, and
@@ -435,17 +436,18 @@ cf__arena_disowned(const cf__arena_view *view, uint32_t slot, uint64_t word)
            cf__load_relaxed(&view->slots[slot].word) == word;
 }
 
-/* Parent: `slot` isn't what it should be: the template is to kill who runs it, worker `owner` (0: unknown) or whoever
- * has it as its intent.  Returns whether there is one; then poke the template. */
+/* Parent: `slot` isn't what it should be: the template is to kill whom its word names, and whose record names it.
+ * Returns whether there is one; then poke the template. */
 CF__SLOW bool
-cf__arena_condemn(const cf__arena_view *view, uint32_t slot, uint32_t owner)
+cf__arena_condemn(const cf__arena_view *view, uint32_t slot)
 {
+    uint32_t owner = cf__slot_owner(cf__load_relaxed(&view->slots[slot].word)); /* relaxed, all: a guess */
     bool found = false;
     for (uint32_t number = 1; number <= view->worker_count; number++) {
         cf__worker_record *worker = &view->workers[number - 1];
-        if (number != owner && cf__load_relaxed(&worker->intent) != slot + 1) /* relaxed: a guess */
+        if (number != owner && cf__load_relaxed(&worker->intent) != slot + 1)
             continue;
-        /* relaxed: who is no child of the template's isn't killed, who has died meanwhile neither. */
+        /* Who is no child of the template's isn't killed, nor who has died meanwhile. */
         cf__store_relaxed(&worker->condemned, cf__load_relaxed(&worker->process));
         found = true;
     }
@@ -469,24 +471,20 @@ cf__arena_reap(const cf__arena_view *view, unsigned char *retries, uint32_t numb
         uint32_t index = intent - 1;
         cf__slot *slot = &view->slots[index];
         uint64_t word = cf__load_acquire(&slot->word);
-        if (cf__slot_state(word) == CF__SLOT_RUNNING && cf__slot_owner(word) == number) {
+        uint32_t state = cf__slot_state(word), owner = cf__slot_owner(word);
+        if ((state == CF__SLOT_RUNNING && owner == number) ||
+            (state == CF__SLOT_PENDING && retries[index] == CF__ARENA_RETRIES)) {
             slot->signal = signal;
             slot->status = status;
             cf__data_write(slot->payload, sizeof slot->payload);
-            uint64_t before = cf__slot_move(slot, CF__SLOT_RUNNING, number, CF__SLOT_LOST);
+            uint64_t before = cf__slot_move(slot, state, owner, CF__SLOT_LOST);
             if (before != 0) /* else the parent has withdrawn it */
                 cf__arena_tell(view, index, before);
-        } else if (cf__slot_settled(word) && cf__slot_owner(word) == number) {
+        } else if (cf__slot_settled(word) && owner == number) {
             cf__arena_tell(view, index, word); /* it may have died before it did */
-        } else if (cf__slot_state(word) == CF__SLOT_PENDING && retries[index] < CF__ARENA_RETRIES) {
+        } else if (state == CF__SLOT_PENDING) {
             retries[index]++;
             cf__arena_push_hint(view, &arena->template_ring, view->template_hints, index);
-        } else if (cf__slot_state(word) == CF__SLOT_PENDING) {
-            uint64_t lost = cf__slot_with_state(word, CF__SLOT_LOST) | (CF__STATIC_CAST(uint64_t, number) << 32);
-            slot->signal = signal;
-            slot->status = status;
-            if (cf__cas_seq_cst(&slot->word, &word, lost)) /* else another worker has it */
-                cf__arena_tell(view, index, word);
         }
     }
     cf__store_release(&dead->intent, 0u); /* release [A6] */

@@ -215,15 +215,6 @@ cf__slots_word(const cf__process_pool *pool, uint32_t index)
     return can_be && cf__slot_generation(word) == pool->shadows[index].generation ? word : CF__SLOT_CORRUPT;
 }
 
-/* Slot `index` can't be as it is: has the template kill who runs the task, worker `owner` (0: unknown) or whoever's
- * record names it. */
-CF__SLOW void
-cf__slots_condemn(cf__process_pool *pool, uint32_t index, uint32_t owner)
-{
-    if (cf__arena_condemn(&pool->setup.view, index, owner))
-        cf__os_pidfd_signal(pool->template_pidfd, SIGUSR1);
-}
-
 /* Copies the outcome of slot `index`, which has come to its end in `state`, to its future, frees the slot, and puts
  * the future in front of `list`, whose new front it returns.  The mutex is held; nobody else has collected the slot. */
 CF__PRIVATE cf_future *
@@ -262,6 +253,8 @@ cf__slots_detach(cf__process_pool *pool, uint32_t index, uint32_t state, cf_futu
         cf__slots_describe_loss(future, slot->signal, slot->status);
         break;
     case CF__SLOT_CORRUPT:
+        if (cf__arena_condemn(&pool->setup.view, index))
+            cf__os_pidfd_signal(pool->template_pidfd, SIGUSR1);
         (void)snprintf(message, sizeof message, "%.40s: %s", future->base.type->name, cf_strerror(CF_ERR_CORRUPT));
         future->base.error = CF_ERR_CORRUPT;
         cf__future_set_message(&future->base, message);
@@ -289,11 +282,7 @@ CF__PRIVATE cf_future *
 cf__slots_take_outcome(cf__process_pool *pool, uint32_t index, cf_future *list)
 {
     uint64_t word = cf__slots_word(pool, index);
-    if (!cf__slot_settled(word))
-        return list;
-    if (word == CF__SLOT_CORRUPT)
-        cf__slots_condemn(pool, index, 0);
-    return cf__slots_detach(pool, index, cf__slot_state(word), list);
+    return cf__slot_settled(word) ? cf__slots_detach(pool, index, cf__slot_state(word), list) : list;
 }
 
 /* Settles what cf__slots_detach() has collected; without the mutex, for callbacks run here. */
@@ -440,22 +429,19 @@ cf__slots_audit_one(cf__process_pool *pool, uint32_t index, bool *pending, cf_fu
 {
     const cf__arena_view *view = &pool->setup.view;
     uint64_t word = cf__slots_word(pool, index);
-    switch (cf__slot_state(word)) {
-    case CF__SLOT_PENDING:
+    uint32_t state = cf__slot_state(word);
+    if (state == CF__SLOT_PENDING) {
         cf__arena_push_hint(view, &view->arena->parent_ring, view->parent_hints, index);
         *pending = true;
-        return list;
-    case CF__SLOT_RUNNING:
-        if (cf__arena_disowned(view, index, word)) {
-            cf__slots_condemn(pool, index, cf__slot_owner(word));
-            return cf__slots_detach(pool, index, CF__SLOT_CORRUPT, list);
-        }
-        /* If it doesn't, but sleeps, it puts its record right, and the next audit sees that. */
+    } else if (state != CF__SLOT_RUNNING) {
+        list = cf__slots_take_outcome(pool, index, list);
+    } else if (cf__arena_disowned(view, index, word)) {
+        list = cf__slots_detach(pool, index, CF__SLOT_CORRUPT, list);
+    } else {
+        /* Its record may be wrong, too: if the owner sleeps, it puts it right, and the next audit sees that. */
         cf__arena_wake_worker(view, cf__slot_owner(word));
-        return list;
-    default:
-        return cf__slots_take_outcome(pool, index, list);
     }
+    return list;
 }
 
 /* A slice of sleep has passed: whoever had the hint of a slot, or a wake to pass on, may have been stopped with it, or
@@ -509,7 +495,6 @@ cf__slots_sleep(cf__process_pool *pool, const uint32_t *word, uint32_t value, cf
     }
     if (!supported) {
         /* An old kernel: short slices, and a look at the process itself. */
-        slice->length = CF__SLICE_FIRST;
         slice->end = CF__MIN(slice->end, cf_after_ns(CF__SLICE_FIRST));
         in_time = cf__os_futex_wait(word, value, CF__MIN(slice->end, deadline), CF__SCOPE_SHARED);
     }

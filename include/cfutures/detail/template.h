@@ -49,24 +49,15 @@ typedef struct cf__template {
     int32_t self;
 } cf__template;
 
+/* Kills every worker, or those that the parent has condemned. */
 CF__PRIVATE void
-cf__template_kill_all(const cf__template *template_)
-{
-    for (uint32_t i = 0; i < template_->setup->view.worker_count; i++) {
-        if (template_->processes[i] != 0)
-            cf__os_kill_group(template_->processes[i]);
-    }
-}
-
-/* Kills whom the parent has condemned. */
-CF__PRIVATE void
-cf__template_kill_condemned(const cf__template *template_)
+cf__template_kill(const cf__template *template_, bool all)
 {
     const cf__arena_view *view = &template_->setup->view;
     for (uint32_t i = 0; i < view->worker_count; i++) {
+        int32_t process = template_->processes[i];
         /* relaxed: the parent's signal comes after its store. */
-        int32_t process = cf__load_relaxed(&view->workers[i].condemned);
-        if (process != 0 && process == template_->processes[i])
+        if (process != 0 && (all || cf__load_relaxed(&view->workers[i].condemned) == process))
             cf__os_kill_group(process);
     }
 }
@@ -77,7 +68,7 @@ cf__template_give_up(const cf__template *template_, const char *what, const char
 {
     cf__arena *arena = template_->setup->view.arena;
     (void)snprintf(arena->broken, sizeof arena->broken, "%.50s: %.100s", what, why);
-    cf__template_kill_all(template_);
+    cf__template_kill(template_, true);
     cf__os_exit(EXIT_FAILURE);
 }
 
@@ -215,10 +206,7 @@ cf__template_main(void *argument)
     for (;;) {
         cf__template_bury_all(&state);
         uint32_t stop = cf__load_acquire(&arena->stop);
-        if (stop == CF__ARENA_KILLS)
-            cf__template_kill_all(&state);
-        else
-            cf__template_kill_condemned(&state);
+        cf__template_kill(&state, stop == CF__ARENA_KILLS);
         if (stop != CF__ARENA_RUNS && state.living == 0)
             cf__os_exit(0);
         int64_t pause = -1; /* nanoseconds until the next thing to do; -1: nothing */
@@ -229,7 +217,7 @@ cf__template_main(void *argument)
                 pause = CF__MAX(state.next_start - cf__os_now(), INT64_C(0));
         }
         if (cf__os_await_signal_or_end(state.setup->parent_pidfd, pause)) {
-            cf__template_kill_all(&state); /* the parent is gone */
+            cf__template_kill(&state, true); /* the parent is gone */
             cf__os_exit(0);
         }
     }
