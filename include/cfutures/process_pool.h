@@ -401,7 +401,7 @@ cf__process_map(cf__process_pool *pool, cf__nursery *nursery, int *file, uint32_
     if (pool->memory == NULL)
         return false;
     (void)cf__arena_layout(&pool->setup.view, pool->memory, records, slots);
-    cf__arena_want(&pool->setup.view, workers, least, workers);
+    cf__slots_want(pool, workers, least, workers);
     cf__store_relaxed(&pool->setup.view.arena->high, 0u); /* relaxed: nobody is there yet */
     if (cf__heap_init(&pool->heap, CF__STATIC_CAST(unsigned char *, pool->memory) + arena, heap))
         return true;
@@ -551,7 +551,9 @@ cf_process_pool_resize(cf_executor *executor, unsigned workers)
     if (workers == 0 || workers > view->worker_count)
         return CF_ERR_INVALID;
     bool elastic = pool->setup.idle_timeout != CF__NEVER;
-    cf__arena_want(view, workers, elastic ? CF__MIN(cf__load_relaxed(&view->arena->least), workers) : workers, workers);
+    cf__mutex_lock(&pool->mutex);
+    cf__slots_want(pool, workers, elastic ? CF__MIN(pool->least, workers) : workers, workers);
+    cf__mutex_unlock(&pool->mutex);
     cf__arena_wake_all(view);   /* who isn't wanted any more leaves */
     (void)cf__arena_poke(view); /* and who is missing is started */
     return CF_OK;

@@ -105,7 +105,7 @@ work_meeting(void *arg)
         if (cf__arena_search(&view, number) &&
             cf__load_relaxed(&view.arena->parent_ring.tail) != cf__load_relaxed(&view.arena->parent_ring.head))
             continue;
-        cf__arena_park(&view, number);
+        (void)cf__arena_park(&view, number, CF_FOREVER);
     }
 }
 

@@ -31,6 +31,7 @@ static cf__arena_view view;
 static cf__process_setup setup_of_worker;
 static cf__ladder ladder;
 static int64_t killed_at;
+static cf__tries tries[2]; /* of the tasks in the slots */
 static bool lost; /* the worker has been reaped */
 
 static void
@@ -114,7 +115,7 @@ setup_signal_of_dead_one(void)
     setup_signal();
     cf__store_relaxed(&view.workers[0].signaled, 1u);
     memset(&account, 0, sizeof account);
-    cf__arena_reap(&view, 1, &account, false);
+    cf__arena_reap(&view, tries, 1, &account, false);
 }
 static void
 setup_shield(void)
@@ -154,7 +155,7 @@ look_after(void *arg)
     if (death.signal != 0 || death.status != 0 || killed_at != 0) {
         cf_account account;
         memset(&account, 0, sizeof account);
-        cf__arena_reap(&view, 1, &account, false);
+        cf__arena_reap(&view, tries, 1, &account, false);
         lost = true;
     }
 }

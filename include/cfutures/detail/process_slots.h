@@ -86,6 +86,7 @@ typedef struct cf__process_pool { /* fields: I immutable, A atomic, M under mute
     uint32_t oldest, newest; /* M: of the slots in use */
     uint32_t in_use;         /* M */
     uint32_t short_of_room;  /* M: threads that sleep on arena->pressure: for room, or for the end */
+    uint32_t least, most;    /* M: between which the number of workers moves by itself */
     size_t finished, killed; /* M: tasks that have ended, ever; lost ones during a killing shutdown */
     bool closed;             /* M: no more submits */
     bool killing;            /* M: a shutdown has told the template to kill */
@@ -494,6 +495,28 @@ typedef struct cf__slice {
         CF__SLICE_FIRST, 0                                                                                             \
     }
 
+/* From now on there are to be `wanted` workers, and by themselves between `least` and `most`.  The mutex is held. */
+CF__PRIVATE void
+cf__slots_want(cf__process_pool *pool, uint32_t wanted, uint32_t least, uint32_t most)
+{
+    pool->least = least;
+    pool->most = most;
+    cf__arena_want(&pool->setup.view, wanted, least, most);
+}
+
+/* Whether the arena wanted another number of workers than can be, and now wants one that can.  The mutex is held. */
+CF__PRIVATE bool
+cf__slots_put_right_wanted(cf__process_pool *pool)
+{
+    cf__arena *arena = pool->setup.view.arena;
+    uint32_t wanted = cf__load_relaxed(&arena->wanted); /* relaxed, all: whoever moves it goes by least and most */
+    if (wanted >= pool->least && wanted <= pool->most && cf__load_relaxed(&arena->least) == pool->least &&
+        cf__load_relaxed(&arena->most) == pool->most)
+        return false;
+    cf__slots_want(pool, CF__MIN(CF__MAX(wanted, pool->least), pool->most), pool->least, pool->most);
+    return true;
+}
+
 /* Audits slot `index`, which is in use: collects it if it has come to its end, or will never (P5); *pending becomes
  * true if its hint was pushed again.  The mutex is held. */
 CF__PRIVATE cf_future *
@@ -510,8 +533,11 @@ cf__slots_audit_one(cf__process_pool *pool, uint32_t index, bool *pending, cf_fu
     } else if (cf__arena_disowned(view, index, word)) {
         list = cf__slots_detach(pool, index, CF__SLOT_CORRUPT, list);
     } else {
-        /* Its record may be wrong, too: if the owner sleeps, it puts it right, and the next audit sees that. */
+        /* Its record may be wrong, too: if the owner sleeps, it puts it right, and the next audit sees that; if there is
+         * none, or waits for a signal that nobody sends, the template does (relaxed: a guess). */
         cf__arena_wake_worker(view, cf__slot_owner(word));
+        if (cf__slot_owner(word) > cf__load_relaxed(&view->arena->wanted) || (word & CF__SLOT_SIGNALED) != 0)
+            (void)cf__arena_poke(view);
     }
     return list;
 }
@@ -536,11 +562,14 @@ cf__slots_audit(cf__process_pool *pool, cf__process_future *future, cf__slice *s
     } else if (pool->shadows[future->index].future == future) {
         list = cf__slots_audit_one(pool, future->index, &pending, list);
     }
+    bool repaired = pending && cf__slots_put_right_wanted(pool);
     cf__mutex_unlock(&pool->mutex);
     if (list != NULL)
         slice->length = CF__SLICE_FIRST; /* for it nobody was woken, and there may be more of that kind */
-    if (pending)
-        cf__arena_wake_all(&pool->setup.view);
+    if (pending) /* not up to arena->high, where a task may have written, too */
+        cf__arena_wake_first(&pool->setup.view, pool->setup.view.worker_count);
+    if (repaired)
+        (void)cf__arena_poke(&pool->setup.view);
     cf__slots_settle_list(list);
 }
 

@@ -93,16 +93,22 @@ cf__template_kill_all(cf__template *template_, bool shields)
     return next;
 }
 
-/* Kills the workers that the parent has condemned. */
+/* Kills the workers that the parent has condemned, and puts right what else it can't, where a task has written over the
+ * arena: only we know who is there. */
 CF__PRIVATE void
-cf__template_kill_condemned(const cf__template *template_)
+cf__template_put_right(const cf__template *template_)
 {
     const cf__arena_view *view = &template_->setup->view;
     for (uint32_t i = 0; i < view->worker_count; i++) {
+        cf__worker_record *record = &view->workers[i];
         int32_t process = template_->employees[i].process;
+        if (process == 0 && cf__load_relaxed(&record->intent) != 0)
+            cf__store_release(&record->intent, 0u); /* release [A7]: nobody runs anything there */
         /* relaxed: the parent's signal comes after its store. */
-        if (process != 0 && cf__load_relaxed(&view->workers[i].condemned) == process)
+        if (process != 0 && cf__load_relaxed(&record->condemned) == process)
             cf__os_signal_group(process, SIGKILL);
+        if (process != 0)
+            cf__ladder_put_right(view, i + 1);
     }
 }
 
@@ -273,9 +279,8 @@ CF__PRIVATE int64_t
 cf__template_look(cf__template *template_, bool poked)
 {
     const cf__arena_view *view = &template_->setup->view;
-    uint32_t high = CF__MIN(cf__load_relaxed(&view->arena->high), view->worker_count);
     int64_t next = CF__NEVER, now = cf__os_now();
-    for (uint32_t i = 0; i < high; i++) {
+    for (uint32_t i = 0; i < view->worker_count; i++) {
         cf__employee *employee = &template_->employees[i];
         if (employee->process != 0) {
             int64_t look = cf__ladder_look(view, &employee->ladder, i + 1, employee->process, now, poked);
@@ -350,7 +355,7 @@ cf__template_main(void *argument)
 
     for (;;) {
         cf__template_bury_all(&state);
-        cf__template_kill_condemned(&state);
+        cf__template_put_right(&state);
         uint32_t stop = cf__load_acquire(&arena->stop);
         int64_t next = stop == CF__ARENA_KILLS ? cf__template_kill_all(&state, true) : cf__template_next(&state, poked);
         if (stop != CF__ARENA_RUNS && state.living == 0)
