@@ -106,7 +106,8 @@ cf__nursery_main(void *argument)
         int32_t answer = cf__nursery_serve(home);
         cf__os_close(received[0]);
         cf__os_close(received[1]);
-        (void)cf__os_send(home->sockets[1], &answer, sizeof answer, NULL);
+        if (cf__os_send(home->sockets[1], &answer, sizeof answer, NULL) != 0)
+            break; /* the program needn't wait for the answer */
     }
     cf__os_exit(0);
 }

@@ -6,8 +6,7 @@
 /* How long a program waits for a nursery that was stopped. */
 #undef CF__NURSERY_PATIENCE
 #define CF__NURSERY_PATIENCE patience
-static const int64_t usual_patience = INT64_C(3600000000000), short_patience = INT64_C(20000000);
-static int64_t patience;
+static int64_t patience = INT64_C(3600000000000);
 
 #include <cfutures/prepare.h>
 
@@ -34,7 +33,6 @@ setting_in(cf_executor *pool)
 static void
 prepare(void)
 {
-    patience = usual_patience;
     setting = 1;
     child_check(cf_process_pool_prepare() == CF_OK);
     setting = 2;
@@ -177,7 +175,7 @@ static int
 live_with_stopped_nursery(void)
 {
     prepare();
-    patience = short_patience;
+    patience = INT64_C(20000000);
     child_check(kill(cf__prepared->self, SIGSTOP) == 0);
     cf_executor *pool = make_pool(false);
     child_check(kill(cf__prepared->self, SIGCONT) == 0);
@@ -190,9 +188,9 @@ live_with_stopped_nursery(void)
 static int
 live_with_file_limit(void)
 {
-    struct rlimit none = {0, 0};
+    struct rlimit limit = {16 << 20, 16 << 20}; /* less than a pool's memory, and enough for what is printed */
     prepare();
-    child_check(setrlimit(RLIMIT_FSIZE, &none) == 0);
+    child_check(setrlimit(RLIMIT_FSIZE, &limit) == 0);
     cf_executor_close(make_pool(false));
     return 0;
 }
@@ -213,7 +211,6 @@ static int
 lose_a_message(void)
 {
     prepare();
-    patience = short_patience;
     fault_fail_nth("send", lost_message, EPIPE);
     cf_executor *pool = cf_process_pool(.max_workers = 2);
     cf_err error = cf_executor_error(pool);
@@ -221,7 +218,7 @@ lose_a_message(void)
     bool early = error == CF_OK && setting_in(pool) == 1, lost = fault_fired("send") != 0;
     fault_clear();
     cf_executor_close(pool);
-    wait_until(living_processes() <= 2); /* the test, and the nursery; no template */
+    wait_until(living_processes() <= 2); /* the test, and perhaps the nursery; no template */
     cf_executor_close(make_pool(!lost));
     return error != CF_OK ? 20 : early ? 21 : 22;
 }
@@ -321,7 +318,6 @@ static int
 prepare_with_faults(void)
 {
     unsigned fired = 1;
-    patience = strcmp(fault_site_now, "send") == 0 ? short_patience : usual_patience;
     for (unsigned n = 1; fired != 0; n++) {
         fault_clear();
         fault_fail_nth(fault_site_now, n, fault_error_now);

@@ -11,7 +11,7 @@ found=$(
         { # what is registered
             text = $0
             if (text ~ /^#/) text = ""
-            while (match(text, /[a-z_]+_test\(test_[A-Za-z0-9_]+/)) { # also by a macro of the file
+            while (match(text, /([a-z_]+_test|TEST)\(test_[A-Za-z0-9_]+/)) { # also by a macro of the file
                 name = substr(text, RSTART, RLENGTH); sub(/.*\(/, "", name)
                 registered[name] = 1
                 text = substr(text, RSTART + RLENGTH)

@@ -10,7 +10,7 @@
  *       which store a load reads   an older one than the newest costs one of `stale_reads` (weak memory)
  *       whom a futex wake frees    any of the sleepers
  *       a wake that nobody sent    costs one of `spurious`
- *       that a deadline passes     while its sleeper sleeps (`timeouts` of them, if that isn't 0); or, for model_deadline(),
+ *       that a deadline passes     while its sleeper sleeps (`timeouts` of them, if that isn't 0); for model_deadline(),
  *                                  at any look at the clock
  *       when a signal arrives      from its sending to the end of the receiver's next system call
  *       that a call fails          costs one of `faults`: no memory, no thread
@@ -108,7 +108,7 @@ typedef struct model_scenario {
     int spurious;       /* 0: 1 */
     int kills;          /* 0: none */
     int faults;         /* 0: none; setup's own calls never fail */
-    int timeouts;       /* deadlines that pass while others could go on; 0: any number; MODEL_NONE */
+    int timeouts;       /* deadlines that pass while others could go on; 0: any number, in any order; or MODEL_NONE */
     int steps;          /* 0: 2,000; more are a livelock */
     long random;        /* executions at random, for what is too large to exhaust; 0: exhaustive */
     double seconds;     /* 0: 20; then the search stops as "bounded" */

@@ -463,6 +463,17 @@ model__switch(model__coroutine *to)
     }
 }
 
+/* The deadline that passes first of those that sleepers have. */
+MODEL__SMALL static int64_t
+model__first_deadline(void)
+{
+    int64_t first = INT64_MAX;
+    for (unsigned i = 0; i < model.coroutines; i++)
+        if (model.coroutine[i].state == MODEL__IN_FUTEX || model.coroutine[i].state == MODEL__IN_AWAIT)
+            first = CF__MIN(first, model.coroutine[i].deadline);
+    return first;
+}
+
 typedef enum model__why { MODEL__POINT, MODEL__YIELD, MODEL__BLOCK } model__why;
 typedef enum model__how { MODEL__RUN, MODEL__TIME_OUT, MODEL__SPURIOUS } model__how;
 
@@ -498,11 +509,12 @@ model__schedule(model__why why)
         }
         if (round == 0 && !somebody)
             continue; /* all have yielded, or nobody is left */
+        int64_t first = model.timeouts >= 0 ? model__first_deadline() : INT64_MAX;
         for (unsigned i = 1; i <= model.coroutines; i++) {
             model__coroutine *c = &model.coroutine[(self->number + i) % model.coroutines];
             if (c->state != MODEL__IN_FUTEX && (c->state != MODEL__IN_AWAIT || model__can_run(c)))
                 continue;
-            if (c->deadline != INT64_MAX && (!somebody || model.timeouts != 0)) {
+            if (c->deadline != INT64_MAX && (somebody ? model.timeouts != 0 : c->deadline <= first)) {
                 candidate[count].coroutine = c;
                 candidate[count++].how = MODEL__TIME_OUT;
             }

@@ -32,12 +32,17 @@ static cf__process_setup setup_of_worker;
 static cf__ladder ladder;
 static int64_t killed_at;
 static cf__tries tries[2]; /* of the tasks in the slots */
-static bool lost; /* the worker has been reaped */
+static bool lost;      /* the worker has been reaped */
+static uint32_t tasks; /* that it is to run */
 
+/* Task 1 wants one signal, task 2 another; each arrives while its own task runs. */
 static void
 on_stop_signal(int number)
 {
-    model_check(number == SIGUSR2 && cf__load_relaxed(&running) == 1); /* it's meant for that task */
+    uint32_t task = number == SIGUSR1 ? 1 : 2;
+    uint64_t word = cf__load_relaxed(&view.slots[task - 1].word);
+    model_check(cf__load_relaxed(&running) == task);
+    model_check(cf__slot_runs(word, 1) && (word & CF__SLOT_SIGNALED));
 }
 static void
 run_small(const void *args, void *result, void *context)
@@ -48,8 +53,8 @@ run_small(const void *args, void *result, void *context)
     cf__current = context;
     memcpy(&number, args, sizeof number);
     cf__store_relaxed(&running, number);
-    if (number == 1 && how.signal_grace_ms != 0)
-        (void)cf_stop_signal(SIGUSR2);
+    if (how.signal_grace_ms != 0)
+        (void)cf_stop_signal(number == 1 ? SIGUSR1 : SIGUSR2);
     model_take_time();
     cf__current = before;
 }
@@ -77,6 +82,7 @@ setup_small(uint32_t slots, void (*run)(const void *, void *, void *))
     memset(&ladder, 0, sizeof ladder);
     killed_at = 0;
     lost = false;
+    tasks = slots;
     for (uint32_t i = 0; i < slots; i++) {
         cf__slot *slot = &view.slots[i];
         uint32_t number = i + 1;
@@ -94,6 +100,12 @@ static void
 setup_one(void)
 {
     setup_small(1, run_small);
+}
+static void
+setup_again(void)
+{
+    setup_one();
+    tasks = 2;
 }
 static void
 setup_two(void)
@@ -136,8 +148,28 @@ work(void *arg)
     self.number = 1;
     cf__store_relaxed(&self.record->due, CF__NEVER);
     model_check(cf__worker_start(&self));
-    while (cf__arena_claim(&view, 1, &self.index))
-        cf__worker_run(&self);
+    while (self.ran < tasks) {
+        if (cf__arena_claim(&view, 1, &self.index))
+            cf__worker_run(&self);
+        else
+            model_yield();
+    }
+    model_take_time(); /* a signal that is late finds it */
+}
+/* The parent: the task has ended, and there comes another in its slot. */
+static void
+submit_again(void *arg)
+{
+    cf__slot *slot = &view.slots[0];
+    uint64_t word;
+    (void)arg;
+    while (!cf__slot_settled(word = cf__load_acquire(&slot->word)))
+        model_yield();
+    if (cf__slot_state(word) != CF__SLOT_DONE)
+        return;
+    cf__store_release(&slot->word, cf__slot_word(1, 0, CF__SLOT_FREE));
+    cf__slot_publish_task(slot, 1);
+    cf__arena_push_hint(&view, &view.arena->parent_ring, view.parent_hints, 0);
 }
 /* Looks a few times, as the template does when it's woken, and buries the worker. */
 static void
@@ -189,6 +221,17 @@ run_endless(const void *args, void *result, void *context)
     (void)args;
     (void)result;
     (void)context;
+    cf__os_pause_for_good();
+}
+/* Notes its progress, half a limit later. */
+static void
+run_noting(const void *args, void *result, void *context)
+{
+    (void)args;
+    (void)result;
+    cf__current = context;
+    model.clock += LIMIT / 2;
+    (void)cf_note("half");
     cf__os_pause_for_good();
 }
 static void
@@ -254,6 +297,13 @@ setup_cpu_limit(void)
     view.slots[0].limits.cpu_ms = LIMIT_MS;
 }
 static void
+setup_stall(void)
+{
+    setup_template(run_noting, CF__ARENA_DRAINS);
+    view.slots[0].limits.time_ms = 0;
+    view.slots[0].limits.stall_ms = LIMIT_MS;
+}
+static void
 setup_shielded_and_endless(void)
 {
     setup_template(run_shielded_and_endless, CF__ARENA_DRAINS);
@@ -301,6 +351,13 @@ check_limit_passed(void)
     model_check(account.limit != CF_LIMIT_NONE && account.signal == SIGKILL && account.run_ns >= LIMIT);
 }
 static void
+check_stalled(void)
+{
+    cf_account account = account_of_lost();
+    model_check(account.limit == CF_LIMIT_STALL && account.run_ns >= LIMIT + LIMIT / 2);
+    model_check(strcmp(account.note, "half") == 0);
+}
+static void
 check_killed_after_shield(void)
 {
     cf_account account = account_of_lost();
@@ -342,6 +399,13 @@ static const model_scenario scenarios[] = {
      .check = check_limit_passed,
      .spurious = MODEL_NONE,
      .stale_reads = MODEL_NONE},
+    {.name = "limits_stall",
+     .setup = setup_stall,
+     TEMPLATE,
+     .check = check_stalled,
+     .spurious = MODEL_NONE,
+     .stale_reads = MODEL_NONE,
+     .timeouts = MODEL_NONE},
     {.name = "limits_shield_put_off",
      .setup = setup_shielded_and_endless,
      TEMPLATE,
@@ -385,6 +449,19 @@ static const model_scenario scenarios[] = {
     {.name = "limits_kill_or_next",
      .setup = setup_two,
      .threads = {{"look", look_after, NULL}},
+     .processes = {{"worker", work, NULL}},
+     .check = check_small,
+     .stale_reads = MODEL_NONE,
+     .seconds = 5},
+    {.name = "limits_kill_or_next_weak",
+     .setup = setup_two,
+     .threads = {{"look", look_after, NULL}},
+     .processes = {{"worker", work, NULL}},
+     .check = check_small,
+     .seconds = 5},
+    {.name = "limits_again",
+     .setup = setup_again,
+     .threads = {{"look", look_after, NULL}, {"parent", submit_again, NULL}},
      .processes = {{"worker", work, NULL}},
      .check = check_small,
      .stale_reads = MODEL_NONE,

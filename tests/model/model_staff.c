@@ -270,12 +270,29 @@ counts(int number)
 }
 CF_TASK(int, counts, int);
 
+static int
+dies(int number)
+{
+    (void)cf__fetch_add_relaxed(&runs, 1u);
+    cf__os_exit(3);
+    return number;
+}
+CF_TASK(int, dies, int);
+
+static int
+waits(int number)
+{
+    run_wait(NULL, NULL, NULL);
+    return number;
+}
+CF_TASK(int, waits, int);
+
 static void
 setup_pool(void)
 {
     model_thread_local(&cf__current, sizeof cf__current);
-    runs = 0;
-    pool = cf_process_pool(.max_workers = 1, .max_pending = 1, .memory = 4096);
+    runs = told = 0;
+    pool = cf_process_pool(.max_workers = 1, .max_pending = 2, .memory = 4096);
     model_check(cf_executor_error(pool) == CF_OK);
     CF__POINTER_CAST(cf__process_pool *, pool)->audits = false; /* they'd hide a lost wake */
     model_spare(1);                                             /* the template */
@@ -321,6 +338,40 @@ await_start_by(void *arg)
     cf_err error = cf_result(future, counts, &value, CF_FOREVER);
     model_check(cf__load_relaxed(&runs) == (error == CF_OK ? 1 : 0));
     model_check((error == CF_OK && value == 5) || (error == CF_ERR_TIME_LIMIT && cf_passed(model_deadline(1))));
+}
+static void
+await_dying(void *arg)
+{
+    (void)arg;
+    future = cf_submit_with(pool, cf_options(.retries = 1), dies, 5);
+    model_check(cf_future_wait(future, CF_FOREVER) == CF_ERR_WORKER_LOST && cf__load_relaxed(&runs) == 2);
+    model_check(cf_future_account(future)->tries == 2);
+}
+/* The worker is busy until the time to start has passed; its waiter doesn't wait for it. */
+static void
+await_behind_busy_worker(void *arg)
+{
+    (void)arg;
+    cf_future *first = cf_submit(pool, waits, 1);
+    future = cf_submit_with(pool, cf_options(.start_by = model_deadline(1)), counts, 5);
+    model_check(cf_future_wait(future, CF_FOREVER) == CF_ERR_TIME_LIMIT && cf__load_relaxed(&runs) == 0);
+    run_tell(NULL, NULL, NULL);
+    model_check(cf_future_wait(first, CF_FOREVER) == CF_OK);
+    cf_future_release(first);
+}
+/* Nobody waits: the worker sees that it's too late. */
+static void
+come_too_late(void *arg)
+{
+    (void)arg;
+    cf_future *first = cf_submit(pool, waits, 1);
+    int64_t start_by = model_deadline(1);
+    future = cf_submit_with(pool, cf_options(.start_by = start_by), counts, 5);
+    model.clock = CF__MAX(model.clock, start_by);
+    run_tell(NULL, NULL, NULL);
+    model_check(cf_future_wait(first, CF_FOREVER) == CF_OK);
+    model_check(cf_future_wait(future, CF_FOREVER) == CF_ERR_TIME_LIMIT && cf__load_relaxed(&runs) == 0);
+    cf_future_release(first);
 }
 static void
 check_pool(void)
@@ -370,6 +421,39 @@ static const model_scenario scenarios[] = {
      .spurious = MODEL_NONE,
      .preemptions = 1,
      .timeouts = 1,
+     .seconds = 5},
+
+    {.name = "staff_start_by_busy",
+     .setup = setup_pool,
+     .threads = {{"parent", await_behind_busy_worker, NULL}},
+     .check = check_pool,
+     .calm = true,
+     .stale_reads = MODEL_NONE,
+     .spurious = MODEL_NONE,
+     .preemptions = MODEL_NONE,
+     .timeouts = MODEL_NONE,
+     .seconds = 5},
+
+    {.name = "staff_start_by_late",
+     .setup = setup_pool,
+     .threads = {{"parent", come_too_late, NULL}},
+     .check = check_pool,
+     .calm = true,
+     .stale_reads = MODEL_NONE,
+     .spurious = MODEL_NONE,
+     .preemptions = MODEL_NONE,
+     .timeouts = MODEL_NONE,
+     .seconds = 5},
+
+    {.name = "staff_retry_too_often",
+     .setup = setup_pool,
+     .threads = {{"parent", await_dying, NULL}},
+     .check = check_pool,
+     .calm = true,
+     .stale_reads = MODEL_NONE,
+     .spurious = MODEL_NONE,
+     .preemptions = MODEL_NONE,
+     .timeouts = MODEL_NONE,
      .seconds = 5},
 
     {.name = "staff_retire_small",

@@ -193,6 +193,30 @@ detail/deque.h | /^cf__deque_steal/,/^}/s/cf__cas_seq_cst/cf__cas_relaxed/ | deq
 detail/deque.h | s/if (cf__cas_seq_cst(&deque->top, &top, top + 1))/cf__store_seq_cst(\&deque->top, top + 1);/ | deque deque_last_entry | two thieves take the same
 detail/deque.h | /^cf__deque_steal/,/^}/s/return entry;/return cf__load_relaxed(\&deque->cells[top % CF__DEQUE_SIZE]);/ | deque deque_full | a thief reads its cell when it may be another's
 detail/deque.h | s/deque->cells.(bottom - 1) % CF__DEQUE_SIZE/deque->cells[bottom % CF__DEQUE_SIZE/ | deque deque_push_and_pop | peeks behind the newest
+detail/slot.h | s/cf__cas_acq_rel(&slot->word, &word, word | flag)/(cf__store_release(\&slot->word, word | flag), true)/ | limits limits_kill_or_next | KILLING by a store, look and then write
+detail/slot.h | s/cf__slot_runs(word, owner) && cf__slot_generation(word) == generation/cf__slot_state(word) == CF__SLOT_RUNNING/ | limits limits_again | KILLING in another task's word
+detail/slot.h | s/if (.found != 0)$/if (0)/ | limits limits_signal | publishes with a signal or a kill on its way
+detail/arena.h | s/state, CF__SLOT_KILLING . CF__SLOT_SIGNALED,/state, CF__SLOT_SIGNALED,/ | limits limits_kill_or_next | publishes while it is being killed
+detail/arena.h | s/state, CF__SLOT_KILLING . CF__SLOT_SIGNALED,/state, CF__SLOT_KILLING,/ | limits limits_signal | publishes before its signal has come
+detail/arena.h | /a signal that is pending arrives at the end of any system call/d | limits limits_signal | no system call after the signal was sent
+detail/arena.h | s/while (cf__load_acquire(&self->signaled) == 0)/while (0)/ | limits limits_signal | doesn't wait until the signal has been sent
+detail/arena.h | s/^    cf__store_relaxed(&dead->signaled, 0u);.*/    ;/ | limits limits_signal_of_dead_one | a dead worker's note serves for the next one's signal
+detail/ladder.h | /^            cf__os_signal(process, CF__STATIC_CAST(int, wish));/{h;d};/^            cf__store_release(&worker->signaled/{G} | limits limits_signal | says that it has sent the signal, then sends it
+detail/ladder.h | s/^    due = cf__load_acquire(&worker->due);/    ;/ | limits limits_kill_or_next | the next task is judged by the start of the last
+detail/ladder.h | s/if (now < ladder->next) {/if (0) {/ | limits limits_stall | kills at the first look
+detail/ladder.h | s/? CF__SLOT_SHIELD : 0;/? 0 : 0;/ | limits limits_shield_put_off | a shield is none
+detail/ladder.h | s/    int64_t due = cf__load_seq_cst(&worker->due);/    int64_t due = cf__load_relaxed(\&worker->due);/ | limits limits_look | half of Dekker's for the look
+detail/arena.h | s/(void)cf__exchange_seq_cst(&view->workers.number - 1..due, due);/(void)cf__exchange_acq_rel(\&view->workers[number - 1].due, due);/ | limits limits_look | the other half
+detail/arena.h | s/if (due < cf__load_seq_cst(&view->arena->next_look))/if (due < cf__load_acquire(\&view->arena->next_look))/ | limits limits_look | looks at next_look too early
+detail/arena.h | s/if (due < cf__load_seq_cst(&view->arena->next_look))/if (0)/ | limits limits_look | no poke
+detail/template.h | s/again = cf__template_look(template_, false);/again = next;/ | limits limits_look | no second look
+detail/arena.h | s/if (cf__load_relaxed(&self->due) <= cf__os_now() .. cf__load_seq_cst(&view->arena->stop) == CF__ARENA_KILLS)/if (0)/ | limits limits_shield_put_off | no poke at the end of a shield
+detail/arena.h | s/ .. cf__load_seq_cst(&view->arena->stop) == CF__ARENA_KILLS)/)/ | limits limits_shield_and_stop_endless | no poke when the pool is being killed
+detail/arena.h | s/CF__SLOT_SHIELD, CF__SLOT_KILLING,$/CF__SLOT_SHIELD, 0,/ | limits limits_shield | a shield begins when the kill is on its way
+detail/ladder.h | s/if (now < ladder->next && !(poked && ladder->kill_due != 0))/if (now < ladder->next)/ | limits limits_shield_put_off | a poke doesn't end what was put off
+detail/ladder.h | s/^        unless = 0;/        ;ladder->next = now + 1; return false;/ | limits limits_shield_late | a shield that holds for ever
+detail/template.h | s/ && !cf__ladder_claim_kill(view, ladder, i + 1, now) && ladder->slot != 0)/ \&\& (word \& CF__SLOT_SHIELD))/ | limits limits_shield_and_stop | looks for a shield, then kills
+detail/worker.h | s/cf__os_pause_for_good(); .. it's being killed.*/;/ | limits limits_shield | goes on into a shield that it was refused
 detail/slab.h | /^cf__slab_take/,/^}/s/cf__exchange_acq_rel/cf__exchange_relaxed/ | slab | takes a cell that its last holder still writes
 detail/slab.h | /^cf__slab_take/,/^}/s/cf__exchange_acq_rel/cf__exchange_release/ | slab | the same, with release
 detail/slab.h | /^cf__slab_take/,/^}/s/cf__exchange_acq_rel(&slab->returned, .*/cf__load_acquire(\&slab->returned)); cf__store_release(\&slab->returned, (void *)NULL);/ | slab | a load and a store in place of the exchange

@@ -39,22 +39,6 @@ leave_it_to_the_reaper(cf_executor *pool)
     inside(pool)->audits = false;
 }
 
-/* A process's, or thread's, state as ps shows it. */
-SUPPORT char
-process_state(int32_t process)
-{
-    char path[64], text[512], state = '?';
-    (void)snprintf(path, sizeof path, "/proc/%ld/stat", (long)process);
-    FILE *stat = fopen(path, "re");
-    if (stat == NULL)
-        return state;
-    size_t size = fread(text, 1, sizeof text - 1, stat);
-    (void)fclose(stat);
-    text[size] = 0;
-    const char *name_end = strrchr(text, ')'); /* the name may hold blanks and brackets */
-    return name_end != NULL && sscanf(name_end + 1, " %c", &state) == 1 ? state : '?';
-}
-
 /* Worker `index` lives and is ready for tasks. */
 SUPPORT bool
 worker_is_ready(cf_executor *pool, uint32_t index)

@@ -714,8 +714,8 @@ test_executor_forked_child(void **state)
             int status = run_in_child_with(child_closes, pool);
             assert_true(WIFEXITED(status));
             /* inline: itself; thread pool: and its workers; foreign: its queue can't be trusted, and is left; processes: and
-             * what the parent notes of its slots. */
-            static const int freed[] = {1, 2, 0, 2};
+             * what the parent notes of its slots, and of the code that tasks are in. */
+            static const int freed[] = {1, 2, 0, 3};
             assert_int_equal(WEXITSTATUS(status), freed[cf_test_i]);
             int value = 0;
             cf_auto(cf_future) f = cf_submit(pool, twice, 4); /* the parent's is as before */

@@ -67,7 +67,6 @@ CF__PRIVATE bool
 cf__ladder_claim_kill(const cf__arena_view *view, cf__ladder *ladder, uint32_t number, int64_t now)
 {
     uint64_t found;
-    int64_t end = cf__load_relaxed(&view->workers[number - 1].shield_end);
     if (ladder->kill_due == 0)
         ladder->kill_due = now;
     uint64_t unless = now < ladder->kill_due + CF__SHIELD_MOST ? CF__SLOT_SHIELD : 0;
@@ -77,7 +76,8 @@ cf__ladder_claim_kill(const cf__arena_view *view, cf__ladder *ladder, uint32_t n
             memset(ladder, 0, sizeof *ladder);
             return false;
         }
-        end = CF__MIN(cf__load_relaxed(&view->workers[number - 1].shield_end), ladder->kill_due + CF__SHIELD_MOST);
+        int64_t end =
+            CF__MIN(cf__load_relaxed(&view->workers[number - 1].shield_end), ladder->kill_due + CF__SHIELD_MOST);
         if (now < end) {
             ladder->next = end;
             return false;

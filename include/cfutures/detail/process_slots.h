@@ -237,6 +237,15 @@ cf__slots_describe_loss(cf__process_future *future, const cf_account *account)
     cf__future_set_message(&future->base, message);
 }
 
+/* A bool from where a worker could write: any byte may stand there. */
+CF__PRIVATE bool
+cf__is_true(const void *shared)
+{
+    unsigned char byte;
+    memcpy(&byte, shared, 1);
+    return byte != 0;
+}
+
 /* Takes over the account of a lost task from where its worker could write. */
 CF__SLOW void
 cf__slots_take_account(cf__process_future *future, const cf_account *theirs, bool killed)
@@ -248,6 +257,8 @@ cf__slots_take_account(cf__process_future *future, const cf_account *theirs, boo
         account.tries = 1;
     } else {
         memcpy(&account, theirs, sizeof account);
+        account.out_of_memory = cf__is_true(&theirs->out_of_memory);
+        account.fault_known = cf__is_true(&theirs->fault_known);
         account.note[sizeof account.note - 1] = 0;
         account.frame_count = CF__MIN(account.frame_count, CF__STATIC_CAST(unsigned, CF_FRAMES_MOST));
         if (CF__STATIC_CAST(unsigned, account.limit) > CF_LIMIT_STALL)

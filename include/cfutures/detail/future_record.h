@@ -1,0 +1,169 @@
+/* cfutures/detail/future_record.h - a future's record: what is in it, how it's made.
+ * SPDX-License-Identifier: MIT
+ * LAYER 3.  Includes: local_worker.h, place.h, task_type.h, ../deadline.h.  Included by: ../future.h.
+ *
+ * One allocation, or a cell of a slab, holds the record, limits if there are any, the arguments, and the room for the result.
+ *   What may be done with it, and in which order, is said in ../future.h, to whose invariants (F2) and labels the letters
+ *   here belong.
+ * WITHOUT MEMORY  there is a static record for each error: settled, its reference count 0, never written. */
+#ifndef CFUTURES_DETAIL_FUTURE_RECORD_H
+#define CFUTURES_DETAIL_FUTURE_RECORD_H
+
+#include "../deadline.h"
+#include "local_worker.h"
+#include "place.h"
+#include "task_type.h"
+
+typedef struct cf_future cf_future;
+
+/* What a future asks of the place that holds its truth; private to the pools. */
+typedef struct cf__future_origin {
+    /* Settles the record as soon as the outcome is known; returns CF_OK when it is settled, CF_ERR_TIMEOUT,
+     * CF_ERR_FORKED. */
+    cf_err (*await)(cf_future *future, cf_time deadline);
+    /* As cf_future_cancel(). */
+    bool (*cancel)(cf_future *future);
+    /* A callback waits: see to it that the record gets settled without anybody calling await.  CF_OK, or why it
+     * can't. */
+    cf_err (*watch)(cf_future *future);
+    /* As cf_future_account(). */
+    const cf_account *(*account)(cf_future *future);
+    /* The last reference is gone: give back what the origin holds for it.  The record itself is freed by the
+     * caller. */
+    void (*forget)(cf_future *future);
+} cf__future_origin;
+
+/* Private.  Fields: I immutable once shared, A atomic, S written by the settler before it settles (F2). */
+struct cf_future {
+    uint32_t state;                  /* A: state and flags, see above; from bit 8 on: who runs it, if a pool cares */
+    uint32_t references;             /* A: 0 marks a static one, never counted nor freed */
+    const cf_task_type *type;        /* I: NULL for a promise */
+    const cf__future_origin *origin; /* I: NULL: this record is the truth */
+    const void *executor;            /* I: who runs it: identity, never dereferenced; or NULL */
+    void *args;         /* I: the arguments, in this allocation; S, once settled: the callbacks still to be run */
+    void *result;       /* S: room for the result; in this allocation, or the origin's */
+    size_t result_size; /* I: bytes */
+    void *callbacks;    /* A: stack of cf__callback, or cf__callbacks_closed() */
+    cf_future *next;    /* belongs to the executor while it queues the future */
+    char *message;      /* S: owned, or NULL */
+    cf_err error;       /* S: CF_OK or why the task failed; a cancelled one says so in the state */
+    int code;           /* S: the code given to cf_fail(), else 0 */
+    int signal, status; /* S: how a lost worker ended: signal, or exit status; else 0 */
+    int32_t process;    /* I: who made it */
+    bool spins;         /* I: it pays to spin before sleeping: a worker is awake, on another CPU */
+    bool limited;       /* I: it's the start of a cf__limited_future */
+    cf__slab *slab;     /* I: whose cell this is; NULL: allocated */
+    cf_future *within;  /* belongs to who runs it: the task whose wait it is run in, or NULL */
+    CF__PLACE           /* where its waiters sleep */
+};
+
+/* One whose task has limits that its own executor's threads see to, see detail/limits.h. */
+typedef struct cf__limited_future {
+    cf_future base;
+    cf__limits limits; /* I */
+} cf__limited_future;
+
+#if CF__BODIES
+
+#define CF__PENDING 0u
+#define CF__RUNNING 1u
+#define CF__DONE 2u /* from here on: settled */
+#define CF__FAILED 3u
+#define CF__CANCELLED 4u
+#define CF__STATE_MASK 7u
+#define CF__SETTLING 8u
+#define CF__WAITED 16u
+#define CF__STOP 32u
+#define CF__OWNER_SHIFT 8
+
+/* One entry of a future's list of callbacks.  Whoever takes it off the list calls run(), once, and doesn't touch it
+ * again: with the future when it has settled, with NULL when its last reference went without that. */
+typedef struct cf__callback {
+    struct cf__callback *next;
+    void (*run)(struct cf__callback *self, cf_future *future);
+} cf__callback;
+
+/* result_size of a future that has failed before anybody knew its task: its error is to be had with any type. */
+#define CF__ANY_SIZE SIZE_MAX
+
+/* Stands for "no more callbacks": an address that no allocation has. */
+CF__PRIVATE void *
+cf__callbacks_closed(void)
+{
+    return CF__POINTER_CAST(void *, CF__STATIC_CAST(uintptr_t, 1));
+}
+
+CF__PRIVATE bool
+cf__settled(uint32_t state)
+{
+    return (state & CF__STATE_MASK) >= CF__DONE;
+}
+
+/* A failed future for each error, without memory.  Never written: it is settled, and its reference count is 0. */
+CF__PRIVATE cf_future *
+cf__future_static(cf_err error)
+{
+#define CF__X(name, text)                                                                                              \
+    {CF__FAILED, 0,    NULL, NULL, NULL, NULL, NULL,  CF__ANY_SIZE, NULL, NULL,                                        \
+     NULL,       name, 0,    0,    0,    0,    false, false,        NULL, NULL CF__PLACE_STATIC},
+    static const cf_future failed[] = {CF__ERRORS(CF__X)};
+#undef CF__X
+    return CF__STATIC_CAST(cf_future *, cf__opaque(&failed[error]));
+}
+
+CF__PRIVATE bool
+cf__future_is_static(const cf_future *future)
+{
+    /* relaxed: 0 only in the static ones, which never change; a caller's reference keeps others above 0. */
+    return cf__load_relaxed(&future->references) == 0;
+}
+
+/* Makes the record of `process` at `memory`, with the places for arguments and result behind it, aligned as said.
+ * Returns how many bytes that takes; memory NULL: only that, for memory that starts at a cache line. */
+CF__PRIVATE size_t
+cf__future_init(void *memory, size_t record_size, size_t args_size, size_t args_align, size_t result_size,
+                size_t result_align, int32_t process)
+{
+    uintptr_t start = CF__POINTER_CAST(uintptr_t, memory);
+    uintptr_t args = CF__ROUND_UP(start + record_size, args_align);
+    uintptr_t result = CF__ROUND_UP(args + args_size, result_align);
+    if (memory == NULL)
+        return result + result_size;
+    cf_future *future = CF__STATIC_CAST(cf_future *, memory);
+    /* Field by field: at -O2 memset is a `rep stos`, a fifth of what a submit costs. */
+    future->state = CF__PENDING;
+    future->references = 1;
+    future->type = NULL;
+    future->origin = NULL;
+    future->executor = NULL;
+    future->callbacks = NULL;
+    future->next = future->within = NULL;
+    future->message = NULL;
+    future->error = CF_OK;
+    future->code = future->signal = future->status = 0;
+    future->spins = future->limited = false;
+    future->slab = NULL;
+    cf__place_init(future);
+    future->args = args_size != 0 ? CF__POINTER_CAST(void *, args) : NULL;
+    future->result = CF__POINTER_CAST(void *, result);
+    future->result_size = result_size;
+    future->process = process;
+    return result + result_size - start;
+}
+
+/* The same in memory of its own; NULL when there is none. */
+CF__PRIVATE cf_future *
+cf__future_alloc(size_t record_size, size_t args_size, size_t args_align, size_t result_size, size_t result_align,
+                 int32_t process)
+{
+    if (args_size > SIZE_MAX / 4 || result_size > SIZE_MAX / 4)
+        return NULL;
+    void *memory = cf__os_alloc(record_size + args_size + args_align + result_size + result_align);
+    if (memory != NULL)
+        (void)cf__future_init(memory, record_size, args_size, args_align, result_size, result_align, process);
+    return CF__STATIC_CAST(cf_future *, memory);
+}
+
+#endif /* CF__BODIES */
+
+#endif
