@@ -32,8 +32,8 @@ static cf__process_setup setup_of_worker;
 static cf__ladder ladder;
 static int64_t killed_at;
 static cf__tries tries[2]; /* of the tasks in the slots */
-static bool lost;      /* the worker has been reaped */
-static uint32_t tasks; /* that it is to run */
+static bool lost;          /* the worker has been reaped */
+static uint32_t tasks;     /* that it is to run */
 
 /* Task 1 wants one signal, task 2 another; each arrives while its own task runs. */
 static void

@@ -684,7 +684,7 @@ cf__arena_reap(const cf__arena_view *view, cf__tries *tries, uint32_t number, co
             cf__arena_push_hint(view, &arena->template_ring, view->template_hints, index);
         }
     }
-    cf__store_release(&dead->intent, 0u); /* release [A7] */
+    cf__store_release(&dead->intent, 0u);   /* release [A7] */
     cf__store_relaxed(&dead->signaled, 0u); /* relaxed: the fork of the next one carries it */
     (void)cf__arena_clear_idle(view, number);
     /* It may have died between taking one of these words and waking who sleeps on it. */

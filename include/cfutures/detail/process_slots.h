@@ -69,15 +69,15 @@ typedef struct cf__shadow {     /* of a slot, private to the parent; M */
 
 typedef struct cf__process_pool { /* fields: I immutable, A atomic, M under mutex */
     cf_executor base;
-    cf__process_setup setup; /* I: `view` is ours as well */
-    cf__code code;           /* I but for its hint: what the workers can run */
-    void *memory;            /* I: the arena, and the heap behind it */
-    size_t memory_size;      /* I */
-    int template_pidfd;      /* I */
+    cf__process_setup setup;  /* I: `view` is ours as well */
+    cf__code code;            /* I but for its hint: what the workers can run */
+    void *memory;             /* I: the arena, and the heap behind it */
+    size_t memory_size;       /* I */
+    int template_pidfd;       /* I */
     int32_t template_process; /* I */
-    bool waits_for_two;      /* A, relaxed: the kernel has futex_waitv; cleared when it says no */
-    bool audits;             /* I: who sleeps pushes the hints of pending slots again now and then; tests clear it */
-    uint32_t references;     /* A: the executor, and each future */
+    bool waits_for_two;       /* A, relaxed: the kernel has futex_waitv; cleared when it says no */
+    bool audits;              /* I: who sleeps pushes the hints of pending slots again now and then; tests clear it */
+    uint32_t references;      /* A: the executor, and each future */
     cf__mutex mutex;
     cf__event quiet;         /* M: those that wait for another's shutdown */
     cf__heap heap;           /* M */
@@ -577,7 +577,7 @@ cf__slots_audit(cf__process_pool *pool, cf__process_future *future, cf__slice *s
     cf__mutex_unlock(&pool->mutex);
     if (list != NULL)
         slice->length = CF__SLICE_FIRST; /* for it nobody was woken, and there may be more of that kind */
-    if (pending) /* not up to arena->high, where a task may have written, too */
+    if (pending)                         /* not up to arena->high, where a task may have written, too */
         cf__arena_wake_first(&pool->setup.view, pool->setup.view.worker_count);
     if (repaired)
         (void)cf__arena_poke(&pool->setup.view);
