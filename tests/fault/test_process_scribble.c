@@ -298,6 +298,80 @@ test_scribbled_record_of_idle_worker(void **state)
     cf_executor_close(pool);
 }
 
+/* Nor is a record believed of a worker that there isn't. */
+static void
+test_scribbled_record_of_nobody(void **state)
+{
+    (void)state;
+    cf_executor *pool = cf_process_pool(.max_workers = 2);
+    const cf__arena_view *view = &inside(pool)->setup.view;
+    close_gate();
+    cf_future *future = cf_submit(pool, stand);
+    wait_inside(1);
+    uint64_t word = __atomic_load_n(&slot_of(future)->word, __ATOMIC_SEQ_CST);
+    int32_t process = view->workers[cf__slot_owner(word) - 1].process;
+    __atomic_store_n(&view->workers[view->worker_count - 1].intent, 1 + ((const cf__process_future *)future)->index,
+                     __ATOMIC_SEQ_CST);
+    store_word(slot_of(future), cf__slot_word(cf__slot_generation(word), view->worker_count, CF__SLOT_RUNNING));
+    assert_int_equal(cf_future_wait(future, CF_FOREVER), CF_ERR_CORRUPT);
+    cf_future_release(future);
+    wait_until(!is_alive(process));
+    check_works(pool, 2);
+    cf_executor_close(pool);
+}
+
+/* A worker doesn't wait for ever for a signal that nobody sends. */
+static void
+test_scribbled_signal(void **state)
+{
+    (void)state;
+    cf_executor *pool = cf_process_pool(.max_workers = 1);
+    close_gate();
+    cf_future *future = cf_submit(pool, stand);
+    wait_inside(1);
+    (void)__atomic_fetch_or(&slot_of(future)->word, CF__SLOT_SIGNALED, __ATOMIC_SEQ_CST);
+    open_gate();
+    assert_int_equal(cf_future_wait(future, CF_FOREVER), CF_OK);
+    cf_future_release(future);
+    check_works(pool, 1);
+    cf_executor_close(pool);
+}
+
+/* A pool gets its workers back, however many the arena says that it wants, or has; as soon as somebody sleeps for them. */
+static void
+test_scribbled_numbers_of_workers(void **state)
+{
+    static const uint32_t numbers[] = {0, 1, 3, UINT32_MAX};
+    (void)state;
+    cf_executor *pool = cf_process_pool(.max_workers = 2);
+    cf__arena *arena = inside(pool)->setup.view.arena;
+    uint32_t *words[] = {&arena->wanted, &arena->least, &arena->most, &arena->high};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        for (unsigned which = 0; which < 16; which++) {
+            for (unsigned bit = 0; bit < 4; bit++) {
+                if (which & (1u << bit))
+                    __atomic_store_n(words[bit], numbers[i], __ATOMIC_SEQ_CST);
+            }
+            uint32_t called = 0;
+            cf_future *futures[2];
+            close_gate();
+            for (unsigned task = 0; task < 2; task++) {
+                futures[task] = cf_submit(pool, stand);
+                assert_int_equal(cf_future_add_done_callback(futures[task], count_callback, &called), CF_OK);
+            }
+            wait_inside(2); /* both at once */
+            open_gate();
+            wait_until(__atomic_load_n(&called, __ATOMIC_ACQUIRE) == 2);
+            for (unsigned task = 0; task < 2; task++) {
+                assert_int_equal(cf_future_wait(futures[task], CF_FOREVER), CF_OK);
+                cf_future_release(futures[task]);
+            }
+        }
+    }
+    cf_executor_close(pool);
+    wait_until(living_processes() == 0);
+}
+
 /* A worker whose task was taken from it, because its word said "done" too early, ends and is replaced. */
 static void
 test_scribbled_done_costs_no_worker(void **state)
@@ -909,6 +983,9 @@ main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scribbled_word_is_corrupt),
         cmocka_unit_test(test_scribbled_record_of_idle_worker),
+        cmocka_unit_test(test_scribbled_record_of_nobody),
+        cmocka_unit_test(test_scribbled_signal),
+        cmocka_unit_test(test_scribbled_numbers_of_workers),
         cmocka_unit_test(test_scribbled_done_costs_no_worker),
         cmocka_unit_test(test_scribbled_hints_and_marks),
         cmocka_unit_test(test_scribbled_life_breaks_nothing),
