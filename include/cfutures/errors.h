@@ -34,7 +34,8 @@
     X(CF_ERR_FAILED, "the task failed")                                                                                \
     X(CF_ERR_TASK_EXITED, "the task ended its thread")                                                                 \
     X(CF_ERR_WORKER_LOST, "the worker process died while it ran the task")                                             \
-    X(CF_ERR_TIME_LIMIT, "the task passed a limit of its time")
+    X(CF_ERR_TIME_LIMIT, "the task passed a limit of its time")                                                        \
+    X(CF_ERR_CORRUPT, "the task's place in shared memory was overwritten by a worker")
 
 typedef enum cf_err {
 #define CF__X(name, text) name,

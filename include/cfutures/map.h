@@ -12,11 +12,9 @@
  *   memory alive (`references`).  Rounds bound it.
  * WHEN A WORKER DIES  its runner's future says so; the caller finds the chunk that this runner had: the item that
  *   ran is lost, the rest is free again, and a new runner with a new number goes on.
- * WHAT IS READ FROM SHARED MEMORY  is a word's state and position, bounded; an item's status; bytes of results and
- *   messages.  Nothing that leads anywhere.
+ * WHAT IS READ FROM SHARED MEMORY  words and status, bounded; bytes of results and messages.  Nothing leads anywhere.
  * WHO OWES THE WAKE  nobody here: the caller sleeps on the runners' futures.
- * AN EXECUTOR OF ANOTHER'S that doesn't say how many tasks it runs at once gets a task per item: it may run them
- *   by means of its own, elsewhere. */
+ * AN EXECUTOR OF ANOTHER'S that doesn't say how many tasks it runs at once gets a task per item. */
 #ifndef CFUTURES_MAP_H
 #define CFUTURES_MAP_H
 
@@ -51,9 +49,9 @@ typedef struct cf_map_opts {
  *            nothing more is read from or written to the caller's arrays.
  * Ordering:  items start about in input order, and in any order if several run at once.
  * Returns:   CF_OK when every item went well; else the first item's error in input order: CF_ERR_FAILED,
- *            CF_ERR_WORKER_LOST (of the item that ran when its worker died), CF_ERR_TIMEOUT (it wasn't done at the
- *            deadline), CF_ERR_CANCELLED (by a shutdown, before it started), or as cf_submit_bytes().  An item that
- *            fails doesn't stop the others; its element of `results` isn't written. */
+ *            CF_ERR_WORKER_LOST (its worker died), CF_ERR_CORRUPT (a worker wrote over its place in shared memory),
+ *            CF_ERR_TIMEOUT (it wasn't done at the deadline), CF_ERR_CANCELLED (by a shutdown, before it started), or
+ *            as cf_submit_bytes().  One that fails doesn't stop the others, nor write its element of `results`. */
 CF_API cf_err cf_map_bytes(cf_executor *executor, const cf_task_type *type, size_t count, void *results,
                            const void *const *arrays, const cf_map_opts *options);
 
@@ -126,7 +124,8 @@ typedef struct cf__map { /* private to the calling process; fields: A atomic */
     void *block;             /* in the executor's memory: the runners' copy of `round`, and all that it points to */
     uint32_t references;     /* A: the caller's, and one for each runner that it has left behind */
     unsigned workers, seats; /* of the executor; runners at a time */
-    unsigned live, deaths;   /* runners that haven't ended; that have died in a row having done nothing */
+    unsigned live, deaths;   /* runners that haven't ended; that have ended in a row having done nothing */
+    size_t losses;           /* runners that died with an item */
     uint32_t next_number;    /* of a runner */
     uint32_t items, chunk;   /* in a round at most; option */
     size_t done;             /* items of the rounds before */
@@ -256,14 +255,14 @@ cf__map_take_leave(cf__map *map, unsigned seat)
     cf_future_release(future);
     runner->future = NULL;
     map->live--;
-    if (held)
-        map->deaths = 0;
+    bool again = held || error == CF_ERR_WORKER_LOST || error == CF_ERR_CORRUPT || (error == CF_OK && map->live == 0);
+    held = held && map->losses++ < map->job->count; /* with more than there are items, somebody writes over the words */
+    map->deaths = held ? 0 : map->deaths;
     if (map->reason != CF_OK || !cf__map_has_free_chunk(round))
         return;
     if (cf_passed(round->deadline))
         map->reason = CF_ERR_TIMEOUT;
-    else if (held || (error == CF_ERR_WORKER_LOST && map->deaths++ < CF__MAP_PATIENCE) ||
-             (error == CF_OK && map->live == 0))
+    else if (again && (held || map->deaths++ < CF__MAP_PATIENCE))
         (void)cf__map_submit_runner(map, seat);
     else if (map->live == 0)
         map->reason = error;
@@ -346,7 +345,7 @@ cf__map_collect(cf__map *map)
 {
     const cf__map_round *round = &map->round;
     cf_map_failure *failure = &map->job->failure;
-    cf_err reason = map->reason != CF_OK ? map->reason : CF_ERR_WORKER_LOST; /* OK: a faulty task wrote into a word */
+    cf_err reason = map->reason != CF_OK ? map->reason : CF_ERR_CORRUPT; /* OK: a faulty task wrote into a word */
     if (map->reason != CF_OK)
         cf__map_leave(map);
     for (uint32_t i = 0; i < round->chunk_count; i++) {

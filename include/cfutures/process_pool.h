@@ -84,7 +84,9 @@ cf_process_pool_with(const cf_pool_opts *options)
 
 #define CF__PROCESS_SLOTS 4096u
 #define CF__PROCESS_MEMORY (CF__STATIC_CAST(size_t, 1) << 30)
+#ifndef CF__PROCESS_GRACE                     /* tests that cause much trouble have less patience */
 #define CF__PROCESS_GRACE INT64_C(2000000000) /* for the template to end by itself, before it is killed */
+#endif
 
 /* ---- submit ---- */
 
@@ -126,18 +128,18 @@ cf__process_await_room(cf__process_pool *pool, const cf_task_type *type, cf__pla
 {
     cf__arena *arena = pool->setup.view.arena;
     uint32_t patience = cf__process_concurrency(&pool->base) + 8;
-    int64_t slice = CF__SLICE_FIRST;
+    cf__slice slice = CF__SLICE_NEW;
     bool in_time = true;
 
     while (!pool->closed && !cf__process_take_room(pool, type, place, future)) {
         if (pool->in_use == 0)
             return CF_ERR_NOMEM; /* results that the program keeps fill the memory: nothing to wait for */
-        cf_future *list = cf__slots_harvest(pool, patience);
+        cf_future *list = cf__slots_harvest(pool, patience, NULL);
         bool sleep = list == NULL;
         if (sleep) {
             /* seq_cst [A3]: the store, then the look; who settles a slot afterwards owes the wake. */
             cf__store_seq_cst(&arena->pressure, 1u);
-            list = cf__slots_harvest(pool, UINT32_MAX);
+            list = cf__slots_harvest(pool, UINT32_MAX, NULL);
             sleep = list == NULL;
         }
         if (sleep && !in_time)
@@ -147,7 +149,7 @@ cf__process_await_room(cf__process_pool *pool, const cf_task_type *type, cf__pla
         cf__slots_settle_list(list);
         if (sleep) {
             if (!cf__slots_sleep(pool, &arena->pressure, 1, deadline, &slice))
-                cf__slots_audit(pool, NULL);
+                cf__slots_audit(pool, NULL, &slice);
             (void)cf__slots_template_ended(pool);
             in_time = !cf_passed(deadline);
         }
@@ -202,8 +204,7 @@ cf__process_submit(cf_executor *base, const cf_task_type *type, const void *args
     }
     cf__slot *slot = &view->slots[future->index];
     cf__shadow *shadow = &pool->shadows[future->index];
-    /* relaxed: only this process moves a FREE word. */
-    future->generation = cf__slot_generation(cf__load_relaxed(&slot->word));
+    future->generation = shadow->generation;
     future->base.origin = cf__process_origin();
     (void)cf__fetch_add_relaxed(&pool->references, 1u); /* relaxed: the executor's own keeps it alive */
     slot->run = type->run;
@@ -232,7 +233,7 @@ cf__process_alloc(cf_executor *base, size_t size)
     cf__mutex_lock(&pool->mutex);
     void *memory = cf__heap_take(&pool->heap, size);
     if (memory == NULL) {
-        cf_future *list = cf__slots_harvest(pool, UINT32_MAX); /* tasks that nobody waits for may hold some */
+        cf_future *list = cf__slots_harvest(pool, UINT32_MAX, NULL); /* tasks that nobody waits for may hold some */
         cf__mutex_unlock(&pool->mutex);
         cf__slots_settle_list(list);
         cf__mutex_lock(&pool->mutex);
@@ -280,13 +281,13 @@ CF__PRIVATE void
 cf__process_end(cf__process_pool *pool)
 {
     int status;
-    if (cf__load_relaxed(&pool->setup.view.arena->stop) == CF__ARENA_RUNS)
+    if (!pool->killing) /* not changed any more once `stopping` is set */
         cf__process_stop(pool, CF__ARENA_DRAINS);
     if (!cf__os_pidfd_ended(pool->template_pidfd, cf_after_ns(CF__PROCESS_GRACE))) {
         cf__process_kill_template(pool); /* stopped, or scribbled over */
         (void)cf__os_pidfd_ended(pool->template_pidfd, CF_FOREVER);
     }
-    cf__os_bury(pool->setup.view.arena->template_process, &status); /* ours only if we are a subreaper */
+    cf__os_bury(pool->template_process, &status); /* ours only if we are a subreaper */
     if (pool->collects) {
         cf__store_seq_cst(&pool->collector_quit, 1u);
         cf__store_seq_cst(&pool->setup.view.arena->collector, 0u);
@@ -301,11 +302,11 @@ CF__PRIVATE void
 cf__process_drain(cf__process_pool *pool, cf_time deadline)
 {
     cf__arena *arena = pool->setup.view.arena;
-    int64_t slice = CF__SLICE_FIRST;
+    cf__slice slice = CF__SLICE_NEW;
     cf_time patience = cf_after_ns(CF__PROCESS_GRACE);
     for (bool in_time = true; in_time || pool->in_use == 0;) {
         cf__store_seq_cst(&arena->pressure, 1u); /* seq_cst [A3]: then the look */
-        cf_future *list = cf__slots_harvest(pool, UINT32_MAX);
+        cf_future *list = cf__slots_harvest(pool, UINT32_MAX, NULL);
         if (list == NULL && pool->in_use == 0)
             return;
         bool killing = pool->killing, sleep = list == NULL;
@@ -313,7 +314,7 @@ cf__process_drain(cf__process_pool *pool, cf_time deadline)
         cf__mutex_unlock(&pool->mutex);
         if (sleep) {
             if (!cf__slots_sleep(pool, &arena->pressure, 1, deadline, &slice))
-                cf__slots_audit(pool, NULL);
+                cf__slots_audit(pool, NULL, &slice);
             if (killing && cf_passed(patience))
                 cf__process_kill_template(pool); /* it doesn't kill: then its own death does */
             (void)cf__slots_template_ended(pool);
@@ -337,8 +338,7 @@ cf__process_shutdown(cf_executor *base, cf_shutdown_mode mode, cf_time deadline,
     pool->closed = true;
     cf__slots_made_room(pool); /* submitters that wait for it look again */
     if (mode != CF_DRAIN) {
-        cf__slots_withdraw(pool, CF__SLOT_PENDING, CF__SLOT_GONE);
-        cancelled = cf__slots_harvest(pool, UINT32_MAX);
+        cancelled = cf__slots_harvest(pool, UINT32_MAX, cf__slots_withdraw_all(pool, NULL));
         for (cf_future *future = cancelled; future != NULL; future = future->next)
             report->cancelled += CF__POINTER_CAST(cf__process_future *, future)->settle_as == CF__CANCELLED;
     }
@@ -401,7 +401,7 @@ cf__process_map(cf__process_pool *pool, cf__nursery *nursery, int *file, uint32_
     if (pool->memory == NULL)
         return false;
     (void)cf__arena_layout(&pool->setup.view, pool->memory, records, slots);
-    cf__arena_want(&pool->setup.view, workers, least, workers);
+    cf__slots_want(pool, workers, least, workers);
     cf__store_relaxed(&pool->setup.view.arena->high, 0u); /* relaxed: nobody is there yet */
     if (cf__heap_init(&pool->heap, CF__STATIC_CAST(unsigned char *, pool->memory) + arena, heap))
         return true;
@@ -432,7 +432,8 @@ cf__process_start_template(cf__process_pool *pool, cf__nursery *nursery, int fil
     cf__os_close(pool->setup.life_line[0]);
     cf__os_close(pool->setup.parent_pidfd);
     if (error == 0) {
-        pool->template_pidfd = cf__os_pidfd_open(arena->template_process);
+        pool->template_process = arena->template_process; /* no task has run yet that could have written there */
+        pool->template_pidfd = cf__os_pidfd_open(pool->template_process);
         /* If it's gone already, it has left its reason; else we can't watch it, and closing the pipe below ends
          * it. */
         if (pool->template_pidfd < 0)
@@ -550,7 +551,9 @@ cf_process_pool_resize(cf_executor *executor, unsigned workers)
     if (workers == 0 || workers > view->worker_count)
         return CF_ERR_INVALID;
     bool elastic = pool->setup.idle_timeout != CF__NEVER;
-    cf__arena_want(view, workers, elastic ? CF__MIN(cf__load_relaxed(&view->arena->least), workers) : workers, workers);
+    cf__mutex_lock(&pool->mutex);
+    cf__slots_want(pool, workers, elastic ? CF__MIN(pool->least, workers) : workers, workers);
+    cf__mutex_unlock(&pool->mutex);
     cf__arena_wake_all(view);   /* who isn't wanted any more leaves */
     (void)cf__arena_poke(view); /* and who is missing is started */
     return CF_OK;

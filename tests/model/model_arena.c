@@ -115,14 +115,16 @@ static void
 reap(void *arg)
 {
     uint32_t number_of[16] = {0, 1, 2}; /* of each process */
+    cf__tries tries[2];
     model_death death;
     (void)arg;
+    memset(tries, 0, sizeof tries);
     while (model_wait_death(&death)) {
         uint32_t number = number_of[death.process];
         cf_account account;
         memset(&account, 0, sizeof account);
         account.signal = death.killed ? 9 : 0;
-        cf__arena_reap(&view, number, &account, false);
+        cf__arena_reap(&view, tries, number, &account, false);
         if (death.killed && heirs-- > 0)
             number_of[model_process_start("heir", work, &numbers[number - 1])] = number;
     }
@@ -254,6 +256,47 @@ collector(void *arg)
     stop();
 }
 
+/* More hints than the ring has cells: the producer makes room and loses none that is needed. */
+static void
+two_tasks_hinted_often(void *arg)
+{
+    (void)arg;
+    submit(0, 0);
+    for (int i = 0; i < 4; i++)
+        cf__arena_push_hint(&view, &view.arena->parent_ring, view.parent_hints, 0);
+    submit(1, 0);
+    collect(0, 0);
+    collect(1, 0);
+    stop();
+}
+
+/* A task has written over the ring's head or tail: after the next push all is well, and before it nobody goes round in
+ * circles. */
+static void
+two_tasks_ring_written_over(void *arg)
+{
+    submit(0, 0);
+    cf__store_seq_cst(arg == NULL ? &view.arena->parent_ring.tail : &view.arena->parent_ring.head, UINT64_C(1) << 63);
+    submit(1, 0);
+    collect(0, 0);
+    collect(1, 0);
+    stop();
+}
+
+/* Another thread of the parent, which looks whether words and records agree: they do, unless a task writes over them [A7]. */
+static void
+auditor(void *arg)
+{
+    (void)arg;
+    for (uint32_t i = 0; i < 2; i++) {
+        uint64_t word = cf__load_acquire(&view.slots[i].word);
+        if (cf__slot_state(word) == CF__SLOT_RUNNING) {
+            model_check(!cf__arena_disowned(&view, i, word));
+            cf__arena_wake_worker(&view, cf__slot_owner(word)); /* as an audit does */
+        }
+    }
+}
+
 #define WORKER(i)                                                                                                      \
     {                                                                                                                  \
         "worker" #i, work, &numbers[i - 1]                                                                             \
@@ -336,6 +379,41 @@ static const model_scenario scenarios[] = {
      .threads = {{"parent", collector, NULL}},
      .processes = {WORKER(1)},
      .check = check},
+    {.name = "arena_ring_overflow",
+     .setup = setup_1,
+     .threads = {{"parent", two_tasks_hinted_often, NULL}},
+     .processes = {WORKER(1)},
+     .check = check,
+     .spurious = MODEL_NONE},
+    {.name = "arena_tail_written_over",
+     .setup = setup_1,
+     .threads = {{"parent", two_tasks_ring_written_over, NULL}},
+     .processes = {WORKER(1)},
+     .check = check,
+     .spurious = MODEL_NONE},
+    {.name = "arena_head_written_over",
+     .setup = setup_1,
+     .threads = {{"parent", two_tasks_ring_written_over, &numbers[0]}},
+     .processes = {WORKER(1)},
+     .check = check,
+     .spurious = MODEL_NONE},
+    {.name = "arena_audit",
+     .setup = setup_1,
+     .threads = {{"parent", two_tasks, NULL}, {"auditor", auditor, NULL}},
+     .processes = {WORKER(1)},
+     .check = check,
+     .spurious = MODEL_NONE,
+     .seconds = 6},
+
+    {.name = "arena_death_and_audit",
+     .setup = setup_1,
+     .threads = {{"parent", two_tasks, NULL}, {"auditor", auditor, NULL}, {"reaper", reap, NULL}},
+     .processes = {WORKER(1)},
+     .check = check,
+     .kills = 1,
+     .spurious = MODEL_NONE,
+     .preemptions = 1,
+     .seconds = 6},
 
     {.name = "arena_death",
      .setup = setup_1,

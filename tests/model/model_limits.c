@@ -31,8 +31,9 @@ static cf__arena_view view;
 static cf__process_setup setup_of_worker;
 static cf__ladder ladder;
 static int64_t killed_at;
-static bool lost;      /* the worker has been reaped */
-static uint32_t tasks; /* that it is to run */
+static cf__tries tries[2]; /* of the tasks in the slots */
+static bool lost;          /* the worker has been reaped */
+static uint32_t tasks;     /* that it is to run */
 
 /* Task 1 wants one signal, task 2 another; each arrives while its own task runs. */
 static void
@@ -126,7 +127,7 @@ setup_signal_of_dead_one(void)
     setup_signal();
     cf__store_relaxed(&view.workers[0].signaled, 1u);
     memset(&account, 0, sizeof account);
-    cf__arena_reap(&view, 1, &account, false);
+    cf__arena_reap(&view, tries, 1, &account, false);
 }
 static void
 setup_shield(void)
@@ -186,7 +187,7 @@ look_after(void *arg)
     if (death.signal != 0 || death.status != 0 || killed_at != 0) {
         cf_account account;
         memset(&account, 0, sizeof account);
-        cf__arena_reap(&view, 1, &account, false);
+        cf__arena_reap(&view, tries, 1, &account, false);
         lost = true;
     }
 }

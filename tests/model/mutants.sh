@@ -160,7 +160,7 @@ detail/arena.h | s/(void)cf__exchange_seq_cst(&ring->tail, tail + 1)/(void)cf__e
 detail/arena.h | s/cf__fetch_or_seq_cst(&view->arena->idle/cf__fetch_or_acq_rel(\&view->arena->idle/ | arena | the other half
 detail/arena.h | s/cf__load_seq_cst(&view->arena->waking) == 0/cf__load_acquire(\&view->arena->waking) == 0/ | arena arena_one_task_after_another | looks at waking too early
 detail/arena.h | s/cf__load_acquire(&ring->tail); .. acquire/cf__load_relaxed(\&ring->tail); \/* acquire/ | arena | reads a hint that isn't there yet
-detail/arena.h | /cf__store_relaxed(&self->intent, .slot + 1);/d | arena arena_death | a death loses the hint
+detail/arena.h | /cf__store_release(&self->intent, .slot + 1);/d | arena arena_death | a death loses the hint
 detail/arena.h | s/cf__arena_tell(view, index, word); .. it may/; \/* it may/ | arena arena_death | no second wake after a death
 detail/arena.h | s/cf__arena_tell(view, index, before);/;/ | arena arena_death | no wake for a lost task
 detail/arena.h | s/cf__arena_push_hint(view, &arena->template_ring, view->template_hints, index);/;/ | arena arena_death | a hint that went down isn't pushed again
@@ -261,6 +261,13 @@ map.h | s/cf__load_acquire(&round->chunks\[i\].word); .. acquire .M1. ..$/cf__lo
 map.h | s/cf__fetch_sub_acq_rel(&map->references, 1u) != 1)/cf__fetch_sub_relaxed(\&map->references, 1u) != 1)/ | map map_pool_deadline | frees unordered
 map.h | s/runner->left_behind = true;/;/ | map map_pool_deadline | reads what a runner left behind still writes
 map.h | s/^        cf__map_leave(map);/        ;/ | map map_pool_deadline | a late map isn't closed
+detail/arena.h | s/cf__store_release(\(&[a-z>.-]*\|&view->workers.number - 1..\)intent,/cf__store_relaxed(\1intent,/ | arena arena_audit | an audit that sees an intent sees less than was done before it
+detail/arena.h | s/cf__load_relaxed(&view->slots.slot..word) == word;/true;/ | arena arena_audit | an audit without a second look
+detail/arena.h | s/^    cf__data_write(view->slots.slot..payload, sizeof view->slots.slot..payload);/cf__store_release(\&self->intent, 0u);&/ | arena arena_audit | the intent is gone before the word has moved
+detail/arena.h | s/    uint64_t head = cf__exchange_acq_rel(&ring->head, tail), kept = 0;/    uint64_t head = cf__load_acquire(\&ring->head), kept = 0;/ | arena arena_ring_overflow | the producer moves cells that consumers may take
+detail/arena.h | s/            if (tail == head || cf__load_acquire(&ring->head) == head)/            if (tail == head)/ | arena arena_tail_written_over | a worker that goes round in circles where tail was written over
+detail/arena.h | s/    bool scan = head != tail .*/    bool scan = false;/ | arena arena_head_written_over | a producer that believes whatever head says
+detail/arena.h | s/        cf__store_release(&worker->park, 1u); .*/        ;/;s/    cf__store_seq_cst(&worker->park, 1u);/    ;/ | arena arena_audit | wakes without a sign of it
 TABLE
 }
 

@@ -15,12 +15,19 @@
  *
  * RINGS  One producer each: the parent (behind a private mutex) and the template (to push again what a dead worker
  *   had taken).  A consumer takes a hint by one CAS of the head and writes nothing after it, so it can die
- *   anywhere.
+ *   anywhere.  What lies between head and tail is hints only if it's no more than the ring has cells: else a faulty
+ *   task has written over one of the two.  Then consumers find it empty, and the next push makes it anew.
  * INTENT  Before that CAS a worker writes the slot's number into its own record and leaves it there until the wakes
  *   it owes are done. So after a death the template looks at one slot, in constant time (cf__arena_reap):
- *       PENDING           the hint went down with it -> push the hint again
+ *       PENDING           the hint went down with it -> push the hint again; but not for ever: a task that writes
+ *                         PENDING into its own word and dies would do so again and again -> in the end LOST, which
+ *                         the parent takes for overwritten, as it has no owner
  *       RUNNING, and his  the task is lost           -> LOST, wake, mark; or PENDING once more, and its hint pushed
  *       settled, and his  published, perhaps not told -> wake again, mark again
+ *   So while a word says RUNNING by a worker, that worker's intent names the slot: written before the claim, and
+ *   changed only after the word has been moved on, by the worker or its reaper.  Whoever finds it otherwise, and the
+ *   word still the same afterwards, knows that a faulty task has written over one of them, and that nobody will move
+ *   that word (cf__arena_disowned, [A7]).
  * IDLE WORKERS  Each has a bit in `idle` and a word of its own to sleep on.  A waker takes the bit, then wakes.
  *   `waking` holds the number of a worker that is about to look: one that has been woken and hasn't looked yet, or
  *   the one that spins for work (at most one does).  Until it has looked nobody wakes another; it passes the wake
@@ -57,6 +64,10 @@
  *   [A6] a task with a limit -> sleeping template, as [A2]
  *          worker:   exchange due,            then load next_look; poke if it's later
  *          template: exchange next_look,      then look at each due, and at signals that are pending
+ *   [A7] intent and word -> who looks whether they agree.  A worker writes intent, word (claim), word (publish),
+ *        intent; each store of intent and CAS of the word has release.  Who looks reads word, intent, word; the first
+ *        two have acquire.  It sees RUNNING: then it also sees the intent from before the claim.  It sees an intent
+ *        from after the publish: then its second look sees a word from after the publish, too.
  * STOPPED IS NOT DEAD  A worker that was stopped (SIGSTOP) with a hint, or with a wake to pass on, is nobody's to
  *   reap.  So whoever sleeps in the parent does so in slices, and then pushes the hints of slots that are still
  *   PENDING again, and wakes all (cf__slots_audit).
@@ -91,6 +102,7 @@ typedef struct cf__worker_record { /* of worker number index + 1; fields: A atom
     uint32_t started;     /* A: on_start went well; worker, read by the template */
     int32_t process;      /* A: process id; the template */
     uint32_t cpu;         /* A: where it ran last, + 1; the worker */
+    int32_t condemned;    /* A: the process that the parent wants to have killed; 0: none */
     uint32_t stop_signal; /* A: what the task wants to be sent before it's killed; 0: nothing */
     uint32_t signaled;    /* A: 1: it has been sent; the template, until the worker has taken note */
     uint32_t overwritten; /* A: 1: its task's arguments are, by its message: it can't be tried again; the worker */
@@ -197,6 +209,13 @@ cf__arena_layout(cf__arena_view *view, void *memory, uint32_t worker_count, uint
 
 /* ---- hint rings ---- */
 
+/* Whether there are hints between `head`, and `tail` as it was then; not if either makes no sense. */
+CF__PRIVATE bool
+cf__arena_hints_between(const cf__arena_view *view, uint64_t head, uint64_t tail)
+{
+    return tail - head - 1 <= view->ring_mask; /* from one to as many as there are cells; modulo 2^64 */
+}
+
 /* Takes a hint, for worker `number`, whose intent then names its slot; false when the ring is empty.  *slot is
  * bounded here, whatever stands in the cell. */
 CF__PRIVATE bool
@@ -207,41 +226,45 @@ cf__arena_take_hint(const cf__arena_view *view, cf__ring *ring, const uint64_t *
     for (;;) {
         uint64_t head = cf__load_acquire(&ring->head);
         uint64_t tail = cf__load_acquire(&ring->tail); /* acquire [A1]: the cell was filled before */
-        if (head >= tail)
-            return false;
+        if (!cf__arena_hints_between(view, head, tail)) {
+            /* Empty, or written over.  Or the producer has gone round since we read head, as others took hints: then
+             * it knew of a head that we see now (acquire [A1] of tail). */
+            if (tail == head || cf__load_acquire(&ring->head) == head)
+                return false;
+            continue;
+        }
         /* relaxed: if the producer goes round and fills this cell anew, head has moved and the CAS fails. */
         uint64_t hint = cf__load_relaxed(&hints[head & view->ring_mask]);
         *slot = CF__STATIC_CAST(uint32_t, hint & CF__HINT_SLOTS) % view->slot_count;
         *generation = hint >> 24;
-        /* Before the CAS: from there on, the hint is gone from the ring (A1).  relaxed: the CAS releases it; who
-         * reads it after our death has the kernel's word for our end. */
-        cf__store_relaxed(&self->intent, *slot + 1);
+        /* Before the CAS: from there on, the hint is gone from the ring (A1).  release [A7]: who reads it sees that
+         * we have published what the intent named before. */
+        cf__store_release(&self->intent, *slot + 1);
         if (cf__cas_acq_rel(&ring->head, &head, head + 1))
             return true;
     }
 }
 
 /* The producer's room-making: drops the hints of tasks that aren't pending any more and keeps the others, in their
- * order.  A ring has twice as many cells as there are slots; should repeated hints fill it all the same, one for
- * each pending slot is left, in any order.  Until it is done a worker may miss one; the caller wakes workers
- * afterwards.  Complexity: linear in slots. */
+ * order.  A ring has twice as many cells as there are slots; should repeated hints fill it all the same, or have head
+ * or tail been written over, one for each pending slot is left, in any order.  Until it is done a worker may miss
+ * one; the caller wakes workers afterwards.  Complexity: linear in slots. */
 CF__SLOW void
 cf__arena_rebuild(const cf__arena_view *view, cf__ring *ring, uint64_t *hints)
 {
     uint64_t tail = cf__load_relaxed(&ring->tail); /* relaxed: ours */
-    uint64_t head = cf__load_acquire(&ring->head), kept = 0;
-    while (head < tail && !cf__cas_acq_rel(&ring->head, &head, tail)) {
-    }
+    uint64_t head = cf__exchange_acq_rel(&ring->head, tail), kept = 0;
+    bool scan = head != tail && !cf__arena_hints_between(view, head, tail);
     /* The cells from head to tail are ours alone now.  What is kept is written behind tail: round the ring, never
      * in front of what is still to be read. */
-    for (uint64_t at = head; at < tail; at++) {
+    for (uint64_t at = head; at != tail && !scan; at++) {
         uint64_t hint = cf__load_relaxed(&hints[at & view->ring_mask]);
         uint32_t index = CF__STATIC_CAST(uint32_t, hint & CF__HINT_SLOTS) % view->slot_count;
         uint64_t word = cf__load_relaxed(&view->slots[index].word);
         if (cf__slot_state(word) == CF__SLOT_PENDING && cf__slot_hint(index, word) == hint)
             cf__store_relaxed(&hints[(tail + kept++) & view->ring_mask], hint);
     }
-    if (kept > view->ring_mask) {
+    if (scan || kept > view->ring_mask) {
         kept = 0;
         for (uint32_t i = 0; i < view->slot_count; i++) {
             /* relaxed: what becomes pending later has a hint of its own. */
@@ -272,9 +295,14 @@ CF__PRIVATE bool
 cf__arena_has_hints(const cf__arena_view *view)
 {
     cf__arena *arena = view->arena;
-    /* seq_cst [A2]: after the idle bit. */
-    return cf__load_seq_cst(&arena->template_ring.tail) > cf__load_seq_cst(&arena->template_ring.head) ||
-           cf__load_seq_cst(&arena->parent_ring.tail) > cf__load_seq_cst(&arena->parent_ring.head);
+    /* seq_cst, all [A2]: after the idle bit.  tail first: the other way round, a head from before others took hints
+     * and a tail from after more were pushed might look written over. */
+    uint64_t template_tail = cf__load_seq_cst(&arena->template_ring.tail);
+    uint64_t template_head = cf__load_seq_cst(&arena->template_ring.head);
+    if (cf__arena_hints_between(view, template_head, template_tail))
+        return true;
+    uint64_t parent_tail = cf__load_seq_cst(&arena->parent_ring.tail);
+    return cf__arena_hints_between(view, cf__load_seq_cst(&arena->parent_ring.head), parent_tail);
 }
 
 /* ---- waking workers ---- */
@@ -299,14 +327,12 @@ cf__arena_wake_another(const cf__arena_view *view)
 {
     cf__arena *arena = view->arena;
     for (uint32_t i = 0; i < (view->worker_count + 63) / 64; i++) {
-        uint64_t idle;
-        /* seq_cst [A2]: after the push. */
-        while ((idle = cf__load_seq_cst(&arena->idle[i])) != 0) {
+        /* seq_cst [A2]: after the push.  One look is enough: who sets its bit later sees the push.  Nor could a faulty
+         * task that sets bits all the time keep us here. */
+        for (uint64_t idle = cf__load_seq_cst(&arena->idle[i]); idle != 0; idle &= idle - 1) {
             uint32_t number = i * 64 + CF__STATIC_CAST(uint32_t, __builtin_ctzll(idle)) + 1;
-            if (number > view->worker_count) {
-                (void)cf__arena_clear_idle(view, number); /* a scribbled bit */
-                continue;
-            }
+            if (number > view->worker_count)
+                break; /* bits that were written over */
             if (!cf__arena_clear_idle(view, number))
                 continue; /* another waker has it */
             cf__worker_record *worker = &view->workers[number - 1];
@@ -373,19 +399,32 @@ cf__arena_wake_one(const cf__arena_view *view)
         cf__arena_call_another(view);
 }
 
+/* Wakes worker `number`, if it sleeps. */
+CF__PRIVATE void
+cf__arena_wake_worker(const cf__arena_view *view, uint32_t number)
+{
+    cf__worker_record *worker = &view->workers[number - 1];
+    /* seq_cst: after the caller's store of arena->stop or wanted, which a worker reads after it has set park to 0;
+     * release [A5]. */
+    cf__store_seq_cst(&worker->park, 1u);
+    (void)cf__unpark_one(&worker->park, CF__SCOPE_SHARED);
+}
+
+/* Wakes the workers with the numbers 1 to `last`, if they sleep, and whoever thinks that another is on its way. */
+CF__PRIVATE void
+cf__arena_wake_first(const cf__arena_view *view, uint32_t last)
+{
+    cf__store_seq_cst(&view->arena->waking, 0u);
+    for (uint32_t number = 1; number <= last; number++)
+        cf__arena_wake_worker(view, number);
+}
+
 /* Wakes every worker that sleeps: after a death, for what the dead one may have owed, and to stop. */
 CF__PRIVATE void
 cf__arena_wake_all(const cf__arena_view *view)
 {
-    cf__store_seq_cst(&view->arena->waking, 0u);
     /* seq_cst: after the caller's store of arena->stop or wanted.  A worker that is started later reads that. */
-    uint32_t high = CF__MIN(cf__load_seq_cst(&view->arena->high), view->worker_count);
-    for (uint32_t i = 0; i < high; i++) {
-        /* seq_cst: after the caller's store of arena->stop or wanted, which a worker reads after it has set park to 0;
-         * release [A5]. */
-        cf__store_seq_cst(&view->workers[i].park, 1u);
-        (void)cf__unpark_one(&view->workers[i].park, CF__SCOPE_SHARED);
-    }
+    cf__arena_wake_first(view, CF__MIN(cf__load_seq_cst(&view->arena->high), view->worker_count));
 }
 
 /* ---- telling the parent ---- */
@@ -420,16 +459,18 @@ cf__arena_publish(const cf__arena_view *view, uint32_t number, uint32_t slot, ui
                                      &found)) == 0) {
         if (found != CF__SLOT_SIGNALED)
             return false;
-        /* The template is about to send the signal, and then says so; should it die, so do we. */
-        while (cf__load_acquire(&self->signaled) == 0)
+        /* The template is about to send the signal, and then says so; should it die, so do we.  Or a faulty task has set
+         * the flag: then the template takes it away. */
+        while (cf__load_acquire(&self->signaled) == 0 &&
+               (cf__load_relaxed(&view->slots[slot].word) & CF__SLOT_SIGNALED) != 0)
             cf__os_yield();
         cf__os_yield();                         /* a signal that is pending arrives at the end of any system call */
         cf__store_relaxed(&self->signaled, 0u); /* relaxed: the template sends none to this task any more */
         cf__slot_clear(&view->slots[slot], CF__SLOT_SIGNALED);
     }
     cf__arena_tell(view, slot, before);
-    /* release: the wakes are done before the intent is gone.  Earlier, and a death between the two would leave a
-     * waiter asleep. */
+    /* release [A7], and the wakes are done before the intent is gone.  Earlier, and a death between the two would
+     * leave a waiter asleep. */
     cf__store_release(&self->intent, 0u);
     return true;
 }
@@ -488,9 +529,9 @@ cf__arena_claim(const cf__arena_view *view, uint32_t number, uint32_t *slot)
             cf__arena_call_another(view);
         return true;
     }
-    /* relaxed: the intent named a hint that we took and found stale, or that another took; nobody reaps it for more
-     * than a look. */
-    cf__store_relaxed(&view->workers[number - 1].intent, 0u);
+    /* The intent named a hint that we took and found stale, or that another took; or whatever a faulty task wrote
+     * there while we slept.  release [A7]. */
+    cf__store_release(&view->workers[number - 1].intent, 0u);
     return false;
 }
 
@@ -552,12 +593,62 @@ cf__arena_retire(const cf__arena_view *view, uint32_t number)
         cf__arena_grow(view);
 }
 
+/* ---- when a task has written over the arena ---- */
+
+/* Parent: the word of `slot` was `word`, read with acquire, RUNNING by worker number 1 to worker_count.  Whether that
+ * worker's record says otherwise. */
+CF__PRIVATE bool
+cf__arena_disowned(const cf__arena_view *view, uint32_t slot, uint64_t word)
+{
+    /* acquire [A7]: what the second look sees is as new as the intent. */
+    return cf__load_acquire(&view->workers[cf__slot_owner(word) - 1].intent) != slot + 1 &&
+           cf__load_relaxed(&view->slots[slot].word) == word;
+}
+
+/* Parent: `slot` isn't what it should be: the template is to kill whom its word names, and whose record names it.
+ * Returns whether there is one; then poke the template. */
+CF__SLOW bool
+cf__arena_condemn(const cf__arena_view *view, uint32_t slot)
+{
+    uint32_t owner = cf__slot_owner(cf__load_relaxed(&view->slots[slot].word)); /* relaxed, all: a guess */
+    bool found = false;
+    for (uint32_t number = 1; number <= view->worker_count; number++) {
+        cf__worker_record *worker = &view->workers[number - 1];
+        if (number != owner && cf__load_relaxed(&worker->intent) != slot + 1)
+            continue;
+        /* Who is no child of the template's isn't killed, nor who has died meanwhile. */
+        cf__store_relaxed(&worker->condemned, cf__load_relaxed(&worker->process));
+        found = true;
+    }
+    return found;
+}
+
 /* ---- after a death ---- */
 
+/* Of one slot, private to the template: what its worker's deaths have cost the task that is in it. */
+typedef struct cf__tries {
+    uint64_t generation; /* of the task */
+    uint32_t count;      /* of workers that died as they ran it */
+    uint32_t hints;      /* of those that died as they were about to */
+} cf__tries;
+
+#define CF__HINTS_MOST 8 /* for each a worker has to die within a few instructions */
+
+/* The tries of the task that is in the slot now. */
+CF__PRIVATE cf__tries *
+cf__tries_of(cf__tries *tries, uint64_t word)
+{
+    if (tries->generation != cf__slot_generation(word)) {
+        memset(tries, 0, sizeof *tries);
+        tries->generation = cf__slot_generation(word);
+    }
+    return tries;
+}
+
 /* Template: worker `number` is dead; `account` says how it came, but for what the dead one has left in its record.
- * Settles what it left; its task is lost, or, if `retry`, is pending again. */
+ * Settles what it left; its task is lost, or, if `retry`, is pending again.  `tries`: of each slot. */
 CF__PRIVATE void
-cf__arena_reap(const cf__arena_view *view, uint32_t number, const cf_account *account, bool retry)
+cf__arena_reap(const cf__arena_view *view, cf__tries *tries, uint32_t number, const cf_account *account, bool retry)
 {
     cf__arena *arena = view->arena;
     cf__worker_record *dead = &view->workers[number - 1];
@@ -585,11 +676,15 @@ cf__arena_reap(const cf__arena_view *view, uint32_t number, const cf_account *ac
                 cf__arena_tell(view, index, before);
         } else if (cf__slot_settled(word) && cf__slot_owner(word) == number) {
             cf__arena_tell(view, index, word); /* it may have died before it did */
+        } else if (cf__slot_state(word) == CF__SLOT_PENDING &&
+                   cf__tries_of(&tries[index], word)->hints++ == CF__HINTS_MOST) {
+            if (cf__slot_give_up(slot, &word))
+                cf__arena_tell(view, index, word);
         } else if (cf__slot_state(word) == CF__SLOT_PENDING) {
             cf__arena_push_hint(view, &arena->template_ring, view->template_hints, index);
         }
     }
-    cf__store_release(&dead->intent, 0u);
+    cf__store_release(&dead->intent, 0u);   /* release [A7] */
     cf__store_relaxed(&dead->signaled, 0u); /* relaxed: the fork of the next one carries it */
     (void)cf__arena_clear_idle(view, number);
     /* It may have died between taking one of these words and waking who sleeps on it. */

@@ -134,6 +134,20 @@ cf__ladder_climb(const cf__arena_view *view, cf__ladder *ladder, uint32_t number
     }
 }
 
+/* Takes away what only a faulty task can have set for worker `number`'s task: a signal is on its way only while
+ * cf__ladder_climb() runs. */
+CF__PRIVATE void
+cf__ladder_put_right(const cf__arena_view *view, uint32_t number)
+{
+    cf__worker_record *worker = &view->workers[number - 1];
+    uint32_t intent = cf__load_acquire(&worker->intent);
+    if (intent == 0 || intent > view->slot_count)
+        return;
+    uint64_t word = cf__load_acquire(&view->slots[intent - 1].word);
+    if (cf__slot_runs(word, number) && (word & CF__SLOT_SIGNALED) != 0 && cf__load_relaxed(&worker->signaled) == 0)
+        cf__slot_clear(&view->slots[intent - 1], CF__SLOT_SIGNALED); /* or the worker is about to do so itself */
+}
+
 /* Looks at worker `number`, which is `process`; `poked`: also at what waits for a shield to end.  Returns when to look
  * again. */
 CF__PRIVATE int64_t

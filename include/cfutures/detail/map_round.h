@@ -118,7 +118,9 @@ cf__map_claim(const cf__map_round *round, uint32_t number, uint32_t *chunk, uint
     for (uint32_t i = 0; i < round->chunk_count; i++) {
         uint32_t index = (start + i) % round->chunk_count;
         uint64_t found = cf__load_relaxed(&round->chunks[index].word); /* relaxed: the CAS checks it */
-        while (cf__map_state(found) == CF__MAP_FREE) {
+        /* A next item outside of the chunk was written there by a faulty task. */
+        while (cf__map_state(found) == CF__MAP_FREE && cf__map_next_of(found) >= cf__map_begin(round, index) &&
+               cf__map_next_of(found) < cf__map_begin(round, index + 1)) {
             *word = cf__map_word(CF__MAP_RUNNING, number, cf__map_next_of(found) + 1);
             /* relaxed: only claims; nothing that an earlier runner wrote is read here. */
             if (cf__cas_relaxed(&round->chunks[index].word, &found, *word)) {

@@ -43,24 +43,11 @@ CF__PRIVATE bool
 cf__process_withdraw(cf__process_future *future, uint32_t to)
 {
     cf__process_pool *pool = future->pool;
-    cf__slot *slot = &pool->setup.view.slots[future->index];
     cf_future *list = NULL;
 
     cf__mutex_lock(&pool->mutex);
-    if (pool->shadows[future->index].future == future) {
-        uint64_t word = cf__load_relaxed(&slot->word);
-        while (list == NULL) {
-            uint32_t state = cf__slot_state(word);
-            if (state != CF__SLOT_PENDING && (state != CF__SLOT_RUNNING || to != CF__SLOT_GONE))
-                break;
-            if (!cf__cas_seq_cst(&slot->word, &word,
-                                 state == CF__SLOT_PENDING ? cf__slot_with_state(word, to) : word | CF__SLOT_STOP))
-                continue;
-            if (state == CF__SLOT_RUNNING)
-                break;
-            list = cf__slots_detach(pool, future->index, NULL);
-        }
-    }
+    if (pool->shadows[future->index].future == future)
+        list = cf__slots_withdraw(pool, future->index, to, to == CF__SLOT_GONE, NULL);
     bool cancelled = future->settle_as == CF__CANCELLED;
     cf__mutex_unlock(&pool->mutex);
     cf__slots_settle_list(list);
@@ -73,7 +60,7 @@ cf__process_await(cf_future *base, cf_time deadline)
     cf__process_future *future = CF__POINTER_CAST(cf__process_future *, base);
     cf__process_pool *pool = future->pool;
     cf__slot *slot = &pool->setup.view.slots[future->index];
-    int64_t slice = CF__SLICE_FIRST;
+    cf__slice slice = CF__SLICE_NEW;
     bool spun = !pool->setup.spin;
 
     if (cf__executor_forked(&pool->base))
@@ -82,10 +69,10 @@ cf__process_await(cf_future *base, cf_time deadline)
         uint64_t word = cf__load_acquire(&slot->word);   /* acquire [S2] */
         if (cf__settled(cf__load_acquire(&base->state))) /* acquire, future.h [F1] */
             return CF_OK;
-        if (cf__slot_generation(word) != future->generation)
-            return cf__future_await_slow(base, deadline); /* another thread has collected it, and settles it (P2) */
-        if (cf__slot_settled(word)) {
-            cf__slots_collect(future);
+        if (cf__slot_generation(word) != future->generation || cf__slot_state(word) == CF__SLOT_FREE ||
+            cf__slot_settled(word)) {
+            if (cf__slots_collect(future))
+                return cf__future_await_slow(base, deadline);
             continue;
         }
         if (cf__slots_template_ended(pool))
@@ -108,7 +95,7 @@ cf__process_await(cf_future *base, cf_time deadline)
         if (may_expire && cf_passed(future->start_by))
             (void)cf__process_withdraw(future, CF__SLOT_LATE);
         else if (!woken)
-            cf__slots_audit(pool, future);
+            cf__slots_audit(pool, future, &slice);
     }
 }
 
@@ -119,7 +106,7 @@ cf__process_cancel(cf_future *base)
     return !cf__executor_forked(&future->pool->base) && cf__process_withdraw(future, CF__SLOT_GONE);
 }
 
-/* Looks for marked slots and collects them. */
+/* Looks for marked slots and collects them; whether there was one to collect. */
 CF__PRIVATE bool
 cf__process_collect_marked(cf__process_pool *pool)
 {
@@ -134,13 +121,12 @@ cf__process_collect_marked(cf__process_pool *pool)
         cf__mutex_lock(&pool->mutex);
         for (; marks != 0; marks &= marks - 1) {
             uint32_t index = i * 64 + CF__STATIC_CAST(uint32_t, __builtin_ctzll(marks));
-            if (index < view->slot_count && pool->shadows[index].future != NULL &&
-                cf__slot_settled(cf__load_acquire(&view->slots[index].word)))
-                list = cf__slots_detach(pool, index, list);
+            if (index < view->slot_count && pool->shadows[index].future != NULL)
+                list = cf__slots_take_outcome(pool, index, list);
         }
         cf__mutex_unlock(&pool->mutex);
+        found = found || list != NULL;
         cf__slots_settle_list(list);
-        found = true;
     }
     return found;
 }
@@ -151,7 +137,7 @@ cf__process_collector_main(void *argument)
 {
     cf__process_pool *pool = CF__STATIC_CAST(cf__process_pool *, argument);
     cf__arena *arena = pool->setup.view.arena;
-    int64_t slice = CF__SLICE_FIRST;
+    cf__slice slice = CF__SLICE_NEW;
 
     cf__os_thread_name("cf-collector");
     while (cf__load_acquire(&pool->collector_quit) == 0) {
@@ -167,7 +153,7 @@ cf__process_collector_main(void *argument)
             continue;
         }
         if (!cf__slots_sleep(pool, &arena->collector, 1, CF_FOREVER, &slice))
-            cf__slots_audit(pool, NULL);
+            cf__slots_audit(pool, NULL, &slice);
     }
     return NULL;
 }
@@ -198,7 +184,7 @@ cf__process_watch(cf_future *base)
     }
     cf__mutex_unlock(&pool->mutex);
     if (settled)
-        cf__slots_collect(future);
+        (void)cf__slots_collect(future);
     return error;
 }
 

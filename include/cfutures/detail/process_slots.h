@@ -14,14 +14,23 @@
  * INVARIANTS (M: under the mutex)
  *   P1  A slot is in use from submit to detach; its shadow then names its future, which holds it in `index` and
  *       `generation` for ever.
- *   P2  A slot's generation grows when it's freed.  So whoever sees another generation than the future's knows: it
- *       has been collected, and the record is settled, or about to be by the thread that detached it.
+ *   P2  A slot's generation, which the shadow keeps, grows when it's freed.  So whoever sees another generation than
+ *       the future's, and under the mutex that the shadow names another future, knows: it has been collected, and the
+ *       record is settled, or about to be by the thread that detached it.
  *   P3  The pool holds one reference of each future from submit to settle_list, each future one of the pool for
  *       life.
  *   P4  Once the pool is broken, or being killed, no slot is used again: a worker that is about to die may still
  *       write into one.
+ *   P5  While a slot is in use its word has the shadow's generation, and is PENDING without owner, or RUNNING, DONE,
+ *       FAILED, LATE or LOST with one.  (What the parent withdraws is written and detached under one lock.)  While it
+ *       is RUNNING, its owner's record names it, see arena.h.
  * WHAT IS READ FROM THE ARENA is the word, and after it is settled the outcome and the payload: copied once,
  *   bounded, never followed.
+ * A TASK THAT WRITES WHERE IT SHOULDN'T, on purpose or not, may change any word of the arena at any time.  It spoils
+ *   the result of this task or that one.  But every future settles: a word that P5 excludes is settled as
+ *   CF_ERR_CORRUPT, and who runs the task is killed; and a wake that never comes, a hint that is gone or a worker that
+ *   wrongly seems busy are made good by whoever sleeps in the parent: he wakes now and then, and audits
+ *   (cf__slots_audit).  Whether the template lives, the kernel says.
  * WHO OWES THE WAKE of a waiter asleep on a slot: the worker, or the template after it; and if another thread has
  *   collected the slot first, that thread, for the worker may have died before it did (`sleepers`). */
 #ifndef CFUTURES_DETAIL_PROCESS_SLOTS_H
@@ -51,7 +60,8 @@ typedef struct cf__process_future { /* fields: I immutable, A atomic, M under th
 typedef struct cf__shadow {     /* of a slot, private to the parent; M */
     cf__process_future *future; /* NULL: the slot is free */
     void *args_block, *result_block;
-    bool killed;           /* it was withdrawn as lost, and its payload says nothing of that */
+    uint64_t generation;   /* of the task in it, or the next one (P2) */
+    bool killed;           /* its task is lost since we killed all, and its payload says nothing of that */
     uint32_t older, newer; /* neighbours among the slots in use, by age; free: newer is the next free one */
 } cf__shadow;
 
@@ -59,14 +69,15 @@ typedef struct cf__shadow {     /* of a slot, private to the parent; M */
 
 typedef struct cf__process_pool { /* fields: I immutable, A atomic, M under mutex */
     cf_executor base;
-    cf__process_setup setup; /* I: `view` is ours as well */
-    cf__code code;           /* I but for its hint: what the workers can run */
-    void *memory;            /* I: the arena, and the heap behind it */
-    size_t memory_size;      /* I */
-    int template_pidfd;      /* I */
-    bool waits_for_two;      /* A, relaxed: the kernel has futex_waitv; cleared when it says no */
-    bool audits;             /* I: who sleeps pushes the hints of pending slots again now and then; tests clear it */
-    uint32_t references;     /* A: the executor, and each future */
+    cf__process_setup setup;  /* I: `view` is ours as well */
+    cf__code code;            /* I but for its hint: what the workers can run */
+    void *memory;             /* I: the arena, and the heap behind it */
+    size_t memory_size;       /* I */
+    int template_pidfd;       /* I */
+    int32_t template_process; /* I */
+    bool waits_for_two;       /* A, relaxed: the kernel has futex_waitv; cleared when it says no */
+    bool audits;              /* I: who sleeps pushes the hints of pending slots again now and then; tests clear it */
+    uint32_t references;      /* A: the executor, and each future */
     cf__mutex mutex;
     cf__event quiet;         /* M: those that wait for another's shutdown */
     cf__heap heap;           /* M */
@@ -75,6 +86,7 @@ typedef struct cf__process_pool { /* fields: I immutable, A atomic, M under mute
     uint32_t oldest, newest; /* M: of the slots in use */
     uint32_t in_use;         /* M */
     uint32_t short_of_room;  /* M: threads that sleep on arena->pressure: for room, or for the end */
+    uint32_t least, most;    /* M: between which the number of workers moves by itself */
     size_t finished, killed; /* M: tasks that have ended, ever; lost ones during a killing shutdown */
     bool closed;             /* M: no more submits */
     bool killing;            /* M: a shutdown has told the template to kill */
@@ -159,7 +171,9 @@ cf__slots_free(cf__process_pool *pool, uint32_t index)
         cf__heap_give(&pool->heap, shadow->args_block);
     if (shadow->result_block != NULL)
         cf__heap_give(&pool->heap, shadow->result_block);
-    memset(CF__STATIC_CAST(void *, shadow), 0, sizeof *shadow);
+    shadow->future = NULL;
+    shadow->args_block = shadow->result_block = NULL;
+    shadow->generation = (shadow->generation + 1) & CF__SLOT_GENERATIONS;
     shadow->newer = pool->first_free;
     pool->first_free = index;
     pool->in_use--;
@@ -261,15 +275,28 @@ cf__slots_take_account(cf__process_future *future, const cf_account *theirs, boo
         *future->account = account;
 }
 
-/* Copies the outcome of settled slot `index` to its future, frees the slot, and puts the future in front of `list`,
- * whose new front it returns.  The mutex is held; nobody else has collected the slot. */
+/* How slot `index`, which is in use, stands: its word's state; CF__SLOT_CORRUPT for a word that can't be (P5).  The mutex
+ * is held. */
+CF__PRIVATE uint32_t
+cf__slots_state(const cf__process_pool *pool, uint32_t index, uint64_t *word)
+{
+    /* seq_cst [A3]: after the store of pressure; acquire half [S2]: the outcome. */
+    *word = cf__load_seq_cst(&pool->setup.view.slots[index].word);
+    uint32_t state = cf__slot_state(*word), owner = cf__slot_owner(*word);
+    bool can_be = state == CF__SLOT_PENDING ? owner == 0
+                                            : state != CF__SLOT_FREE && state != CF__SLOT_GONE && owner != 0 &&
+                                                  owner <= pool->setup.view.worker_count;
+    return can_be && cf__slot_generation(*word) == pool->shadows[index].generation ? state : CF__SLOT_CORRUPT;
+}
+
+/* Copies the outcome of slot `index`, which has come to its end in `state`, to its future, frees the slot, and puts
+ * the future in front of `list`, whose new front it returns.  The mutex is held; nobody else has collected the slot. */
 CF__PRIVATE cf_future *
-cf__slots_detach(cf__process_pool *pool, uint32_t index, cf_future *list)
+cf__slots_detach(cf__process_pool *pool, uint32_t index, uint32_t state, cf_future *list)
 {
     cf__slot *slot = &pool->setup.view.slots[index];
     cf__shadow *shadow = &pool->shadows[index];
     cf__process_future *future = shadow->future;
-    uint32_t state = cf__slot_state(cf__load_acquire(&slot->word)); /* acquire [S2]: the outcome */
     char message[CF__MESSAGE_SIZE];
 
     cf__data_read(slot->payload, sizeof slot->payload);
@@ -303,6 +330,13 @@ cf__slots_detach(cf__process_pool *pool, uint32_t index, cf_future *list)
         future->base.error = CF_ERR_TIME_LIMIT;
         cf__future_set_message(&future->base, "the task wasn't started in time");
         break;
+    case CF__SLOT_CORRUPT:
+        if (cf__arena_condemn(&pool->setup.view, index))
+            (void)cf__arena_poke(&pool->setup.view);
+        (void)snprintf(message, sizeof message, "%.40s: %s", future->base.type->name, cf_strerror(CF_ERR_CORRUPT));
+        future->base.error = CF_ERR_CORRUPT;
+        cf__future_set_message(&future->base, message);
+        break;
     default:                                                /* GONE */
         if (cf__load_relaxed(&pool->base.error) == CF_OK) { /* relaxed: written under the mutex */
             future->settle_as = CF__CANCELLED;
@@ -313,12 +347,21 @@ cf__slots_detach(cf__process_pool *pool, uint32_t index, cf_future *list)
     }
     cf__slots_free(pool, index);
     /* seq_cst: the word, then the look at the sleepers; a sleeper counts itself, then the kernel compares the word. */
-    (void)cf__exchange_seq_cst(&slot->word, cf__slot_word(future->generation + 1, 0, CF__SLOT_FREE));
+    (void)cf__exchange_seq_cst(&slot->word, cf__slot_word(shadow->generation, 0, CF__SLOT_FREE));
     if (cf__load_seq_cst(&future->sleepers) != 0)
         (void)cf__unpark_all(cf__slot_futex(slot), CF__SCOPE_SHARED);
     cf__slots_made_room(pool);
     future->base.next = list;
     return &future->base;
+}
+
+/* Detaches slot `index`, which is in use, if it has come to its end: settled, or corrupt.  The mutex is held. */
+CF__PRIVATE cf_future *
+cf__slots_take_outcome(cf__process_pool *pool, uint32_t index, cf_future *list)
+{
+    uint64_t word;
+    uint32_t state = cf__slots_state(pool, index, &word);
+    return state >= CF__SLOT_DONE ? cf__slots_detach(pool, index, state, list) : list;
 }
 
 /* Settles what cf__slots_detach() has collected; without the mutex, for callbacks run here. */
@@ -335,51 +378,65 @@ cf__slots_settle_list(cf_future *list)
     }
 }
 
-/* Collects `future`'s slot, if it's settled and nobody has yet.  Takes the mutex. */
-CF__PRIVATE void
+/* Collects `future`'s slot, if it's settled.  False if it isn't: look again.  True: it is, or another thread has
+ * collected it and settles the record, perhaps right now (P2).  Takes the mutex. */
+CF__PRIVATE bool
 cf__slots_collect(cf__process_future *future)
 {
     cf__process_pool *pool = future->pool;
     cf_future *list = NULL;
     cf__mutex_lock(&pool->mutex);
-    uint64_t word = cf__load_acquire(&pool->setup.view.slots[future->index].word);
-    if (pool->shadows[future->index].future == future && cf__slot_settled(word))
-        list = cf__slots_detach(pool, future->index, NULL);
+    bool in_use = pool->shadows[future->index].future == future;
+    if (in_use)
+        list = cf__slots_take_outcome(pool, future->index, NULL);
     cf__mutex_unlock(&pool->mutex);
     cf__slots_settle_list(list);
+    return !in_use || list != NULL;
 }
 
-/* Collects slots that are settled, oldest first, until it has passed by `patience` that aren't.  The mutex is held. */
+/* Collects slots that are settled, oldest first, until it has passed by `patience` that aren't, and puts their futures
+ * in front of `list`.  The mutex is held. */
 CF__PRIVATE cf_future *
-cf__slots_harvest(cf__process_pool *pool, uint32_t patience)
+cf__slots_harvest(cf__process_pool *pool, uint32_t patience, cf_future *list)
 {
-    cf_future *list = NULL;
     uint32_t next;
     for (uint32_t index = pool->oldest; index != CF__NO_SLOT && patience != 0; index = next) {
+        cf_future *before = list;
         next = pool->shadows[index].newer;
-        /* seq_cst [A3]: after the store of pressure. */
-        if (cf__slot_settled(cf__load_seq_cst(&pool->setup.view.slots[index].word)))
-            list = cf__slots_detach(pool, index, list);
-        else
-            patience--;
+        list = cf__slots_take_outcome(pool, index, list);
+        patience -= list == before;
     }
     return list;
 }
 
-/* Moves every slot in use from one state to another, GONE or LOST; RUNNING ones only once the template is dead
- * (P4), which kills the workers.  The mutex is held. */
-CF__PRIVATE void
-cf__slots_withdraw(cf__process_pool *pool, uint32_t from, uint32_t to)
+/* Settles the task in slot `index` as `to`, GONE or LATE, if it's still pending; asks one that runs to stop, if `stop`.
+ * The mutex is held. */
+CF__PRIVATE cf_future *
+cf__slots_withdraw(cf__process_pool *pool, uint32_t index, uint32_t to, bool stop, cf_future *list)
 {
-    for (uint32_t index = pool->oldest; index != CF__NO_SLOT; index = pool->shadows[index].newer) {
-        cf__slot *slot = &pool->setup.view.slots[index];
-        uint64_t word = cf__load_relaxed(&slot->word);
-        while (cf__slot_state(word) == from) {
-            pool->shadows[index].killed = to == CF__SLOT_LOST;
+    cf__slot *slot = &pool->setup.view.slots[index];
+    uint64_t word = cf__load_relaxed(&slot->word); /* relaxed: the CAS checks it */
+    for (;;) {
+        uint32_t state = cf__slot_state(word);
+        if (state == CF__SLOT_PENDING) {
             if (cf__cas_seq_cst(&slot->word, &word, cf__slot_with_state(word, to)))
-                break;
+                return cf__slots_detach(pool, index, to, list);
+        } else if (state != CF__SLOT_RUNNING || !stop || cf__cas_seq_cst(&slot->word, &word, word | CF__SLOT_STOP)) {
+            return list;
         }
     }
+}
+
+/* Cancels every pending task.  The mutex is held. */
+CF__PRIVATE cf_future *
+cf__slots_withdraw_all(cf__process_pool *pool, cf_future *list)
+{
+    uint32_t next;
+    for (uint32_t index = pool->oldest; index != CF__NO_SLOT; index = next) {
+        next = pool->shadows[index].newer;
+        list = cf__slots_withdraw(pool, index, CF__SLOT_GONE, false, list);
+    }
+    return list;
 }
 
 /* ---- the template's death ---- */
@@ -394,20 +451,24 @@ cf__slots_break(cf__process_pool *pool)
     cf_future *list = NULL;
 
     cf__mutex_lock(&pool->mutex);
-    if (pool->killing) {
-        /* It has ended because we said so, and buried its workers; or had to be killed itself, and they die with
-         * it. */
-        cf__slots_withdraw(pool, CF__SLOT_RUNNING, CF__SLOT_LOST);
-        list = cf__slots_harvest(pool, UINT32_MAX);
-    } else if (cf__load_relaxed(&pool->base.error) == CF_OK && !pool->stopped && !(pool->closed && pool->in_use == 0)) {
+    bool breaks = !pool->killing && cf__load_relaxed(&pool->base.error) == CF_OK && !pool->stopped &&
+                  !(pool->closed && pool->in_use == 0);
+    if (breaks) {
         memcpy(message, arena->broken, sizeof message);
         message[sizeof message - 1] = 0;
         cf__executor_break(&pool->base, CF_ERR_BROKEN,
                            message[0] != 0 ? message : "the process that makes this pool's workers has died");
         pool->closed = true;
-        cf__slots_withdraw(pool, CF__SLOT_PENDING, CF__SLOT_GONE);
-        cf__slots_withdraw(pool, CF__SLOT_RUNNING, CF__SLOT_GONE);
-        list = cf__slots_harvest(pool, UINT32_MAX); /* wakes who sleeps on a slot, by its `sleepers` */
+    }
+    /* What has an outcome keeps it.  Of the others, whatever their words say, those that ran are lost if it has ended
+     * because we said so: it has buried its workers, or had to be killed itself, and they die with it (P4). */
+    list = cf__slots_harvest(pool, UINT32_MAX, NULL);
+    while (pool->oldest != CF__NO_SLOT) {
+        uint32_t index = pool->oldest;
+        bool lost =
+            !breaks && cf__slot_state(cf__load_relaxed(&pool->setup.view.slots[index].word)) == CF__SLOT_RUNNING;
+        pool->shadows[index].killed = lost;
+        list = cf__slots_detach(pool, index, lost ? CF__SLOT_LOST : CF__SLOT_GONE, list);
     }
     cf__slots_made_room(pool);
     cf__mutex_unlock(&pool->mutex);
@@ -419,7 +480,9 @@ cf__slots_break(cf__process_pool *pool)
 CF__PRIVATE bool
 cf__slots_template_ended(cf__process_pool *pool)
 {
-    if (!cf__life_ended(cf__load_acquire(&pool->setup.view.arena->life)))
+    /* The word is quick to look at, but a task may have written over it. */
+    if (!cf__life_ended(cf__load_acquire(&pool->setup.view.arena->life)) ||
+        !cf__os_pidfd_ended(pool->template_pidfd, 0))
         return false;
     cf__slots_break(pool);
     return true;
@@ -427,57 +490,131 @@ cf__slots_template_ended(cf__process_pool *pool)
 
 /* ---- sleeping in the parent ---- */
 
-/* A slice of sleep has passed: whoever had the hint of a slot, or a wake to pass on, may have been stopped with it.
- *  So push the hints of pending slots again, `future`'s or, NULL, all; and wake every worker, for the stopped one
- *  may have taken an idle bit. */
-CF__SLOW void
-cf__slots_audit(cf__process_pool *pool, cf__process_future *future)
+#ifndef CF__SLICE_FIRST /* nanoseconds; tests that cause much trouble have less patience */
+#define CF__SLICE_FIRST INT64_C(20000000)
+#define CF__SLICE_LAST INT64_C(1000000000)
+#endif
+
+/* A sleeper's time between two audits.  It runs on though he is woken, for a task may write over the word that he sleeps
+ * on again and again. */
+typedef struct cf__slice {
+    int64_t length; /* nanoseconds; it doubles, until an audit finds something */
+    cf_time end;    /* 0: the next sleep begins one */
+} cf__slice;
+#define CF__SLICE_NEW                                                                                                  \
+    {                                                                                                                  \
+        CF__SLICE_FIRST, 0                                                                                             \
+    }
+
+/* From now on there are to be `wanted` workers, and by themselves between `least` and `most`.  The mutex is held. */
+CF__PRIVATE void
+cf__slots_want(cf__process_pool *pool, uint32_t wanted, uint32_t least, uint32_t most)
+{
+    pool->least = least;
+    pool->most = most;
+    cf__arena_want(&pool->setup.view, wanted, least, most);
+}
+
+/* Whether the arena wanted another number of workers than can be, and now wants one that can.  The mutex is held. */
+CF__PRIVATE bool
+cf__slots_put_right_wanted(cf__process_pool *pool)
+{
+    cf__arena *arena = pool->setup.view.arena;
+    uint32_t wanted = cf__load_relaxed(&arena->wanted); /* relaxed, all: whoever moves it goes by least and most */
+    if (wanted >= pool->least && wanted <= pool->most && cf__load_relaxed(&arena->least) == pool->least &&
+        cf__load_relaxed(&arena->most) == pool->most)
+        return false;
+    cf__slots_want(pool, CF__MIN(CF__MAX(wanted, pool->least), pool->most), pool->least, pool->most);
+    return true;
+}
+
+/* Audits slot `index`, which is in use: collects it if it has come to its end, or will never (P5); *pending becomes
+ * true if its hint was pushed again.  The mutex is held. */
+CF__PRIVATE cf_future *
+cf__slots_audit_one(cf__process_pool *pool, uint32_t index, bool *pending, cf_future *list)
 {
     const cf__arena_view *view = &pool->setup.view;
+    uint64_t word;
+    uint32_t state = cf__slots_state(pool, index, &word);
+    if (state == CF__SLOT_PENDING) {
+        cf__arena_push_hint(view, &view->arena->parent_ring, view->parent_hints, index);
+        *pending = true;
+    } else if (state != CF__SLOT_RUNNING) {
+        list = cf__slots_take_outcome(pool, index, list);
+    } else if (cf__arena_disowned(view, index, word)) {
+        list = cf__slots_detach(pool, index, CF__SLOT_CORRUPT, list);
+    } else {
+        /* Its record may be wrong, too: if the owner sleeps, it puts it right, and the next audit sees that; if there is
+         * none, or waits for a signal that nobody sends, the template does (relaxed: a guess). */
+        cf__arena_wake_worker(view, cf__slot_owner(word));
+        if (cf__slot_owner(word) > cf__load_relaxed(&view->arena->wanted) || (word & CF__SLOT_SIGNALED) != 0)
+            (void)cf__arena_poke(view);
+    }
+    return list;
+}
+
+/* A slice of sleep has passed: whoever had the hint of a slot, or a wake to pass on, may have been stopped with it, or
+ * a task may have written over the one or the other.  So audit the slot of `future`, or, NULL, all; and if tasks are
+ * pending wake every worker, for the stopped one may have taken an idle bit. */
+CF__SLOW void
+cf__slots_audit(cf__process_pool *pool, cf__process_future *future, cf__slice *slice)
+{
     bool pending = false;
+    cf_future *list = NULL;
+    uint32_t next;
     if (!pool->audits)
         return;
     cf__mutex_lock(&pool->mutex);
-    for (uint32_t index = pool->oldest; index != CF__NO_SLOT; index = pool->shadows[index].newer) {
-        if ((future == NULL || pool->shadows[index].future == future) &&
-            cf__slot_state(cf__load_relaxed(&view->slots[index].word)) == CF__SLOT_PENDING) {
-            cf__arena_push_hint(view, &view->arena->parent_ring, view->parent_hints, index);
-            pending = true;
+    if (future == NULL) {
+        for (uint32_t index = pool->oldest; index != CF__NO_SLOT; index = next) {
+            next = pool->shadows[index].newer;
+            list = cf__slots_audit_one(pool, index, &pending, list);
         }
+    } else if (pool->shadows[future->index].future == future) {
+        list = cf__slots_audit_one(pool, future->index, &pending, list);
     }
+    bool repaired = pending && cf__slots_put_right_wanted(pool);
     cf__mutex_unlock(&pool->mutex);
-    if (pending)
-        cf__arena_wake_all(view);
+    if (list != NULL)
+        slice->length = CF__SLICE_FIRST; /* for it nobody was woken, and there may be more of that kind */
+    if (pending)                         /* not up to arena->high, where a task may have written, too */
+        cf__arena_wake_first(&pool->setup.view, pool->setup.view.worker_count);
+    if (repaired)
+        (void)cf__arena_poke(&pool->setup.view);
+    cf__slots_settle_list(list);
 }
 
-#define CF__SLICE_FIRST INT64_C(20000000)
-#define CF__SLICE_LAST INT64_C(1000000000)
-
-/* Sleeps while *word == value, on a word in the arena, until `deadline`, or the end of the slice, which then
- * doubles, or the template's death.  Returns false at the end of the slice. */
+/* Sleeps while *word == value, on a word in the arena, until `deadline`, or the end of the slice, or the template's
+ * death.  Returns false when a slice has ended, or the deadline passed. */
 CF__PRIVATE bool
-cf__slots_sleep(cf__process_pool *pool, const uint32_t *word, uint32_t value, cf_time deadline, int64_t *slice)
+cf__slots_sleep(cf__process_pool *pool, const uint32_t *word, uint32_t value, cf_time deadline, cf__slice *slice)
 {
-    const uint32_t *life = &pool->setup.view.arena->life;
+    uint32_t *life = &pool->setup.view.arena->life;
     uint32_t alive = cf__load_acquire(life);
-    cf_time end = cf_after_ns(*slice);
     bool supported = cf__load_relaxed(&pool->waits_for_two), in_time = true;
 
-    if (cf__life_ended(alive))
-        return true;
-    if (supported) {
-        in_time = cf__os_futex_wait_two(word, value, life, alive, CF__MIN(end, deadline), &supported);
+    if (slice->end == 0)
+        slice->end = cf_after_ns(slice->length);
+    if (cf__life_ended(alive)) {
+        /* It's dying, which the kernel confirms soon; or the word was written over, and we put it right. */
+        if (cf__os_pidfd_ended(pool->template_pidfd, CF__MIN(slice->end, deadline)))
+            return true;
+        if (cf_passed(slice->end))
+            (void)cf__cas_seq_cst(life, &alive, CF__STATIC_CAST(uint32_t, pool->template_process) | CF__LIFE_WAITERS);
+    } else if (supported) {
+        in_time = cf__os_futex_wait_two(word, value, life, alive, CF__MIN(slice->end, deadline), &supported);
         if (!supported)
             cf__store_relaxed(&pool->waits_for_two, false);
     }
     if (!supported) {
         /* An old kernel: short slices, and a look at the process itself. */
-        *slice = CF__SLICE_FIRST;
-        in_time = cf__os_futex_wait(word, value, CF__MIN(cf_after_ns(*slice), deadline), CF__SCOPE_SHARED);
+        slice->end = CF__MIN(slice->end, cf_after_ns(CF__SLICE_FIRST));
+        in_time = cf__os_futex_wait(word, value, CF__MIN(slice->end, deadline), CF__SCOPE_SHARED);
     }
-    if (in_time)
+    if (in_time && !cf_passed(slice->end))
         return true;
-    *slice = CF__MIN(2 * *slice, CF__SLICE_LAST);
+    slice->length = CF__MIN(2 * slice->length, CF__SLICE_LAST);
+    slice->end = 0;
     /* Also where the word should say so: a task may have written over it. */
     if (cf__os_pidfd_ended(pool->template_pidfd, 0))
         cf__slots_break(pool);

@@ -12,6 +12,7 @@
  *                        +-----------------------------------------------+
  *                        +--------withdraw(parent: cancel, broken pool)------> GONE ------------collect--> FREE'
  *                                 (a broken pool withdraws RUNNING ones too)
+ *     A task whose hint goes down with worker after worker is lost, too (reaper; the word then has no owner).
  *     LATE: it wasn't run, for its time to start had passed.  FREE' is FREE in the next generation.  No other transition exists.
  *
  *   The word, 64 bits, moved as a whole:
@@ -59,7 +60,9 @@
 #define CF__SLOT_LOST 5u
 #define CF__SLOT_GONE 6u
 #define CF__SLOT_LATE 7u
+#define CF__SLOT_CORRUPT 8u /* not in any word: it stands for one that makes no sense (process_slots.h) */
 #define CF__SLOT_STATE UINT64_C(7)
+#define CF__SLOT_GENERATIONS UINT64_C(0x7ffffffffff) /* the 43 bits of one */
 #define CF__SLOT_WAIT UINT64_C(8)
 #define CF__SLOT_CARE UINT64_C(16)
 #define CF__SLOT_KILLING UINT64_C(32)
@@ -219,6 +222,20 @@ cf__slot_retry(cf__slot *slot, uint32_t owner)
         /* release: what the dead one did to the slot happens before the next one's claim [S1]; the kernel's word for its
          * end has ordered it before us. */
         if (cf__cas_acq_rel(&slot->word, &word, pending))
+            return true;
+    }
+    return false;
+}
+
+/* Reaper: no more workers for a slot that was PENDING, in *word: LOST, without owner.  False: it isn't pending any more;
+ * else *word is as it was before. */
+CF__PRIVATE bool
+cf__slot_give_up(cf__slot *slot, uint64_t *word)
+{
+    uint64_t generation = cf__slot_generation(*word);
+    while (cf__slot_state(*word) == CF__SLOT_PENDING && cf__slot_generation(*word) == generation) {
+        /* seq_cst: as cf__slot_settle(). */
+        if (cf__cas_seq_cst(&slot->word, word, cf__slot_with_state(*word, CF__SLOT_LOST)))
             return true;
     }
     return false;

@@ -6,8 +6,10 @@
  *   template is made once, when the pool is, and has one thread for ever, so its forks are safe.  The workers are
  *   its children: the program's wait() and SIGCHLD never see them.
  * WHAT IT DOES  Forks the workers; sleeps in ppoll; when one dies, settles what it left (cf__arena_reap) and forks
- *   another, as long as its number is wanted (arena.h).  Kills those whose tasks have passed a limit (ladder.h).  When told
- *   to (arena->stop, and a SIGUSR1 to make it look), it kills them all, or waits until they have ended, and ends.
+ *   another, as long as its number is wanted (arena.h).  Kills those whose tasks have passed a limit (ladder.h), or that
+ *   the parent has found to spoil the arena (`condemned`).  When told to (arena->stop, and a SIGUSR1 to make it look), it
+ *   kills them all, or waits until they have ended, and ends.
+ * WHOM IT KILLS AND COUNTS it knows from its private memory only: a task may write what it likes into the arena.
  * WHO WATCHES WHOM
  *   the parent dies    -> its pidfd becomes readable here: kill all, with what their tasks have forked, and end.  A
  *                         template that is stopped (SIGSTOP) can't look, so there is also a pipe whose only writer is
@@ -42,11 +44,6 @@ cf__life_ended(uint32_t life)
     return (life & CF__LIFE_DIED) != 0 || (life & CF__LIFE_OWNER) == 0;
 }
 
-typedef struct cf__tries { /* of the task in one slot */
-    uint64_t generation;
-    uint32_t count;
-} cf__tries;
-
 typedef struct cf__employee { /* who has one number */
     int32_t process;          /* 0: nobody */
     cf__ladder ladder;
@@ -55,7 +52,7 @@ typedef struct cf__employee { /* who has one number */
 typedef struct cf__template {
     cf__process_setup *setup;
     cf__employee *employees; /* by number - 1 */
-    cf__tries *tries;        /* by slot */
+    cf__tries *tries;        /* by slot, see cf__arena_reap() */
     uint32_t living;
     uint32_t failures;  /* workers in a row that ended before they were ready */
     int64_t next_start; /* not before that time */
@@ -96,6 +93,25 @@ cf__template_kill_all(cf__template *template_, bool shields)
     return next;
 }
 
+/* Kills the workers that the parent has condemned, and puts right what else it can't, where a task has written over the
+ * arena: only we know who is there. */
+CF__PRIVATE void
+cf__template_put_right(const cf__template *template_)
+{
+    const cf__arena_view *view = &template_->setup->view;
+    for (uint32_t i = 0; i < view->worker_count; i++) {
+        cf__worker_record *record = &view->workers[i];
+        int32_t process = template_->employees[i].process;
+        if (process == 0 && cf__load_relaxed(&record->intent) != 0)
+            cf__store_release(&record->intent, 0u); /* release [A7]: nobody runs anything there */
+        /* relaxed: the parent's signal comes after its store. */
+        if (process != 0 && cf__load_relaxed(&record->condemned) == process)
+            cf__os_signal_group(process, SIGKILL);
+        if (process != 0)
+            cf__ladder_put_right(view, i + 1);
+    }
+}
+
 /* Ends; the parent learns it by `life`. */
 CF__PRIVATE void
 cf__template_give_up(cf__template *template_, const char *what, const char *why)
@@ -132,6 +148,7 @@ cf__template_start_workers(cf__template *template_)
         cf__store_relaxed(&record->started, 0u); /* relaxed, all: the fork carries it */
         cf__store_relaxed(&record->due, CF__NEVER);
         cf__store_relaxed(&record->overwritten, 0u);
+        cf__store_relaxed(&record->condemned, 0);
         record->message[0] = record->note[0] = 0;
         record->fault_known = record->frame_count = 0;
         if (cf__load_relaxed(&view->arena->high) < i + 1)
@@ -178,11 +195,7 @@ cf__template_retries(cf__template *template_, uint32_t number, bool limited, uns
     uint64_t word = cf__load_acquire(&slot->word);
     if (!cf__slot_runs(word, number))
         return false;
-    cf__tries *mine = &template_->tries[intent - 1];
-    if (mine->count == 0 || mine->generation != cf__slot_generation(word)) {
-        mine->generation = cf__slot_generation(word);
-        mine->count = 0;
-    }
+    cf__tries *mine = cf__tries_of(&template_->tries[intent - 1], word);
     *tries = ++mine->count;
     uint32_t retries = slot->limited != 0 ? cf__ladder_limits(slot).retries : 0;
     if (cf__load_relaxed(&view->workers[number - 1].overwritten) != 0) /* relaxed: it's dead */
@@ -223,7 +236,7 @@ cf__template_bury(cf__template *template_, uint32_t index, const cf__process_dea
     bool retry = cf__template_retries(template_, index + 1, account.limit != CF_LIMIT_NONE, &account.tries);
     memset(&template_->employees[index], 0, sizeof template_->employees[index]);
     template_->living--;
-    cf__arena_reap(view, index + 1, &account, retry);
+    cf__arena_reap(view, template_->tries, index + 1, &account, retry);
     if (cf__load_acquire(&record->started) != 0 || cf__load_acquire(&view->arena->stop) != CF__ARENA_RUNS) {
         template_->failures = 0;
         template_->next_start = 0;
@@ -266,9 +279,8 @@ CF__PRIVATE int64_t
 cf__template_look(cf__template *template_, bool poked)
 {
     const cf__arena_view *view = &template_->setup->view;
-    uint32_t high = CF__MIN(cf__load_relaxed(&view->arena->high), view->worker_count);
     int64_t next = CF__NEVER, now = cf__os_now();
-    for (uint32_t i = 0; i < high; i++) {
+    for (uint32_t i = 0; i < view->worker_count; i++) {
         cf__employee *employee = &template_->employees[i];
         if (employee->process != 0) {
             int64_t look = cf__ladder_look(view, &employee->ladder, i + 1, employee->process, now, poked);
@@ -343,6 +355,7 @@ cf__template_main(void *argument)
 
     for (;;) {
         cf__template_bury_all(&state);
+        cf__template_put_right(&state);
         uint32_t stop = cf__load_acquire(&arena->stop);
         int64_t next = stop == CF__ARENA_KILLS ? cf__template_kill_all(&state, true) : cf__template_next(&state, poked);
         if (stop != CF__ARENA_RUNS && state.living == 0)

@@ -79,10 +79,7 @@ cf__worker_spin(const cf__arena_view *view, uint32_t number, int64_t budget)
     int64_t end = cf__os_now() + budget;
     do {
         for (int i = 0; i < 4; i++) {
-            /* relaxed: only a hint that there are hints. */
-            if (cf__load_relaxed(&view->arena->parent_ring.tail) != cf__load_relaxed(&view->arena->parent_ring.head) ||
-                cf__load_relaxed(&view->arena->template_ring.tail) !=
-                    cf__load_relaxed(&view->arena->template_ring.head))
+            if (cf__arena_has_hints(view))
                 return true;
             cf__cpu_relax();
         }
