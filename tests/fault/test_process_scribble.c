@@ -320,6 +320,34 @@ test_scribbled_record_of_nobody(void **state)
     cf_executor_close(pool);
 }
 
+/* Makes its own slot pending again, and ends. */
+static int32_t
+ask_for_more(const cf__process_pool *pool)
+{
+    const cf__arena_view *view = &pool->setup.view;
+    for (uint32_t i = 0; i < view->worker_count; i++) {
+        if (view->workers[i].process == getpid()) {
+            cf__slot *slot = &view->slots[view->workers[i].intent - 1];
+            store_word(slot, cf__slot_word(cf__slot_generation(slot->word), 0, CF__SLOT_PENDING));
+        }
+    }
+    _exit(0);
+}
+CF_TASK(int32_t, ask_for_more, const cf__process_pool *);
+
+/* A task that would be run again for ever isn't. */
+static void
+test_scribbled_pending_ends(void **state)
+{
+    (void)state;
+    cf_executor *pool = cf_process_pool(.max_workers = 1);
+    cf_future *future = cf_submit(pool, ask_for_more, inside(pool));
+    assert_int_equal(cf_future_wait(future, CF_FOREVER), CF_ERR_CORRUPT);
+    cf_future_release(future);
+    check_works(pool, 1);
+    cf_executor_close(pool);
+}
+
 /* A worker doesn't wait for ever for a signal that nobody sends. */
 static void
 test_scribbled_signal(void **state)
@@ -984,6 +1012,7 @@ main(int argc, char **argv)
         cmocka_unit_test(test_scribbled_word_is_corrupt),
         cmocka_unit_test(test_scribbled_record_of_idle_worker),
         cmocka_unit_test(test_scribbled_record_of_nobody),
+        cmocka_unit_test(test_scribbled_pending_ends),
         cmocka_unit_test(test_scribbled_signal),
         cmocka_unit_test(test_scribbled_numbers_of_workers),
         cmocka_unit_test(test_scribbled_done_costs_no_worker),

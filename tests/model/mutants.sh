@@ -262,7 +262,7 @@ map.h | s/cf__fetch_sub_acq_rel(&map->references, 1u) != 1)/cf__fetch_sub_relaxe
 map.h | s/runner->left_behind = true;/;/ | map map_pool_deadline | reads what a runner left behind still writes
 map.h | s/^        cf__map_leave(map);/        ;/ | map map_pool_deadline | a late map isn't closed
 detail/arena.h | s/cf__store_release(\(&[a-z>.-]*\|&view->workers.number - 1..\)intent,/cf__store_relaxed(\1intent,/ | arena arena_audit | an audit that sees an intent sees less than was done before it
-detail/arena.h | s/cf__load_relaxed(&view->slots.slot..word) == word;/true;/ | arena arena_audit | an audit without a second look
+detail/arena.h | s/            cf__load_acquire(&view->slots.slot..word) != word)/            false)/ | arena arena_audit | an audit without a second look
 detail/arena.h | s/^    cf__data_write(view->slots.slot..payload, sizeof view->slots.slot..payload);/cf__store_release(\&self->intent, 0u);&/ | arena arena_audit | the intent is gone before the word has moved
 detail/arena.h | s/    uint64_t head = cf__exchange_acq_rel(&ring->head, tail), kept = 0;/    uint64_t head = cf__load_acquire(\&ring->head), kept = 0;/ | arena arena_ring_overflow | the producer moves cells that consumers may take
 detail/arena.h | s/            if (tail == head || cf__load_acquire(&ring->head) == head)/            if (tail == head)/ | arena arena_tail_written_over | a worker that goes round in circles where tail was written over
