@@ -135,6 +135,16 @@ if command -v addr2line >/dev/null; then
         "$(addr2line -f -e "$out/postmortem" "$place" | sed 's|.*/||; s/ (.*//' | tr '\n' ' ' | sed 's/ $//')"
 fi
 
+# ---- sandbox: what isn't needed to compute is refused ----
+
+build sandbox "$source/examples/sandbox.c"
+run sandbox
+check "a stranger's functions compute, and do nothing else" "0 shout: HELLO, WORLD
+turn_round: dlrow ,olleh
+read_a_file: Bad system call
+call_home: Bad system call
+start_a_process: Bad system call" "$status $(cat "$scratch/stdout")"
+
 # ---- word_count: this tree's own texts, against wc and awk ----
 
 cd "$source" || exit 1
