@@ -161,7 +161,8 @@ quick() {
 }
 
 # Reports, and not the sanitizers' own handlers, or a worker's crash would look like an exit: handle_*=0.
-plain_signals=handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:handle_abort=0
+# Its allocator says NULL, as any other, when there is no memory: allocator_may_return_null.
+plain_signals=allocator_may_return_null=1:handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:handle_abort=0
 
 all() {
     if build tests; then
