@@ -360,7 +360,7 @@ typedef struct cf__robust_list {
 #define cf__os_prefer_as_victim() ((void)0)
 #define cf__os_purge_streams() ((void)0)
 
-static uint64_t
+CF__UNUSED static uint64_t
 model__signal_bits(const int *signals, size_t count)
 {
     uint64_t bits = 0;
