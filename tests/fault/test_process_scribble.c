@@ -740,8 +740,8 @@ scribble_bytes(dice *d, const cf__arena_view *view, unsigned char *memory, size_
     uint32_t how = below(d, 4);
     unsigned char *slots = (unsigned char *)view->slots, *slots_end = (unsigned char *)(view->slots + view->slot_count);
     for (size_t i = at; i < size && i < at + (how == 0 ? 1 : length); i++) {
-        unsigned char *byte = memory + i, dice = (unsigned char)throw_dice(d);
-        unsigned char with = (unsigned char)(how == 1 ? 0 : how == 2 ? 0xff : dice);
+        unsigned char *byte = memory + i, thrown = (unsigned char)throw_dice(d);
+        unsigned char with = (unsigned char)(how == 1 ? 0 : how == 2 ? 0xff : thrown);
         size_t in_slot = (size_t)(byte - slots) % sizeof(cf__slot);
         if (byte >= slots && byte < slots_end && in_slot >= offsetof(cf__slot, run) &&
             in_slot < offsetof(cf__slot, args))
