@@ -746,7 +746,7 @@ scribble_bytes(dice *d, const cf__arena_view *view, unsigned char *memory, size_
         if (byte >= slots && byte < slots_end && in_slot >= offsetof(cf__slot, run) &&
             in_slot < offsetof(cf__slot, args))
             continue;
-        *byte = how == 0 ? (unsigned char)(*byte ^ (1u << with % 8)) : with;
+        *byte = (unsigned char)(how == 0 ? *byte ^ (1u << with % 8) : with);
     }
 }
 

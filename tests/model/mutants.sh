@@ -91,8 +91,8 @@ future.h | /^    node->run(node, future);/d | future | nor is one that finds the
 future.h | s/cf__fetch_sub_acq_rel(&future->references/cf__fetch_sub_relaxed(\&future->references/ | future | frees unordered
 future.h | s/cf__fetch_sub_acq_rel(&future->references/cf__fetch_sub_release(\&future->references/ | future | frees without acquire
 future.h | s/cf__fetch_sub_acq_rel(&future->references/cf__fetch_sub_acquire(\&future->references/ | future | releases without release
-future.h | s/state . CF__WAITED, deadline)/state \& ~CF__WAITED, deadline)/ | future | expects a word that isn't there
-future.h | s/if (!in_time && !cf__settled(state))/if (0)/ | future | ignores its deadline
+future.h | s/state . CF__WAITED, may_expire/state \& ~CF__WAITED, may_expire/ | future | expects a word that isn't there
+future.h | s/if (!in_time && !may_expire && !cf__settled(state))/if (0)/ | future | ignores its deadline
 future.h | s/if (!(state & CF__WAITED) && !cf__cas_[a-z_]*(&future->state, &state, state . CF__WAITED))/if (0)/ | future | sleeps unannounced
 future.h | s/!(state & CF__WAITED) && !cf__cas_acq_rel(&future->state/!(state \& CF__WAITED) \&\& !cf__cas_relaxed(\&future->state/ | wait wait_all_publishes | a failed CAS ends the wait without acquire
 future.h | s/^    cf__os_free(future->message);/    ;/ | future | leaks the message
@@ -149,7 +149,7 @@ child.h | s/cf__child_run_stolen(newest, worker, 0);/;/ | scheduler sched_childr
 thread_pool.h | s/^    pool->injected -= count;/    ;/ | scheduler sched_cancel_and_steal | cancelled futures count as left
 thread_pool.h | s/cf__slab_close(pool->slab);/;/ | scheduler sched_future_outlives_pool | leaks the slab
 thread_pool.h | s/cf__slab_close(pool->slab);/cf__slab_free(pool->slab);/ | scheduler sched_future_outlives_pool | frees the slab under a future
-thread_pool.h | s/if (pool->living == 0 || pool->limit < .*) {/if (0) {/ | scheduler sched_start_fails | never tries again after a start that failed
+thread_pool.h | s/        if (pool->start_failed) {/        if (0) {/ | scheduler sched_start_fails | never tries again after a start that failed
 thread_pool.h | /^cf__thread_worker_leave/,/^}/s/cf__event_wake_all(&pool->quiet);/;/ | scheduler sched_drain_and_retire | who ends as the last tells nobody
 thread_pool.h | /^cf__thread_worker_leave/,/^}/s/sleeper = cf__thread_pool_call_one(pool, &error);/;/ | scheduler sched_stand_in_retires | who ends leaves work behind
 detail/slot.h | s/cf__cas_seq_cst(&slot->word, &word, cf__slot_with_state(word, to))/cf__cas_relaxed(\&slot->word, \&word, cf__slot_with_state(word, to))/ | arena | an outcome without release
@@ -169,7 +169,7 @@ detail/arena.h | s/if (cf__load_seq_cst(&arena->collector) != 0/if (cf__load_rel
 detail/arena.h | s/if (cf__load_seq_cst(&arena->pressure) != 0/if (cf__load_relaxed(\&arena->pressure) != 0/ | arena arena_pressure | half of Dekker's for pressure
 detail/arena.h | s/^    cf__arena_wake_all(view);/    ;/ | arena arena_death_without_heir | the dead one's wakes aren't made up for
 detail/arena.h | s/^        (void)cf__arena_search(view, number);/        ;/ | arena arena_two_meet | work comes while it lies down, and nobody else is woken
-detail/arena.h | s/^            cf__arena_has_hints(view))/            false)/ | arena arena_two_meet | a claim doesn't pass the wake on
+detail/arena.h | s/if (relied && cf__arena_has_hints(view))/if (false)/ | arena arena_two_meet | a claim doesn't pass the wake on
 detail/deque.h | s/cf__exchange_seq_cst(&deque->bottom, bottom + 1)/cf__exchange_acq_rel(\&deque->bottom, bottom + 1)/ | deque deque_push_and_sleeper | half of Dekker's for those asleep
 detail/deque.h | s/cf__load_seq_cst(&deque->top) < cf__load_seq_cst(&deque->bottom)/cf__load_seq_cst(\&deque->top) < cf__load_acquire(\&deque->bottom)/ | deque deque_push_and_sleeper | the other half
 detail/deque.h | s/cf__exchange_seq_cst(&deque->bottom, bottom + 1)/cf__exchange_acquire(\&deque->bottom, bottom + 1)/ | deque deque_push_and_steal | pushes without release
@@ -199,7 +199,7 @@ detail/slot.h | s/if (.found != 0)$/if (0)/ | limits limits_signal | publishes w
 detail/arena.h | s/state, CF__SLOT_KILLING . CF__SLOT_SIGNALED,/state, CF__SLOT_SIGNALED,/ | limits limits_kill_or_next | publishes while it is being killed
 detail/arena.h | s/state, CF__SLOT_KILLING . CF__SLOT_SIGNALED,/state, CF__SLOT_KILLING,/ | limits limits_signal | publishes before its signal has come
 detail/arena.h | /a signal that is pending arrives at the end of any system call/d | limits limits_signal | no system call after the signal was sent
-detail/arena.h | s/while (cf__load_acquire(&self->signaled) == 0)/while (0)/ | limits limits_signal | doesn't wait until the signal has been sent
+detail/arena.h | s/while (cf__load_acquire(&self->signaled) == 0 &&/while (0 \&\&/ | limits limits_signal | doesn't wait until the signal has been sent
 detail/arena.h | s/^    cf__store_relaxed(&dead->signaled, 0u);.*/    ;/ | limits limits_signal_of_dead_one | a dead worker's note serves for the next one's signal
 detail/ladder.h | /^            cf__os_signal(process, CF__STATIC_CAST(int, wish));/{h;d};/^            cf__store_release(&worker->signaled/{G} | limits limits_signal | says that it has sent the signal, then sends it
 detail/ladder.h | s/^    due = cf__load_acquire(&worker->due);/    ;/ | limits limits_kill_or_next | the next task is judged by the start of the last
@@ -261,7 +261,6 @@ map.h | s/cf__load_acquire(&round->chunks\[i\].word); .. acquire .M1. ..$/cf__lo
 map.h | s/cf__fetch_sub_acq_rel(&map->references, 1u) != 1)/cf__fetch_sub_relaxed(\&map->references, 1u) != 1)/ | map map_pool_deadline | frees unordered
 map.h | s/runner->left_behind = true;/;/ | map map_pool_deadline | reads what a runner left behind still writes
 map.h | s/^        cf__map_leave(map);/        ;/ | map map_pool_deadline | a late map isn't closed
-detail/arena.h | s/cf__store_release(\(&[a-z>.-]*\|&view->workers.number - 1..\)intent,/cf__store_relaxed(\1intent,/ | arena arena_audit | an audit that sees an intent sees less than was done before it
 detail/arena.h | s/            cf__load_acquire(&view->slots.slot..word) != word)/            false)/ | arena arena_audit | an audit without a second look
 detail/arena.h | s/^    cf__data_write(view->slots.slot..payload, sizeof view->slots.slot..payload);/cf__store_release(\&self->intent, 0u);&/ | arena arena_audit | the intent is gone before the word has moved
 detail/arena.h | s/    uint64_t head = cf__exchange_acq_rel(&ring->head, tail), kept = 0;/    uint64_t head = cf__load_acquire(\&ring->head), kept = 0;/ | arena arena_ring_overflow | the producer moves cells that consumers may take
