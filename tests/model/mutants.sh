@@ -149,7 +149,6 @@ child.h | s/cf__child_run_stolen(newest, worker, 0);/;/ | scheduler sched_childr
 thread_pool.h | s/^    pool->injected -= count;/    ;/ | scheduler sched_cancel_and_steal | cancelled futures count as left
 thread_pool.h | s/cf__slab_close(pool->slab);/;/ | scheduler sched_future_outlives_pool | leaks the slab
 thread_pool.h | s/cf__slab_close(pool->slab);/cf__slab_free(pool->slab);/ | scheduler sched_future_outlives_pool | frees the slab under a future
-thread_pool.h | s/        if (pool->start_failed) {/        if (0) {/ | scheduler sched_start_fails | never tries again after a start that failed
 thread_pool.h | /^cf__thread_worker_leave/,/^}/s/cf__event_wake_all(&pool->quiet);/;/ | scheduler sched_drain_and_retire | who ends as the last tells nobody
 thread_pool.h | /^cf__thread_worker_leave/,/^}/s/sleeper = cf__thread_pool_call_one(pool, &error);/;/ | scheduler sched_stand_in_retires | who ends leaves work behind
 detail/slot.h | s/cf__cas_seq_cst(&slot->word, &word, cf__slot_with_state(word, to))/cf__cas_relaxed(\&slot->word, \&word, cf__slot_with_state(word, to))/ | arena | an outcome without release
@@ -169,7 +168,6 @@ detail/arena.h | s/if (cf__load_seq_cst(&arena->collector) != 0/if (cf__load_rel
 detail/arena.h | s/if (cf__load_seq_cst(&arena->pressure) != 0/if (cf__load_relaxed(\&arena->pressure) != 0/ | arena arena_pressure | half of Dekker's for pressure
 detail/arena.h | s/^    cf__arena_wake_all(view);/    ;/ | arena arena_death_without_heir | the dead one's wakes aren't made up for
 detail/arena.h | s/^        (void)cf__arena_search(view, number);/        ;/ | arena arena_two_meet | work comes while it lies down, and nobody else is woken
-detail/arena.h | s/if (relied && cf__arena_has_hints(view))/if (false)/ | arena arena_two_meet | a claim doesn't pass the wake on
 detail/deque.h | s/cf__exchange_seq_cst(&deque->bottom, bottom + 1)/cf__exchange_acq_rel(\&deque->bottom, bottom + 1)/ | deque deque_push_and_sleeper | half of Dekker's for those asleep
 detail/deque.h | s/cf__load_seq_cst(&deque->top) < cf__load_seq_cst(&deque->bottom)/cf__load_seq_cst(\&deque->top) < cf__load_acquire(\&deque->bottom)/ | deque deque_push_and_sleeper | the other half
 detail/deque.h | s/cf__exchange_seq_cst(&deque->bottom, bottom + 1)/cf__exchange_acquire(\&deque->bottom, bottom + 1)/ | deque deque_push_and_steal | pushes without release
