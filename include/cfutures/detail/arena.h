@@ -630,13 +630,6 @@ cf__arena_condemn(const cf__arena_view *view, uint32_t slot)
 
 /* ---- after a death ---- */
 
-/* Of one slot, private to the template: what its worker's deaths have cost the task that is in it. */
-typedef struct cf__tries {
-    uint64_t generation; /* of the task */
-    uint32_t count;      /* of workers that died as they ran it */
-    uint32_t hints;      /* of those that died as they were about to */
-} cf__tries;
-
 #define CF__HINTS_MOST 8 /* for each a worker has to die within a few instructions */
 
 /* The tries of the task that is in the slot now. */

@@ -89,6 +89,13 @@ typedef struct cf__slot {
 } cf__slot;
 CF__STATIC_ASSERT(sizeof(cf__slot) == 128 + CF__SLOT_PAYLOAD && CF__SLOT_PAYLOAD % 64 == 0, "whole cache lines");
 
+/* Of one slot, private to the template: what its worker's deaths have cost the task that is in it. */
+typedef struct cf__tries {
+    uint64_t generation; /* of the task */
+    uint32_t count;      /* of workers that died as they ran it */
+    uint32_t hints;      /* of those that died as they were about to */
+} cf__tries;
+
 /* ---- the word ---- */
 
 CF__PRIVATE uint32_t
