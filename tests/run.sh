@@ -60,6 +60,7 @@ lacking() { # prints the packages that are missing: needed, nothing works withou
         [ -z "$n" ] || has "clang++-$n" || say "clang-$n"
         has clang-tidy || say clang-tidy
         has cmake || say cmake
+        pkg-config --exists libcurl || say libcurl4-openssl-dev # examples/exchange_rates.c
         has strace || say strace
         has valgrind || say valgrind
         has musl-gcc || say musl-tools
