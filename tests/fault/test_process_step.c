@@ -20,6 +20,7 @@
  *   AddressSanitizer; in printf) only every k-th instruction has its kill, in a soak the others follow; what is printed says so.
  * REJECTED  ptrace: two switches of context a step, half as fast again; and containers forbid it. */
 #define _GNU_SOURCE /* REG_EFL */
+#define CF__FAULT(site) 0 /* to find the site in the table takes more instructions than all the rest */
 #include "support.h"
 
 #include "process_pool.h"
@@ -621,7 +622,7 @@ sweep(const way *the_way)
         print_message(", %u in %u", passes != 0 ? passes : 1, every);
     print_message("; %u times before the claim, %u with the task, %u after it, %u asleep\n", sum.before, sum.lost,
                   sum.after, sum.asleep);
-    assert_true(soak_ms != 0 || (sum.before > 0 && sum.lost > 0 && sum.after > 0));
+    assert_true(soak_ms != 0 || (sum.before > 4 && sum.lost > 4 && sum.after > 4));
 }
 
 /* The only worker: what it leaves, only its heir can do. */
