@@ -9,6 +9,13 @@
 enum { PATH = 160 }; /* points of a worker's life that are tried: on_start, and more than one whole task */
 enum { STRIDE = 8 };
 
+static bool
+is_running(cf_executor *pool, uint32_t slot)
+{
+    return cf__slot_state(__atomic_load_n(&inside(pool)->setup.view.slots[slot].word, __ATOMIC_ACQUIRE)) ==
+           CF__SLOT_RUNNING;
+}
+
 /* ---- one pool, through many deaths ---- */
 
 typedef struct patient { /* a pool whose workers are told where to end, round after round */
@@ -168,6 +175,55 @@ test_points_of_two_of_three(void **state)
     pairs(3, true);
 }
 
+/* An on_start: the first of `dying` workers ends at one point, the others at another. */
+static void
+take_one_of_two_tickets(void *context)
+{
+    (void)context;
+    uint32_t ticket = __atomic_fetch_add(&points->tickets, 1, __ATOMIC_SEQ_CST);
+    if (ticket < __atomic_load_n(&points->dying, __ATOMIC_SEQ_CST))
+        point_target = points->target[ticket != 0];
+}
+
+static void
+linger(void)
+{
+    for (;;)
+        (void)pause();
+}
+CF_TASK_VOID(linger);
+
+/* A task isn't given up for those who died before they had claimed it, as many as there may be of them. */
+static void
+test_points_of_many_in_a_row(void **state)
+{
+    enum { dying = 30, path = 24 };
+    uint32_t spared = 0;
+    (void)state;
+    for (uint32_t n = 1; n <= path; n++) {
+        tally sum = {.expected_ways = 1u << DIES_KILLED};
+        memset(points, 0, sizeof *points);
+        points->target[0] = n + 4; /* it finds the hint in the parent's ring */
+        points->target[1] = n;     /* they look at the template's first, and there it is */
+        cf_executor *pool = cf_process_pool(.max_workers = 1, .on_start = take_one_of_two_tickets);
+        cf_future *first = cf_submit(pool, linger);
+        wait_until(is_running(pool, ((const cf__process_future *)first)->index));
+        cf_future *task = cf_submit(pool, work, n, 0);
+        __atomic_store_n(&points->tickets, 0, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&points->dying, dying, __ATOMIC_SEQ_CST);
+        kill_ready_worker(pool, 0);
+        count_outcome(&sum, task, n);
+        assert_int_equal(sum.bad, 0);
+        spared += sum.good == 1 && points->fired == dying;
+        cf_future_release(first);
+        cf_executor_close(pool);
+        (void)alarm(watchdog_seconds());
+    }
+    wait_until(living_processes() == 0);
+    print_message("  %u points at which the task outlived %u workers\n", spared, (unsigned)dying);
+    assert_true(spared > 2);
+}
+
 /* Where the program has handlers for exit() and quick_exit(), none of the workers that ended by these has run them. */
 static void
 test_points_ran_no_handler_of_the_program(void **state)
@@ -177,13 +233,6 @@ test_points_ran_no_handler_of_the_program(void **state)
 }
 
 /* ---- exec ---- */
-
-static bool
-is_running(cf_executor *pool, uint32_t slot)
-{
-    return cf__slot_state(__atomic_load_n(&inside(pool)->setup.view.slots[slot].word, __ATOMIC_ACQUIRE)) ==
-           CF__SLOT_RUNNING;
-}
 
 static int exec_input[2]; /* a socket pair: unlike a pipe it can be ended while others have it open, too */
 
@@ -399,6 +448,7 @@ main(int argc, char **argv)
         cmocka_unit_test(test_points_of_one_of_two),
         cmocka_unit_test(test_points_of_two_of_two),
         cmocka_unit_test(test_points_of_two_of_three),
+        cmocka_unit_test(test_points_of_many_in_a_row),
         cmocka_unit_test(test_points_ran_no_handler_of_the_program),
         cmocka_unit_test(test_exec_keeps_task_running),
         cmocka_unit_test(test_stop_points_hold_up_nobody_else),

@@ -630,7 +630,9 @@ cf__arena_condemn(const cf__arena_view *view, uint32_t slot)
 
 /* ---- after a death ---- */
 
-#define CF__HINTS_MOST 8 /* for each a worker has to die within a few instructions */
+/* Each takes a worker that dies within a few instructions; but a newborn, to which every page is new, takes ten
+ * microseconds for them.  With 8, killers at random times made innocent tasks corrupt. */
+#define CF__HINTS_MOST 100
 
 /* The tries of the task that is in the slot now. */
 CF__PRIVATE cf__tries *
