@@ -220,6 +220,44 @@ test_citizen_child_outlives_program(void **state)
     note(&notes->ready);
 }
 
+/* Starts a process of its own, which lives until it is let go on, and then returns, or dies. */
+static void
+start_another(int how)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        note(&notes->inside);
+        wait_until(noted(&notes->ready) == 1);
+        _exit(0);
+    }
+    wait_until(noted(&notes->inside) == 1);
+    if (how == EXITS)
+        exit(0);
+    if (how == AT_ONCE)
+        (void)raise(SIGSEGV);
+}
+CF_TASK_VOID(start_another, int);
+
+/* A task that is lost takes what it has started with it; one that returns doesn't. */
+static void
+test_citizen_lost_task_leaves_nothing(void **state)
+{
+    static const int ways[] = {RETURNS, EXITS, AT_ONCE};
+    (void)state;
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        memset(notes, 0, sizeof *notes);
+        cf_executor *pool = cf_process_pool(.max_workers = 1);
+        cf_future *future = cf_submit(pool, start_another, ways[i]);
+        assert_int_equal(cf_future_wait(future, CF_FOREVER), ways[i] == RETURNS ? CF_OK : CF_ERR_WORKER_LOST);
+        cf_future_release(future);
+        check_works(pool); /* the worker's heir, if it has one, is there */
+        wait_until(living_processes() == 2 + (ways[i] == RETURNS));
+        note(&notes->ready);
+        cf_executor_close(pool);
+        wait_until(living_processes() == 0);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -227,6 +265,7 @@ main(int argc, char **argv)
         citizen_test(test_citizen_program_ends_once),
         citizen_test(test_citizen_forks_of_the_program),
         citizen_test(test_citizen_child_outlives_program),
+        citizen_test(test_citizen_lost_task_leaves_nothing),
     };
     if (argc > 1 && strcmp(argv[1], "--exit") == 0)
         return 1; /* what a child has exec'ed */

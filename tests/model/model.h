@@ -338,7 +338,8 @@ typedef struct cf__robust_list {
 #define cf__os_await_signals(one, another) model__set_signals((UINT64_C(1) << (one)) | (UINT64_C(1) << (another)), 0)
 #define cf__os_await_signal_or_end(pidfd, reader, nanoseconds)                                                         \
     ((void)(reader), model__await_signal(MODEL__SITE("await_signal_or_end", #pidfd), (pidfd), (nanoseconds)))
-#define cf__os_reap_any(death) model__reap_any(MODEL__SITE("reap_any", #death), (death))
+#define cf__os_dead_child() model__dead_child(MODEL__SITE("dead_child", ""))
+#define cf__os_reap(process, death) model__reap(MODEL__SITE("reap", #process), (process), (death))
 #define cf__os_pidfd_open(process) (process)
 #define cf__os_pidfd_ended(pidfd, deadline) model__await_end(MODEL__SITE("pidfd_ended", #pidfd), (pidfd), (deadline))
 #define cf__os_mark_at_death(list, word) ((void)(list), model.processes[model.current->process].life = (word))

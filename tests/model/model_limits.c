@@ -183,7 +183,7 @@ look_after(void *arg)
         killed_at = ladder.rung == CF__KILLED ? now : 0;
     }
     model_check(cf__os_pidfd_ended(WORKER, INT64_MAX));
-    (void)cf__os_reap_any(&death);
+    cf__os_reap(WORKER, &death);
     if (death.signal != 0 || death.status != 0 || killed_at != 0) {
         cf_account account;
         memset(&account, 0, sizeof account);

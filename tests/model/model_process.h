@@ -222,19 +222,26 @@ model_wait_death(model_death *death)
 }
 
 MODEL__ENGINE static int32_t
-model__reap_any(const model__site *site, cf__process_death *death)
+model__dead_child(const model__site *site)
+{
+    model__enter(site, NULL, false);
+    int index = model__untold_death((int)model.current->process);
+    return index < 0 ? 0 : MODEL__PID + (int32_t)model.death[index].death.process;
+}
+
+/* Of the children that have ended the one that model__dead_child() has found. */
+MODEL__ENGINE static void
+model__reap(const model__site *site, int32_t process, cf__process_death *death)
 {
     model_death found;
     model__enter(site, NULL, false);
-    memset(death, 0, sizeof *death);
     int index = model__untold_death((int)model.current->process);
-    if (index < 0)
-        return 0;
+    model__limit(index < 0 || process != MODEL__PID + (int32_t)model.death[index].death.process, "no such dead child");
     model__tell_death(site, (unsigned)index, &found);
+    memset(death, 0, sizeof *death);
     death->signal = found.signal;
     death->status = found.status;
     death->cpu = model.clock;
-    return MODEL__PID + (int32_t)found.process;
 }
 
 /* ---- ends ---- */

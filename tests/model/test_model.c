@@ -906,13 +906,14 @@ fork_two(void *arg)
     cf__os_await_signals(SIGCHLD, SIGUSR1);
     int32_t first = start_forked(1), second = start_forked(2);
     for (int left = (first > 0) + (second > 0); left > 0;) {
-        int32_t process = cf__os_reap_any(&death);
-        if (process == 0)
+        int32_t process = cf__os_dead_child();
+        if (process == 0) {
             (void)cf__os_await_signal_or_end(-1, -1, -1);
-        else
-            left--;
-        if (process != 0)
-            model_check(death.signal == 0 && death.status == (process == first ? 1 : 2));
+            continue;
+        }
+        cf__os_reap(process, &death);
+        left--;
+        model_check(death.signal == 0 && death.status == (process == first ? 1 : 2));
     }
     if (first > 0)
         model_check(cf__load_relaxed(&seen[1]) == 1);

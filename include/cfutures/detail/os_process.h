@@ -228,21 +228,29 @@ typedef struct cf__process_death {
     uint64_t peak_memory; /* bytes */
 } cf__process_death;
 
-/* Reaps any child that has ended; 0 or less: none. */
+/* A child that has ended and isn't reaped yet, so that its number is still its own; 0: none. */
 CF__PRIVATE int32_t
-cf__os_reap_any(cf__process_death *death)
+cf__os_dead_child(void)
+{
+    siginfo_t info;
+    memset(&info, 0, sizeof info);
+    return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 ? info.si_pid : 0;
+}
+
+/* Reaps a child that has ended. */
+CF__PRIVATE void
+cf__os_reap(int32_t process, cf__process_death *death)
 {
     int status = 0;
     struct rusage usage;
     memset(&usage, 0, sizeof usage);
     /* By number: <sys/wait.h> declares wait4() for _DEFAULT_SOURCE only. */
-    int32_t process = CF__STATIC_CAST(int32_t, syscall(SYS_wait4, -1, &status, WNOHANG, &usage));
+    (void)syscall(SYS_wait4, process, &status, WNOHANG, &usage);
     death->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     death->status = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
     death->cpu = (CF__STATIC_CAST(int64_t, usage.ru_utime.tv_sec) + usage.ru_stime.tv_sec) * 1000000000 +
                  (CF__STATIC_CAST(int64_t, usage.ru_utime.tv_usec) + usage.ru_stime.tv_usec) * 1000;
     death->peak_memory = CF__STATIC_CAST(uint64_t, usage.ru_maxrss) * 1024;
-    return process;
 }
 
 /* CPU time of all threads of `process`, 0: this one; INT64_MAX if it's gone. */

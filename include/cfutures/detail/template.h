@@ -182,25 +182,36 @@ cf__template_has_ready_worker(const cf__template *template_)
     return false;
 }
 
+/* The slot whose task a dead worker ran, + 1, and its word; 0: none. */
+CF__PRIVATE uint32_t
+cf__template_task_of(const cf__template *template_, uint32_t number, uint64_t *word)
+{
+    const cf__arena_view *view = &template_->setup->view;
+    uint32_t intent = cf__load_acquire(&view->workers[number - 1].intent);
+    if (intent == 0 || intent > view->slot_count)
+        return 0;
+    *word = cf__load_acquire(&view->slots[intent - 1].word);
+    return cf__slot_runs(*word, number) ? intent : 0;
+}
+
 /* Whether the task that a dead worker ran is to be tried again; *tries: how often it has been now. */
 CF__PRIVATE bool
 cf__template_retries(cf__template *template_, uint32_t number, bool limited, unsigned *tries)
 {
     const cf__arena_view *view = &template_->setup->view;
-    uint32_t intent = cf__load_acquire(&view->workers[number - 1].intent);
+    uint64_t word;
+    uint32_t task = cf__template_task_of(template_, number, &word);
     *tries = 1;
-    if (intent == 0 || intent > view->slot_count)
+    if (task == 0)
         return false;
-    const cf__slot *slot = &view->slots[intent - 1];
-    uint64_t word = cf__load_acquire(&slot->word);
-    if (!cf__slot_runs(word, number))
-        return false;
-    cf__tries *mine = cf__tries_of(&template_->tries[intent - 1], word);
+    const cf__slot *slot = &view->slots[task - 1];
+    cf__tries *mine = cf__tries_of(&template_->tries[task - 1], word);
     *tries = ++mine->count;
     uint32_t retries = slot->limited != 0 ? cf__ladder_limits(slot).retries : 0;
     if (cf__load_relaxed(&view->workers[number - 1].overwritten) != 0) /* relaxed: it's dead */
         return false;
-    return !limited && mine->count <= CF__MIN(retries, 255u) && view->arena->stop != CF__ARENA_KILLS;
+    return !limited && mine->count <= CF__MIN(retries, 255u) &&
+           cf__load_acquire(&view->arena->stop) != CF__ARENA_KILLS;
 }
 
 /* What is known of the death of the worker with `number`, and of the task that it ran. */
@@ -261,16 +272,22 @@ cf__template_bury(cf__template *template_, uint32_t index, const cf__process_dea
 CF__PRIVATE void
 cf__template_bury_all(cf__template *template_)
 {
+    uint32_t count = template_->setup->view.worker_count;
     cf__process_death death;
     int32_t process;
+    uint64_t word;
     /* Also what dead workers' tasks have left behind, for we are a subreaper. */
-    while ((process = cf__os_reap_any(&death)) > 0) {
-        for (uint32_t i = 0; i < template_->setup->view.worker_count; i++) {
-            if (template_->employees[i].process == process) {
-                cf__template_bury(template_, i, &death);
-                break;
-            }
-        }
+    while ((process = cf__os_dead_child()) > 0) {
+        uint32_t index = 0;
+        while (index < count && template_->employees[index].process != process)
+            index++;
+        /* A task that is lost takes what it has started with it: before the reaping, after which the group's number may
+         * be another's. */
+        if (index < count && cf__template_task_of(template_, index + 1, &word) != 0)
+            cf__os_signal_group(process, SIGKILL);
+        cf__os_reap(process, &death);
+        if (index < count)
+            cf__template_bury(template_, index, &death);
     }
 }
 
