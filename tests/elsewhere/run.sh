@@ -6,12 +6,9 @@
 #   valgrind   memcheck, without suppressions; no process pools, for valgrind 3.19 has no pidfd_open (they say CF_ERR_UNSUPPORTED)
 #
 # With the small cmocka.h of this folder.  What is missing is skipped, which fails where CI=true.
+# As many tests at a time as there are CPUs: this script calls itself for each, with --test TEST FOLDER and what place() says.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-trap 'exit 1' HUP INT TERM
-passed=0 failed=0 skipped=0
 tests=$(cd tests/unit && ls test_*.c | sed 's/\.c$//')
 
 # Emulators' own shortcomings.  qemu-user 7.2 says yes to MADV_WIPEONFORK and does nothing, so a child takes itself for its
@@ -28,6 +25,32 @@ compile() { # program, source, compiler and flags...
     "$@" -std=gnu11 -O1 -g -Wno-psabi -Itests/elsewhere -Itests/support -Iinclude -pthread "$source" -o "$program"
 }
 
+one() { # test, folder, and as place(); prints what became of it in one piece
+    test=$1 work=$2 name=$3 options=$4 smoke=$5; shift 5
+    case $name:$test in
+    # Their forked children end with what the parent's threads had: lost, rightly.
+    valgrind:test_executor|valgrind:test_thread_pool|valgrind:test_wait) options="$options --leak-check=no" ;;
+    esac
+    if [ "$test" = smoke ]; then source=tests/smoke/smoke.c arguments=$smoke; else source=tests/unit/$test.c arguments=; fi
+    # shellcheck disable=SC2086
+    if compile "$work/$test" "$source" "$@" >"$work/$test.log" 2>&1 &&
+        timeout 180 $options "$work/$test" $arguments >>"$work/$test.log" 2>&1; then
+        printf '%-9s %-20s %s\n' "$name" "$test" "$(grep ' inside$\|^smoke: ' "$work/$test.log" | tail -n 1)"
+    else
+        printf '%-9s %-20s FAILED\n%s\n' "$name" "$test" "$(tail -n 40 "$work/$test.log")"
+    fi
+}
+if [ "${1:-}" = --test ]; then
+    shift
+    one "$@"
+    exit
+fi
+
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+passed=0 failed=0 skipped=0
+
 place() { # name, tool that must be there, what runs a program (or nothing), arguments of smoke, compiler and flags...
     name=$1 tool=$2 runner=$3 smoke=$4; shift 4
     for needed in $tool "$1"; do
@@ -37,25 +60,17 @@ place() { # name, tool that must be there, what runs a program (or nothing), arg
         return
     done
     for test in smoke $tests; do
-        options=$runner
         case $name:$test in
         valgrind:test_process_*|valgrind:test_map|aarch64:test_map) continue ;;
         # There a limit of memory would be the emulator's, and a worker takes it a second to fork.
         aarch64:test_process_pool|aarch64:test_process_limits|aarch64:test_process_recycling) continue ;;
-        # Their forked children end with what the parent's threads had: lost, rightly.
-        valgrind:test_executor|valgrind:test_thread_pool|valgrind:test_wait) options="$runner --leak-check=no" ;;
         esac
-        if [ "$test" = smoke ]; then source=tests/smoke/smoke.c arguments=$smoke; else source=tests/unit/$test.c arguments=; fi
-        # shellcheck disable=SC2086
-        if compile "$work/$test" "$source" "$@" >"$work/log" 2>&1 && timeout 180 $options "$work/$test" $arguments >>"$work/log" 2>&1; then
-            printf '%-9s %-20s %s\n' "$name" "$test" "$(grep ' inside$\|^smoke: ' "$work/log" | tail -n 1)"
-            passed=$((passed + 1))
-        else
-            printf '%-9s %-20s FAILED\n' "$name" "$test"
-            tail -n 40 "$work/log"
-            failed=$((failed + 1))
-        fi
-    done
+        echo "$test"
+    done >"$work/tests"
+    xargs -I '{}' -P "$(nproc 2>/dev/null || echo 1)" \
+        sh tests/elsewhere/run.sh --test '{}' "$work" "$name" "$runner" "$smoke" "$@" <"$work/tests" | tee "$work/table"
+    good=$(grep "^$name " "$work/table" | grep -vc ' FAILED$')
+    passed=$((passed + good)) failed=$((failed + $(grep -c '' "$work/tests") - good))
 }
 
 CF_TEST_WATCHDOG=120; export CF_TEST_WATCHDOG

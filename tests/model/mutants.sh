@@ -2,14 +2,13 @@
 # tests/model/mutants.sh [build-dir [word]] - plants one bug at a time in a copy of the library; a model must turn red for each.
 # With a word: only the mutants whose line has it.  A row: file | sed expression | model [scenario] | what it breaks.
 # A mutant survives if its model passes; that fails the script, and so does an expression that changes nothing.
+# As many at a time as there are CPUs: this script calls itself for each, with --whole MODEL or --plant ROW.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 build=${1:-"$here/../../build/model"}
-word=${2:-}
 cc=${CC:-cc}
 work="$build/mutant"
-passed=0 failed=0
-mkdir -p "$work" || exit 2
+rows="$work/table"
 
 table() {
     cat <<'TABLE'
@@ -268,26 +267,27 @@ detail/arena.h | s/        cf__store_release(&worker->park, 1u); .*/        ;/;s
 TABLE
 }
 
-# build_model MODEL INCLUDE: compiles model_MODEL.c with the headers of INCLUDE.
+# build_model MODEL INCLUDE FOLDER: compiles model_MODEL.c with the headers of INCLUDE; what the compiler says is in FOLDER/log.
 build_model() {
-    $cc -std=gnu11 -O1 -w -fsanitize=thread -I "$2" -c "$here/model_$1.c" -o "$work/model.o" &&
-        $cc -no-pie "$work/model.o" -o "$work/model"
+    $cc -std=gnu11 -O1 -w -fsanitize=thread -I "$2" -c "$here/model_$1.c" -o "$3/model.o" >"$3/log" 2>&1 &&
+        $cc -no-pie "$3/model.o" -o "$3/model" >>"$3/log" 2>&1
 }
 
-rows="$work/table"
-table | grep -F -e "$word" >"$rows"
-
-# A model that is red by itself would kill every mutant.
-for model in $(sed 's/ | [^|]*$//; s/.* | //; s/ .*//' "$rows" | sort -u); do
-    if ! build_model "$model" "$here/../../include" || ! "$work/model" --stop --seconds 5 >"$work/log" 2>&1 </dev/null; then
-        cat "$work/log"
-        echo "FAIL model_$model is red without a mutant"
-        echo "0 passed, 1 failed"
-        exit 1
+# whole MODEL: a short look at a model without mutants: if it is red by itself, all of its mutants would be.
+whole() {
+    folder="$work/whole-$1"
+    mkdir -p "$folder" || return 1
+    if ! build_model "$1" "$here/../../include" "$folder" ||
+        ! "$folder/model" --stop --seconds 0.1 >"$folder/log" 2>&1 </dev/null; then
+        printf '%s\n' "FAIL model_$1 is red without a mutant" "$(cat "$folder/log")"
+        return 1
     fi
-done
+    rm -r "$folder"
+}
 
-while IFS= read -r row; do
+# plant ROW: the mutant in that row of the table; prints what became of it in one piece.
+plant() {
+    row=$(sed -n "$1p" "$rows")
     file=$(echo "$row" | sed 's/ | .*//')
     rest=${row#* | }
     what=${rest##* | }
@@ -296,28 +296,43 @@ while IFS= read -r row; do
     scenario=
     case $model in *" "*) scenario="--only ${model#* }" model=${model%% *} ;; esac
     edit=${rest% | *}
-    rm -rf "$work/include"
-    cp -r "$here/../../include" "$work/include"
-    sed -i "$edit" "$work/include/cfutures/$file"
-    if cmp -s "$here/../../include/cfutures/$file" "$work/include/cfutures/$file"; then
+    folder="$work/row-$1"
+    mkdir -p "$folder" && cp -r "$here/../../include" "$folder/include" || exit 1
+    sed -i "$edit" "$folder/include/cfutures/$file"
+    # shellcheck disable=SC2086
+    if cmp -s "$here/../../include/cfutures/$file" "$folder/include/cfutures/$file"; then
         echo "FAIL $file: $what: the expression changes nothing: $edit"
-        failed=$((failed + 1))
-    elif ! build_model "$model" "$work/include"; then
-        echo "FAIL $file: $what: doesn't compile"
-        failed=$((failed + 1))
-    elif "$work/model" --stop --seconds 5 $scenario >"$work/log" 2>&1 </dev/null; then
+    elif ! build_model "$model" "$folder/include" "$folder"; then
+        printf '%s\n' "FAIL $file: $what: doesn't compile: $edit" "$(head -n 20 "$folder/log")"
+    elif "$folder/model" --stop --seconds 5 $scenario >"$folder/log" 2>&1 </dev/null; then
         echo "FAIL $file: $what: survives model_$model: $edit"
-        failed=$((failed + 1))
+    # Red by a finding, not by a crash of the model.
+    elif grep -q '^FAIL' "$folder/log" && ! grep -q '^ *limit:' "$folder/log"; then
+        echo "ok   $file: $what: $(sed -n 's/^FAIL \([a-z0-9_]*\) *\([0-9]*\) executions  \([a-z ]*[a-z]\) .*/\3, by \1, \2 executions/p' "$folder/log")"
     else
-        # Red by a finding, not by a crash of the model.
-        if grep -q '^FAIL' "$work/log" && ! grep -q '^ *limit:' "$work/log"; then
-            echo "ok   $file: $what: $(sed -n 's/^FAIL \([a-z0-9_]*\) *\([0-9]*\) executions  \([a-z ]*[a-z]\) .*/\3, by \1, \2 executions/p' "$work/log")"
-            passed=$((passed + 1))
-        else
-            echo "FAIL $file: $what: the model crashed, or met its limits: $edit"
-            failed=$((failed + 1))
-        fi
+        echo "FAIL $file: $what: the model crashed, or met its limits: $edit"
     fi
-done <"$rows"
+    rm -r "$folder"
+}
+
+# each OPTION: calls this script with that option for each line of the input.
+each() {
+    xargs -n 1 -P "$(nproc 2>/dev/null || echo 1)" sh "$here/mutants.sh" "$build" "$1"
+}
+
+case ${2:-} in
+--whole) whole "$3"; exit ;;
+--plant) plant "$3"; exit ;;
+esac
+rm -rf "$work"
+mkdir -p "$work" || exit 2
+table | grep -F -e "${2:-}" >"$rows"
+if ! sed 's/ | [^|]*$//; s/.* | //; s/ .*//' "$rows" | sort -u | each --whole; then
+    echo "0 passed, 1 failed"
+    exit 1
+fi
+grep -n '' "$rows" | sed 's/:.*//' | each --plant | tee "$work/log"
+passed=$(grep -c '^ok ' "$work/log")
+failed=$(($(grep -c '' "$rows") - passed))
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -3,9 +3,32 @@
 # library; with --mutants the mutants instead (mutants.sh), with --all both.
 #
 # The models are compiled with -fsanitize=thread and linked without it: the model itself takes the reports.
+# As many at a time as there are CPUs: this script calls itself for each, with --program NAME SOURCE FLAG...; what they print
+# follows when all have ended.
 # One of them by hand, after that:  BUILD-DIR/model_queue_instrumented --only NAME --preemptions 3 --seconds 600
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
+cc=${CC:-cc}
+flags="-std=gnu11 -O2 -g -Wall -Wextra -I $here/../../include"
+
+# program BUILD NAME SOURCE FLAG...: compiles SOURCE and runs it; what both say is in BUILD/NAME.log.
+program() {
+    build=$1 name=$2 source=$3
+    shift 3
+    echo "-- $name"
+    # shellcheck disable=SC2086
+    {
+        $cc $flags "$@" -c "$here/$source" -o "$build/$name.o" && $cc -no-pie "$build/$name.o" -o "$build/$name" -lpthread &&
+            "$build/$name"
+    } >"$build/$name.log" 2>&1
+}
+if [ "${2:-}" = --program ]; then
+    build=$1
+    shift 2
+    program "$build" "$@"
+    exit 0
+fi
+
 build="$here/../../build/model" what=models
 for argument; do
     case $argument in
@@ -17,8 +40,6 @@ for argument; do
     *) build=$argument ;;
     esac
 done
-cc=${CC:-cc}
-flags="-std=gnu11 -O2 -g -Wall -Wextra -I $here/../../include"
 passed=0 failed=0
 mkdir -p "$build" || exit 2
 
@@ -35,37 +56,27 @@ count() {
     esac
 }
 
-# run NAME COMMAND...
-run() {
-    log="$build/$1.log"
-    echo "== $1"
-    shift
-    "$@" >"$log" 2>&1
-    cat "$log"
-    count "$log"
-}
-
-# program NAME SOURCE FLAG...: compiles SOURCE and runs it.
-program() {
-    name=$1 source=$2
-    shift 2
-    if $cc $flags "$@" -c "$here/$source" -o "$build/$name.o" && $cc -no-pie "$build/$name.o" -o "$build/$name" -lpthread; then
-        run "$name" "$build/$name"
-    else
-        echo "FAIL $name wasn't built"
-        failed=$((failed + 1))
-    fi
-}
-
 if [ $what != mutants ]; then
-    program test_litmus test_litmus.c
-    program test_model test_model.c
-    for source in test_model.c $(cd "$here" && ls model_*.c); do
-        program "${source%.c}_instrumented" "$source" -fsanitize=thread
+    programs="$build/programs"
+    {
+        echo test_litmus test_litmus.c
+        echo test_model test_model.c
+        for source in test_model.c $(cd "$here" && ls model_*.c); do
+            echo "${source%.c}_instrumented" "$source" -fsanitize=thread
+        done
+    } >"$programs"
+    rm -f "$build"/*.log
+    xargs -L 1 -P "$(nproc 2>/dev/null || echo 1)" sh "$here/run.sh" "$build" --program <"$programs"
+    for name in $(sed 's/ .*//' "$programs"); do
+        echo "== $name"
+        cat "$build/$name.log"
+        count "$build/$name.log"
     done
 fi
 if [ $what != models ]; then
-    run mutants sh "$here/mutants.sh" "$build"
+    echo "== mutants"
+    sh "$here/mutants.sh" "$build" | tee "$build/mutants.log"
+    count "$build/mutants.log"
 fi
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
