@@ -23,7 +23,7 @@
 #define CF__PROCESS_GRACE INT64_C(100000000)
 #include <cfutures.h>
 
-static unsigned seconds; /* 0: by counts */
+static unsigned seconds;    /* 0: by counts */
 #ifdef __SANITIZE_ADDRESS__ /* where reading beyond one's bounds shows, too */
 enum { usual_rounds = 10000 };
 #else
