@@ -174,32 +174,22 @@ pass_point(void)
 #define cf__fetch_or_seq_cst(p, v) POINTS_AROUND(__atomic_fetch_or((p), (v), __ATOMIC_SEQ_CST))
 #define cf__fetch_and_seq_cst(p, v) POINTS_AROUND(__atomic_fetch_and((p), (v), __ATOMIC_SEQ_CST))
 
-/* With atomic.h wrapped, the rest of the library; it checks each test for descriptors, memory and threads that are left. */
+/* With atomic.h wrapped, the rest of the library; unit.h checks each test for descriptors, memory and threads that are left. */
 #include "../unit/unit.h"
 
-#include <cfutures/detail/process_slots.h>
-#undef CF__SLICE_FIRST
-#define CF__SLICE_FIRST parent_slice
-static int64_t parent_slice;
-static const int64_t usual_slice = INT64_C(20000000), no_slice = INT64_C(3600000000000);
-
-#include <cfutures.h>
+#include "process_pool.h"
 
 static unsigned seconds; /* of --seconds, for the whole program; 0: by counts */
-
-SUPPORT cf__process_pool *
-inside(cf_executor *pool)
-{
-    return (cf__process_pool *)pool;
-}
 
 /* A pool with what repairs by and by switched on, or off. */
 SUPPORT cf_executor *
 with_audits(cf_executor *pool, bool audits)
 {
     assert_int_equal(cf_executor_error(pool), CF_OK);
-    parent_slice = audits ? usual_slice : no_slice;
-    inside(pool)->audits = audits;
+    if (audits)
+        sleep_as_usual(pool);
+    else
+        leave_it_to_the_reaper(pool);
     return pool;
 }
 
@@ -242,20 +232,11 @@ deal_tickets(void)
 
 /* ---- tasks ---- */
 
-enum { COUNTERS = 1 << 16 };
-static uint32_t *executions; /* A: how often task i was begun; shared */
-
-SUPPORT uint64_t
-answer(uint32_t task)
-{
-    return (uint64_t)task * UINT64_C(0x9e3779b97f4a7c15) ^ task;
-}
-
 /* Counts itself, works for about `turns` turns, and answers. */
 static uint64_t
 work(uint32_t task, uint32_t turns)
 {
-    (void)__atomic_fetch_add(&executions[task % COUNTERS], 1, __ATOMIC_RELAXED);
+    execution_begins(task);
     volatile uint32_t spin = 0;
     while (spin < turns)
         spin = spin + 1;
@@ -271,7 +252,7 @@ typedef struct big {
 static big
 work_big(uint32_t task, big with)
 {
-    (void)__atomic_fetch_add(&executions[task % COUNTERS], 1, __ATOMIC_RELAXED);
+    execution_begins(task);
     for (size_t i = 0; i < 100; i++)
         with.words[i] += answer(task);
     return with;
@@ -307,7 +288,7 @@ is_way(unsigned ways, int signal, int status)
 SUPPORT void
 count_settled(tally *sum, cf_future *future, uint32_t task, cf_err error, bool right)
 {
-    uint32_t runs = __atomic_exchange_n(&executions[task % COUNTERS], 0, __ATOMIC_RELAXED);
+    uint32_t runs = take_executions(task);
     if (error == CF_OK && right && runs == 1)
         sum->good++;
     else if (error == CF_ERR_WORKER_LOST && runs <= 1 &&
@@ -339,13 +320,6 @@ count_big_outcome(tally *sum, cf_future *future, uint32_t task)
     memset(&value, 0, sizeof value);
     cf_err error = cf_result(future, work_big, &value, CF_FOREVER);
     count_settled(sum, future, task, error, value.words[0] == answer(task) && value.words[99] == answer(task) + 99);
-}
-
-SUPPORT void
-count_callback(cf_future *future, void *context)
-{
-    (void)future;
-    (void)__atomic_fetch_add((uint32_t *)context, 1, __ATOMIC_RELEASE);
 }
 
 /* A few tasks by every path: alone, several at once, with callbacks, big ones, and more of them than there is room for. */
@@ -438,10 +412,9 @@ deaths_start(int argc, char **argv)
     struct rlimit none = {0, 0};
     pthread_t undertaker;
     seconds = soak_seconds(argc, argv, 0);
-    points = mmap(NULL, sizeof *points, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    executions = mmap(NULL, COUNTERS * sizeof *executions, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    points = shared_memory(sizeof *points);
     (void)setrlimit(RLIMIT_CORE, &none);
-    return points != MAP_FAILED && executions != MAP_FAILED && atexit(note_program_handler) == 0 &&
+    return points != NULL && count_executions() && atexit(note_program_handler) == 0 &&
            at_quick_exit(note_program_handler) == 0 && pipe(undertaker_pipe) == 0 &&
            pthread_create(&undertaker, NULL, undertaker_main, NULL) == 0 && pthread_detach(undertaker) == 0;
 }
