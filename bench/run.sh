@@ -56,11 +56,17 @@ for name in $names; do
     $CC $CFLAGS -pthread -o "$out/$name" $objects $support $libraries
 done
 figures=
-for name in $names; do
-    svg=$out/$name.svg
-    case $name in process | forkjoin) svg= ;; esac # ratios of hundreds side by side make no picture
-    "$out/$name" --json "$out/$name.json" ${svg:+--svg "$svg"} "$@"
+run() { # run NAME FIGURES [OPTION...]: build/bench/NAME, its figures in build/bench/FIGURES.json
+    program=$1 base=$out/$2
+    shift 2
+    svg=$base.svg
+    case $program in process | forkjoin) svg= ;; esac # ratios of hundreds side by side make no picture
+    "$out/$program" --json "$base.json" ${svg:+--svg "$svg"} "$@"
     figures="$figures
-figures: $out/$name.json${svg:+   plot: $svg}"
+figures: $base.json${svg:+   plot: $svg}"
+}
+for name in $names; do
+    run "$name" "$name" "$@"
+    case $name in map) run map map-medium --medium "$@" ;; esac
 done
 printf '%s\n' "$figures"

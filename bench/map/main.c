@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: MIT
  *
  *     build/bench/map                    a million elements of about 18 ns
- *     build/bench/map --medium           50,000 elements of about 1 us
+ *     build/bench/map --medium           50,000 elements of about 1 us; bench/run.sh runs both
  *
  * WHAT IS TIMED  the map; threads and processes are there before.  `efficiency` is (serial / workers) / time. */
 #include "../support/options.h"
@@ -13,15 +13,6 @@
 #include <stdlib.h>
 
 static const metric metrics[] = {[MEASURE_TIME] = {"time", "s", "time, s", "time"}};
-
-static const contender *const contenders[] = {
-    &map_serial,
-#ifdef _OPENMP
-    &map_openmp,
-#endif
-    &map_threads,
-    &map_processes,
-};
 
 int
 main(int argc, char **argv)
@@ -59,9 +50,16 @@ main(int argc, char **argv)
         w.in[i] = i;
         w.expected += (medium ? mix_medium(i) : mix_tiny(i)) * (i + 1);
     }
+    const contender *contenders[4];
+    size_t contender_count = 0;
+    contenders[contender_count++] = &map_serial;
+    if (openmp_available())
+        contenders[contender_count++] = &map_openmp;
+    contenders[contender_count++] = &map_threads;
+    contenders[contender_count++] = &map_processes;
     rounds r = {
         .contenders = contenders,
-        .contender_count = sizeof contenders / sizeof *contenders,
+        .contender_count = contender_count,
         .metrics = metrics,
         .metric_count = MEASURE_COUNT,
         .repeats = common.repeats > 0 ? (size_t)common.repeats

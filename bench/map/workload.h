@@ -48,6 +48,9 @@ mix_medium(uint64_t x)
 /** Whether the results are right.  If not, says what `who` got.  Clears them for the next one. */
 bool check_results(const char *who, const struct workload *w);
 
+/** Whether there is an OpenMP; if not, says so. */
+bool openmp_available(void);
+
 extern const contender map_serial, map_openmp, map_threads, map_processes;
 
 #endif

@@ -5,6 +5,7 @@
 #include <cfutures.h>
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -42,6 +43,31 @@ die(void)
     kill(getpid(), SIGKILL);
 }
 CF_TASK_VOID(die);
+
+static void
+die_at(int64_t *when)
+{
+    *when = now_ns();
+    kill(getpid(), SIGKILL);
+}
+CF_TASK_VOID(die_at, int64_t *);
+
+/* Where tasks of all workers meet. */
+typedef struct meeting {
+    atomic_uint arrived;
+    unsigned expected;
+    atomic_llong complete; /* when the last one came */
+} meeting;
+
+static void
+meet(meeting *m)
+{
+    if (atomic_fetch_add(&m->arrived, 1) + 1 == m->expected)
+        atomic_store(&m->complete, now_ns());
+    while (atomic_load(&m->complete) == 0) /* the CPU is needed for the worker that is still to come */
+        pause_100us();
+}
+CF_TASK_VOID(meet, meeting *);
 
 /* One by one, all of them outstanding before the first is collected; how many failed.  -1: a wrong result. */
 static long
@@ -222,6 +248,110 @@ measure_lost(const struct workload *w, double *value)
     return ok;
 }
 
+/* ---- from a worker's death ---- */
+
+/* What is timed, from `death` on; nanoseconds, or -1. */
+typedef int64_t after_death(cf_executor *pool, cf_future *victim, int64_t *death, meeting *all, unsigned workers);
+
+static int64_t
+until_settled(cf_executor *pool, cf_future *victim, int64_t *death, meeting *all, unsigned workers)
+{
+    (void)pool;
+    (void)all;
+    (void)workers;
+    cf_err error = cf_future_wait(victim, CF_FOREVER);
+    int64_t end = now_ns();
+    return error == CF_ERR_WORKER_LOST ? end - *death : -1;
+}
+
+static int64_t
+until_next(cf_executor *pool, cf_future *victim, int64_t *death, meeting *all, unsigned workers)
+{
+    (void)all;
+    (void)workers;
+    bool ok = run_all(pool, 1);
+    int64_t end = now_ns();
+    return ok && cf_future_wait(victim, CF_FOREVER) == CF_ERR_WORKER_LOST ? end - *death : -1;
+}
+
+/* All workers, the new one among them, are at work. */
+static int64_t
+until_full(cf_executor *pool, cf_future *victim, int64_t *death, meeting *all, unsigned workers)
+{
+    atomic_store(&all->arrived, 0);
+    atomic_store(&all->complete, 0);
+    all->expected = workers;
+    cf_future **futures = checked_calloc(workers, sizeof(cf_future *));
+    for (unsigned i = 0; i < workers; i++)
+        futures[i] = cf_submit(pool, meet, all);
+    bool ok = cf_future_wait(victim, CF_FOREVER) == CF_ERR_WORKER_LOST;
+    for (unsigned i = 0; i < workers; i++) { /* all of them, for they still look at `all` */
+        ok = cf_future_wait(futures[i], CF_FOREVER) == CF_OK && ok;
+        cf_future_release(futures[i]);
+    }
+    free(futures);
+    return ok ? atomic_load(&all->complete) - *death : -1;
+}
+
+/* The quantile of that over w->kills deaths, in ms. */
+static bool
+measure_deaths(const struct workload *w, unsigned workers, after_death *until, double quantile, double *value)
+{
+    cf_auto(cf_executor) pool = cf_process_pool(.max_workers = workers);
+    int64_t *death = cf_executor_alloc(pool, sizeof *death);
+    meeting *all = cf_executor_alloc(pool, sizeof *all);
+    double *times = checked_calloc((size_t)w->kills, sizeof *times);
+    bool ok = death != NULL && all != NULL && run_all(pool, 10);
+    for (long i = 0; ok && i < w->kills; i++) {
+        cf_future *victim = cf_submit(pool, die_at, death);
+        int64_t time = until(pool, victim, death, all, workers);
+        cf_future_release(victim);
+        ok = time >= 0 || complain("cfutures: after death %ld: a task went wrong", i);
+        times[i] = (double)time * 1e-6;
+    }
+    *value = quantile_of(times, w->kills, quantile);
+    free(times);
+    cf_executor_free(pool, all);
+    cf_executor_free(pool, death);
+    return ok;
+}
+
+static bool
+measure_settled_p50(const struct workload *w, double *value)
+{
+    return measure_deaths(w, w->workers, until_settled, 0.5, value);
+}
+
+static bool
+measure_settled_p99(const struct workload *w, double *value)
+{
+    return measure_deaths(w, w->workers, until_settled, 0.99, value);
+}
+
+static bool
+measure_next_p50(const struct workload *w, double *value)
+{
+    return measure_deaths(w, 1, until_next, 0.5, value);
+}
+
+static bool
+measure_next_p99(const struct workload *w, double *value)
+{
+    return measure_deaths(w, 1, until_next, 0.99, value);
+}
+
+static bool
+measure_full_p50(const struct workload *w, double *value)
+{
+    return measure_deaths(w, w->workers, until_full, 0.5, value);
+}
+
+static bool
+measure_full_p99(const struct workload *w, double *value)
+{
+    return measure_deaths(w, w->workers, until_full, 0.99, value);
+}
+
 const contender process_cfutures = {
     .name = "cfutures processes",
     .ours = true,
@@ -236,5 +366,11 @@ const contender process_cfutures = {
             [MEASURE_IN_PLACE] = measure_in_place,
             [MEASURE_KILLED] = measure_killed,
             [MEASURE_LOST] = measure_lost,
+            [MEASURE_SETTLED_P50] = measure_settled_p50,
+            [MEASURE_SETTLED_P99] = measure_settled_p99,
+            [MEASURE_NEXT_P50] = measure_next_p50,
+            [MEASURE_NEXT_P99] = measure_next_p99,
+            [MEASURE_FULL_P50] = measure_full_p50,
+            [MEASURE_FULL_P99] = measure_full_p99,
         },
 };

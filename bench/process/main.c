@@ -24,6 +24,12 @@ static const metric metrics[] = {
     [MEASURE_KILLED] = {"killed", "ms", "worker killed: next task done, ms", "killed", .against = executor},
     [MEASURE_LOST] = {"lost", "tasks", "worker killed: others' tasks lost, of 100", .caption = "lost",
                       .no_ratio = true},
+    [MEASURE_SETTLED_P50] = {"settled_p50", "ms", "from a worker's death: its task settled, median, ms", "settled"},
+    [MEASURE_SETTLED_P99] = {"settled_p99", "ms", "    99 of 100, ms", "99 of 100"},
+    [MEASURE_NEXT_P50] = {"next_p50", "ms", "    next task done, median, ms", "next"},
+    [MEASURE_NEXT_P99] = {"next_p99", "ms", "    99 of 100, ms", "99 of 100"},
+    [MEASURE_FULL_P50] = {"full_p50", "ms", "    all workers there again, median, ms", "full"},
+    [MEASURE_FULL_P99] = {"full_p99", "ms", "    99 of 100, ms", "99 of 100"},
 };
 
 int
@@ -55,6 +61,7 @@ main(int argc, char **argv)
         .round_trips = common.quick ? 500 : 10000,
         .idle_trips = common.quick ? 100 : 1000,
         .blocks = common.quick ? 8 : 32,
+        .kills = common.quick ? 10 : 100,
         .behind = 100,
     };
     const contender *contenders[4];
@@ -87,11 +94,13 @@ main(int argc, char **argv)
         .workload = "process",
         .title = title,
         .subtitle = subtitle,
-        .note = "one by one: each a future, all submitted before the first is collected.  GB/s: bytes one way; in\n"
-                "place: read and written by tasks that get pointers into shared memory.  killed: on one worker, from\n"
-                "the submit of a task that kills its process to the next task's result; ProcessPoolExecutor must be\n"
-                "made anew for that, multiprocessing.Pool never says what became of the task.  ratio: to\n"
-                "ProcessPoolExecutor, for tasks one by one to multiprocessing.Pool, round by round.",
+        .note =
+            "one by one: each a future, all submitted before the first is collected.  GB/s: bytes one way; in\n"
+            "place: read and written by tasks that get pointers into shared memory.  killed: on one worker, from\n"
+            "the submit of a task that kills its process to the next task's result; ProcessPoolExecutor must be\n"
+            "made anew for that, multiprocessing.Pool never says what became of the task.  from a worker's death: it\n"
+            "notes the time and kills itself; the next task on one worker, all workers on two.  ratio: to\n"
+            "ProcessPoolExecutor, for tasks one by one to multiprocessing.Pool, round by round.",
         .workers = w.workers,
         .rounds = &r,
         .machine = &here,

@@ -13,6 +13,7 @@ struct workload {
     long round_trips;      /* one after the other, without a pause */
     long idle_trips;       /* one after the other, with 100 us between */
     long blocks;           /* of 1 MiB, there and back */
+    long kills;            /* of a worker, one after the other */
     long behind;           /* tasks submitted behind one that kills its worker */
 };
 
@@ -26,11 +27,20 @@ enum {
     MEASURE_IN_PLACE,
     MEASURE_KILLED,
     MEASURE_LOST,
+    MEASURE_SETTLED_P50,
+    MEASURE_SETTLED_P99,
+    MEASURE_NEXT_P50,
+    MEASURE_NEXT_P99,
+    MEASURE_FULL_P50,
+    MEASURE_FULL_P99,
     MEASURE_COUNT
 };
 
 /** The median of `times[0 .. n)`. */
 double median_of(double *times, long n);
+
+/** The quantile (0.5: median) of `times[0 .. n)`, which it sorts. */
+double quantile_of(double *times, long n, double quantile);
 
 /** Sleep for 100 us. */
 void pause_100us(void);

@@ -27,7 +27,7 @@ typedef struct metric {
     bool no_ratio;       /* next to nothing, for which a ratio says nothing */
 } metric;
 
-enum { MAX_METRICS = 12 };
+enum { MAX_METRICS = 16 };
 
 typedef struct contender {
     const char *name;    /* "cfutures threads" */

@@ -296,9 +296,10 @@ cf__future_limit(cf_future *future, cf__task_context *context)
     return true;
 }
 
-/* Runs the task of a future that the caller has started with SETTLING, and settles it. */
+/* Runs the task of a future that the caller has started with SETTLING, and settles it; not so if it is `alone`, its
+ * caller's reference the only one: then nobody is left to be told. */
 CF__PRIVATE void
-cf__future_execute(cf_future *future)
+cf__future_execute(cf_future *future, bool alone)
 {
     cf__task_context context;
     cf__task_context_init(&context, &future->state, CF__STOP);
@@ -310,7 +311,7 @@ cf__future_execute(cf_future *future)
     future->type->run(future->args, future->result, &context);
     if (context.failed)
         cf__future_settle_failed(future, CF_ERR_FAILED, context.code, context.message);
-    else
+    else if (!alone || cf__load_relaxed(&future->callbacks) != NULL) /* relaxed: nobody adds one any more */
         cf__future_settle(future, CF__DONE);
 }
 
@@ -382,7 +383,7 @@ cf__future_await(cf_future *future, cf_time deadline)
     /* A task on an executor that others wrote, which may have this one thread only: runs what is queued there. */
     if (worker == NULL && current != NULL && current->executor != NULL && current->executor == future->executor &&
         future->origin == NULL && !cf_passed(deadline) && cf__future_start_as(future, CF__RUNNING | CF__SETTLING)) {
-        cf__future_execute(future);
+        cf__future_execute(future, false);
         return CF_OK;
     }
     error = future->origin != NULL ? future->origin->await(future, deadline) : cf__future_await_slow(future, deadline);
@@ -547,11 +548,13 @@ cf_future_retain(cf_future *future)
 CF_API void
 cf_future_release(cf_future *future)
 {
-    if (future == NULL || cf__future_is_static(future))
+    if (future == NULL)
         return;
-    /* acq_rel: what others did with the future happens before the free. */
-    if (cf__fetch_sub_acq_rel(&future->references, 1u) != 1)
-        return;
+    /* acquire, acq_rel: what others did with the future happens before the free.  Who holds the only reference needn't
+     * count it down, for nobody is left to take another: an atomic step less for each future. */
+    uint32_t references = cf__load_acquire(&future->references);
+    if (references == 0 || (references != 1 && cf__fetch_sub_acq_rel(&future->references, 1u) != 1))
+        return; /* 0: a static one */
     if (future->origin != NULL)
         future->origin->forget(future);
     void *list = cf__load_relaxed(&future->callbacks); /* relaxed: nobody else is left */

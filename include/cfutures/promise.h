@@ -85,7 +85,7 @@ cf_future_run(cf_future *future)
     /* The outcome is ours from the start: the task writes its result while it runs, and nobody else may (F1). */
     if (!cf__future_start_as(future, CF__RUNNING | CF__SETTLING))
         return false;
-    cf__future_execute(future);
+    cf__future_execute(future, false);
     return true;
 }
 

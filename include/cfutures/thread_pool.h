@@ -357,8 +357,10 @@ cf__thread_pool_submit(cf_executor *base, const cf_task_type *type, const void *
             }
             unsigned level = CF__DEFAULT_LEVEL + CF__STATIC_CAST(unsigned, options->priority); /* modulo */
             cf__future_list_append(&pool->injection[level], future);
-            /* seq_cst [K1]: a searcher that has just let go of the search looks here. */
-            (void)cf__exchange_seq_cst(&pool->levels, pool->levels | 1u << level);
+            /* seq_cst [K1]: a searcher that has just let go of the search looks here.  Where the bit is set already, that
+             * happened under this mutex, before our look at demand: whoever is searching then, sees it. */
+            if ((pool->levels & 1u << level) == 0)
+                (void)cf__exchange_seq_cst(&pool->levels, pool->levels | 1u << level);
             pool->injected++;
             pool->pending += pool->bounded;
             if (!first)

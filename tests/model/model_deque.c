@@ -153,6 +153,17 @@ push_two(void *arg)
     model_check(push() && push());
 }
 static void
+push_two_in_one_go(void *arg)
+{
+    void *both[2];
+    (void)arg;
+    for (int i = 0; i < 2; i++) {
+        entries[pushed].value = 100;
+        both[i] = &entries[pushed++];
+    }
+    cf__deque_push_many(&deque, both, 2);
+}
+static void
 push_and_pop(void *arg) /* what comes back is the newest, if it wasn't stolen */
 {
     (void)arg;
@@ -293,6 +304,12 @@ static const model_scenario scenarios[] = {
     {.name = "deque_push_and_steal",
      .setup = setup_0,
      .threads = {{"owner", push_two, NULL}, {"thief", steal, NULL}, {"thief2", steal, NULL}},
+     .check = check,
+     .preemptions = 3,
+     .stale_reads = 2},
+    {.name = "deque_push_many_and_steal",
+     .setup = setup_0,
+     .threads = {{"owner", push_two_in_one_go, NULL}, {"thief", steal, NULL}, {"thief2", steal, NULL}},
      .check = check,
      .preemptions = 3,
      .stale_reads = 2},

@@ -129,6 +129,33 @@ submit_and_forget(void *arg)
     (void)arg;
     cf_future_release(cf_submit_bytes(pool, &task, &six, NULL));
 }
+/* The callback comes with the only reference that is left, the pool's. */
+static void
+count_outcome(cf_future *future, void *context)
+{
+    (void)context;
+    model_check(cf_future_error(future) == CF_OK);
+    (void)cf__fetch_add_relaxed(&outcomes, 1u);
+}
+static void
+submit_call_back_and_forget(void *arg)
+{
+    int six = 6;
+    (void)arg;
+    cf_future *future = cf_submit_bytes(pool, &task, &six, NULL);
+    model_check(cf_future_add_done_callback(future, count_outcome, NULL) == CF_OK);
+    cf_future_release(future);
+}
+static void
+submit_cancel_and_forget(void *arg)
+{
+    int six = 6;
+    (void)arg;
+    cf_future *future = cf_submit_bytes(pool, &task, &six, NULL);
+    if (cf_future_cancel(future))
+        (void)cf__fetch_add_relaxed(&outcomes, 1u);
+    cf_future_release(future);
+}
 static void
 submit_until(void *arg)
 {
@@ -172,6 +199,18 @@ close_ran_2(void)
     model_check(ran == 2);
 }
 static void
+close_called_1(void)
+{
+    close_ran_1();
+    model_check(outcomes == 1);
+}
+static void
+close_ran_or_cancelled_1(void)
+{
+    close_pool();
+    model_check(ran + outcomes == 1);
+}
+static void
 close_outcomes_2(void)
 {
     close_pool();
@@ -210,6 +249,16 @@ static const model_scenario scenarios[] = {
      .setup = setup_1,
      .threads = {{"submit", submit_and_forget, NULL}},
      .check = close_ran_1,
+     .preemptions = 3},
+    {.name = "pool_callback_of_a_forgotten_task",
+     .setup = setup_1,
+     .threads = {{"submit", submit_call_back_and_forget, NULL}},
+     .check = close_called_1,
+     .preemptions = 1},
+    {.name = "pool_cancelled_and_forgotten",
+     .setup = setup_1,
+     .threads = {{"submit", submit_cancel_and_forget, NULL}},
+     .check = close_ran_or_cancelled_1,
      .preemptions = 3},
     {.name = "pool_cancel",
      .setup = setup_1,

@@ -90,6 +90,11 @@ future.h | /^    node->run(node, future);/d | future | nor is one that finds the
 future.h | s/cf__fetch_sub_acq_rel(&future->references/cf__fetch_sub_relaxed(\&future->references/ | future | frees unordered
 future.h | s/cf__fetch_sub_acq_rel(&future->references/cf__fetch_sub_release(\&future->references/ | future | frees without acquire
 future.h | s/cf__fetch_sub_acq_rel(&future->references/cf__fetch_sub_acquire(\&future->references/ | future | releases without release
+future.h | /^cf_future_release/,/^}/s/cf__load_acquire(&future->references)/cf__load_relaxed(\&future->references)/ | future | the last one frees unordered
+future.h | s/if (!alone .. cf__load_relaxed(&future->callbacks) != NULL)/if (!alone)/ | pool pool_callback_of_a_forgotten_task | a future that nobody holds forgets its callbacks
+detail/scheduler.h | s/alone = cf__load_acquire(&future->references) == 1/alone = cf__load_acquire(\&future->references) <= 2/ | pool pool_one_task | runs alone what others still hold
+detail/scheduler.h | s/alone = cf__load_acquire(&future->references)/alone = cf__load_relaxed(\&future->references)/ | pool pool_callback_of_a_forgotten_task | alone, but behind the times
+thread_pool.h | s/if ((pool->levels & 1u << level) == 0)/if (0)/ | pool pool_one_task | a submit that nobody finds
 future.h | s/state . CF__WAITED, may_expire/state \& ~CF__WAITED, may_expire/ | future | expects a word that isn't there
 future.h | s/if (!in_time && !may_expire && !cf__settled(state))/if (0)/ | future | ignores its deadline
 future.h | s/if (!(state & CF__WAITED) && !cf__cas_[a-z_]*(&future->state, &state, state . CF__WAITED))/if (0)/ | future | sleeps unannounced
@@ -117,7 +122,7 @@ detail/scheduler.h | s/return cf__fetch_add_seq_cst(&pool->demand, change)/retur
 detail/scheduler.h | /^cf__thread_worker_next/,/^}/s/cf__fetch_and_seq_cst/cf__fetch_and_acq_rel/ | scheduler sched_push_burst | half of Dekker's for the searcher
 detail/scheduler.h | /^cf__thread_worker_next/,/^}/s/cf__fetch_and_seq_cst/cf__fetch_and_release/ | scheduler sched_burst_of_two | clears the search without acquire
 detail/deque.h | /^cf__deque_has_entries/,/^}/s/cf__load_seq_cst/cf__load_acquire/g | scheduler sched_push | looks at the deques too early
-detail/deque.h | s/(void)cf__exchange_seq_cst(&deque->bottom, bottom + 1)/(void)cf__exchange_acq_rel(\&deque->bottom, bottom + 1)/ | scheduler sched_push | half of Dekker's for the pusher
+detail/deque.h | s/(void)cf__exchange_seq_cst(&deque->bottom, bottom + count)/(void)cf__exchange_acq_rel(\&deque->bottom, bottom + count)/ | scheduler sched_push | half of Dekker's for the pusher
 detail/local_worker.h | s/cf__load_seq_cst(worker->demand)/cf__load_acquire(worker->demand)/ | scheduler sched_push | looks for sleepers too early
 detail/scheduler.h | /^cf__thread_worker_next/,/^}/s/if (cf__load_seq_cst(&pool->levels) != 0 || cf__thread_pool_has_pushed(pool))/if (0)/ | scheduler sched_burst | no look after the search
 detail/scheduler.h | /^cf__thread_worker_next/,/^}/s/cf__load_seq_cst(&pool->levels) != 0 ||// | scheduler sched_burst_of_two | looks at the deques only after the search
@@ -167,11 +172,13 @@ detail/arena.h | s/if (cf__load_seq_cst(&arena->collector) != 0/if (cf__load_rel
 detail/arena.h | s/if (cf__load_seq_cst(&arena->pressure) != 0/if (cf__load_relaxed(\&arena->pressure) != 0/ | arena arena_pressure | half of Dekker's for pressure
 detail/arena.h | s/^    cf__arena_wake_all(view);/    ;/ | arena arena_death_without_heir | the dead one's wakes aren't made up for
 detail/arena.h | s/^        (void)cf__arena_search(view, number);/        ;/ | arena arena_two_meet | work comes while it lies down, and nobody else is woken
-detail/deque.h | s/cf__exchange_seq_cst(&deque->bottom, bottom + 1)/cf__exchange_acq_rel(\&deque->bottom, bottom + 1)/ | deque deque_push_and_sleeper | half of Dekker's for those asleep
+detail/deque.h | s/cf__exchange_seq_cst(&deque->bottom, bottom + count)/cf__exchange_acq_rel(\&deque->bottom, bottom + count)/ | deque deque_push_and_sleeper | half of Dekker's for those asleep
 detail/deque.h | s/cf__load_seq_cst(&deque->top) < cf__load_seq_cst(&deque->bottom)/cf__load_seq_cst(\&deque->top) < cf__load_acquire(\&deque->bottom)/ | deque deque_push_and_sleeper | the other half
-detail/deque.h | s/cf__exchange_seq_cst(&deque->bottom, bottom + 1)/cf__exchange_acquire(\&deque->bottom, bottom + 1)/ | deque deque_push_and_steal | pushes without release
+detail/deque.h | s/cf__exchange_seq_cst(&deque->bottom, bottom + count)/cf__exchange_acquire(\&deque->bottom, bottom + count)/ | deque deque_push_and_steal | pushes without release
 detail/deque.h | s/>= CF__DEQUE_SIZE)/> CF__DEQUE_SIZE)/ | deque deque_full | writes into a full ring
-detail/deque.h | /^cf__deque_push/,/^}/s/cf__exchange_seq_cst(.*, bottom + 1)/0; bottom++/ | deque deque_push_and_steal | push leaves bottom where it was
+detail/deque.h | s/cf__exchange_seq_cst(&deque->bottom, bottom + count)/0/ | deque deque_push_and_steal | push leaves bottom where it was
+detail/deque.h | s/cf__exchange_seq_cst(&deque->bottom, bottom + count)/cf__exchange_seq_cst(\&deque->bottom, bottom + 1)/ | deque deque_push_many_and_steal | pushes one of many
+detail/deque.h | s/cells.(bottom + i) % CF__DEQUE_SIZE./cells[bottom % CF__DEQUE_SIZE]/ | deque deque_push_many_and_steal | writes them all into one cell
 detail/deque.h | s/cf__exchange_seq_cst(&deque->bottom, bottom);/cf__exchange_acq_rel(\&deque->bottom, bottom);/ | deque deque_two_entries | half of Dekker's against thieves
 detail/deque.h | s/(void)cf__exchange_seq_cst(&deque->bottom, bottom);/cf__store_release(\&deque->bottom, bottom);/ | deque deque_two_entries | the same, as a store
 detail/deque.h | /^cf__deque_pop/,/^}/{s/(void)cf__exchange_seq_cst.*/int64_t top = cf__load_seq_cst(\&(deque->top));/;s/int64_t top = cf__load_seq_cst(&deque->top);/(void)cf__exchange_seq_cst(\&deque->bottom, bottom);/} | deque deque_two_entries | pop looks at top before it writes bottom

@@ -727,6 +727,28 @@ test_pool_callbacks_in_worker(void **state)
     assert_true(pthread_equal(calls[3].by, pthread_self()));
 }
 
+/* Nobody holds the future any more when its task starts: what was asked for before, still holds. */
+static void
+test_pool_forgotten_futures(void **state)
+{
+    (void)state;
+    cf_executor *pool = cf_thread_pool(.max_workers = 1);
+    gate g = GATE;
+    diary d = {{0}, 0};
+    called call = {pthread_self(), &d, 7};
+    assert_int_equal(cf_spawn(pool, pass, &g, 0), CF_OK);
+    cf_future *called_back = cf_submit(pool, twice, 1), *cancelled = cf_submit(pool, writes, &d, 8);
+    assert_int_equal(cf_future_add_done_callback(called_back, notes_call, &call), CF_OK);
+    assert_true(cf_future_cancel(cancelled));
+    cf_future_release(called_back);
+    cf_future_release(cancelled);
+    gate_open(&g);
+    cf_executor_close(pool); /* afterwards all has run */
+    assert_int_equal(d.count, 1);
+    assert_int_equal(d.entries[0], 7);
+    assert_false(pthread_equal(call.by, pthread_self()));
+}
+
 /* ---- shutdown ---- */
 
 /* Draining runs what there is, pending tasks too, and says how many. */
@@ -1397,6 +1419,7 @@ main(void)
         cmocka_unit_test(test_pool_cancel_pending),
         cmocka_unit_test(test_pool_cancel_running_and_done),
         cmocka_unit_test(test_pool_callbacks_in_worker),
+        cmocka_unit_test(test_pool_forgotten_futures),
         cmocka_unit_test(test_pool_shutdown_drains),
         cmocka_unit_test(test_pool_shutdown_reports_counts),
         cmocka_unit_test(test_pool_shutdown_again_after_timeout),

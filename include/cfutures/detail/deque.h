@@ -46,6 +46,17 @@ cf__deque_init(cf__deque *deque)
     deque->top = deque->bottom = 1;
 }
 
+/* Owner: pushes `count` entries in one go, the first of them first.  There is room, which it has found by an acquiring look
+ * at top [D3]. */
+CF__PRIVATE void
+cf__deque_push_many(cf__deque *deque, void *const *entries, unsigned count)
+{
+    int64_t bottom = cf__load_relaxed(&deque->bottom); /* relaxed: ours */
+    for (unsigned i = 0; i < count; i++)               /* relaxed: bottom publishes them */
+        cf__store_relaxed(&deque->cells[(bottom + i) % CF__DEQUE_SIZE], entries[i]);
+    (void)cf__exchange_seq_cst(&deque->bottom, bottom + count); /* [D1] */
+}
+
 /* Owner: false when it is full. */
 CF__PRIVATE bool
 cf__deque_push(cf__deque *deque, void *entry)
@@ -53,8 +64,7 @@ cf__deque_push(cf__deque *deque, void *entry)
     int64_t bottom = cf__load_relaxed(&deque->bottom);            /* relaxed: ours */
     if (bottom - cf__load_acquire(&deque->top) >= CF__DEQUE_SIZE) /* acquire [D3] */
         return false;
-    cf__store_relaxed(&deque->cells[bottom % CF__DEQUE_SIZE], entry); /* relaxed: bottom publishes it */
-    (void)cf__exchange_seq_cst(&deque->bottom, bottom + 1);           /* [D1] */
+    cf__deque_push_many(deque, &entry, 1);
     return true;
 }
 

