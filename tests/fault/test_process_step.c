@@ -19,7 +19,7 @@
  * SAMPLES  n instructions cost about n traps, so a sweep costs n * n / 2.  Where that is more than `most_traps` (with
  *   AddressSanitizer; in printf) only every k-th instruction has its kill, in a soak the others follow; what is printed says so.
  * REJECTED  ptrace: two switches of context a step, half as fast again; and containers forbid it. */
-#define _GNU_SOURCE /* REG_EFL */
+#define _GNU_SOURCE       /* REG_EFL */
 #define CF__FAULT(site) 0 /* to find the site in the table takes more instructions than all the rest */
 #include "support.h"
 
