@@ -148,6 +148,7 @@ child.h | s/cf__child_run_stolen(newest, worker, 0);/;/ | scheduler sched_childr
 thread_pool.h | s/^    pool->injected -= count;/    ;/ | scheduler sched_cancel_and_steal | cancelled futures count as left
 thread_pool.h | s/cf__slab_close(pool->slab);/;/ | scheduler sched_future_outlives_pool | leaks the slab
 thread_pool.h | s/cf__slab_close(pool->slab);/cf__slab_free(pool->slab);/ | scheduler sched_future_outlives_pool | frees the slab under a future
+thread_pool.h | s/        if (pool->start_failed) {/        if (0) {/ | scheduler sched_start_fails | never tries again after a start that failed
 thread_pool.h | /^cf__thread_worker_leave/,/^}/s/cf__event_wake_all(&pool->quiet);/;/ | scheduler sched_drain_and_retire | who ends as the last tells nobody
 thread_pool.h | /^cf__thread_worker_leave/,/^}/s/sleeper = cf__thread_pool_call_one(pool, &error);/;/ | scheduler sched_stand_in_retires | who ends leaves work behind
 detail/slot.h | s/cf__cas_seq_cst(&slot->word, &word, cf__slot_with_state(word, to))/cf__cas_relaxed(\&slot->word, \&word, cf__slot_with_state(word, to))/ | arena | an outcome without release
@@ -258,12 +259,35 @@ map.h | s/cf__load_acquire(&round->chunks\[i\].word); .. acquire .M1. ..$/cf__lo
 map.h | s/cf__fetch_sub_acq_rel(&map->references, 1u) != 1)/cf__fetch_sub_relaxed(\&map->references, 1u) != 1)/ | map map_pool_deadline | frees unordered
 map.h | s/runner->left_behind = true;/;/ | map map_pool_deadline | reads what a runner left behind still writes
 map.h | s/^        cf__map_leave(map);/        ;/ | map map_pool_deadline | a late map isn't closed
-detail/arena.h | s/            cf__load_acquire(&view->slots.slot..word) != word)/            false)/ | arena arena_audit | an audit without a second look
+detail/arena.h | s/           cf__load_acquire(&view->slots.slot..word) == word;/           true;/ | arena arena_audit | an audit without a second look
 detail/arena.h | s/^    cf__data_write(view->slots.slot..payload, sizeof view->slots.slot..payload);/cf__store_release(\&self->intent, 0u);&/ | arena arena_audit | the intent is gone before the word has moved
 detail/arena.h | s/    uint64_t head = cf__exchange_acq_rel(&ring->head, tail), kept = 0;/    uint64_t head = cf__load_acquire(\&ring->head), kept = 0;/ | arena arena_ring_overflow | the producer moves cells that consumers may take
 detail/arena.h | s/            if (tail == head || cf__load_acquire(&ring->head) == head)/            if (tail == head)/ | arena arena_tail_written_over | a worker that goes round in circles where tail was written over
 detail/arena.h | s/    bool scan = head != tail .*/    bool scan = false;/ | arena arena_head_written_over | a producer that believes whatever head says
 detail/arena.h | s/        cf__store_release(&worker->park, 1u); .*/        ;/;s/    cf__store_seq_cst(&worker->park, 1u);/    ;/ | arena arena_audit | wakes without a sign of it
+detail/arena.h | s/cf__store_release(\(&[a-z>.-]*\|&view->workers.number - 1..\)intent,/cf__store_relaxed(\1intent,/ | arena arena_audit | an audit that sees an intent sees less than was done before it
+detail/arena.h | s/cf__load_acquire(&view->workers.cf__slot_owner(word) - 1..intent)/cf__load_relaxed(\&view->workers[cf__slot_owner(word) - 1].intent)/ | arena arena_audit | the same, by who looks
+detail/slot.h | s/uint64_t tries = (cf__slot_tries(word) + 1)/uint64_t tries = cf__slot_tries(word)/ | arena arena_retry_and_audit | a word that is back as it was
+detail/arena.h | s/if (relied && cf__arena_has_hints(view))/if (false)/ | arena arena_two_meet | a claim doesn't pass the wake on
+detail/slot.h | s/(word & (CF__SLOT_WAIT . CF__SLOT_CARE . CF__SLOT_STOP))/(word \& (CF__SLOT_CARE | CF__SLOT_STOP))/ | arena arena_retry | forgets who waits for a task that is tried again
+detail/arena.h | s/^        cf__arena_has_hints(view))$/        0)/ | staff staff_retire_small | leaves without a look
+detail/arena.h | s/cf__cas_seq_cst(&view->arena->wanted, &wanted, number - 1)/cf__cas_acq_rel(\&view->arena->wanted, \&wanted, number - 1)/ | staff staff_retire_small | half of Dekker's for who leaves
+detail/arena.h | s/uint32_t wanted = cf__load_seq_cst(&view->arena->wanted);/uint32_t wanted = cf__load_relaxed(\&view->arena->wanted);/ | staff staff_retire_small | the other half
+detail/arena.h | s/    if (!cf__arena_wake_another(view))$/    if (cf__arena_wake_another(view))/ | staff staff_grow | doesn't grow when all are busy
+detail/arena.h | s/^        (void)cf__arena_poke(view); .. should we die.*/        ;/ | staff staff_grow | grows and tells nobody
+detail/arena.h | s/        if (!relied && cf__arena_may_grow(view))/        if (0)/ | staff staff_retire | a death breaks the chain of wakes
+detail/arena.h | s/} else if (cf__arena_is_wanted(view, number)) {/} else {/ | staff staff_shrink | sleeps unwanted
+detail/arena.h | s/number = 1; number <= last; number++/number = 1; number < last; number++/ | staff staff_shrink | doesn't wake the last
+detail/template.h | /^        if (cf__load_relaxed(&view->arena->high) < i + 1)/,/cf__store_seq_cst(&view->arena->high/d | staff staff_stop_at_start | high stays behind
+detail/template.h | s/(template_->employees\[i\].process == 0)/(0)/ | staff staff_enlarge | doesn't start who is missing
+detail/slot.h | s/uint64_t pending = cf__slot_word(cf__slot_generation(word), 0, CF__SLOT_PENDING) |/uint64_t pending = cf__slot_with_state(word, CF__SLOT_PENDING) |/ | arena arena_retry | leaves the dead one's number in it
+detail/arena.h | s/if (cf__slot_retry(slot, number)) .. else the parent.*/if (!cf__slot_retry(slot, number))/ | staff staff_retry | a task that is tried again has no hint
+detail/template.h | s/mine->count <= CF__MIN(retries, 255u)/mine->count <= CF__MIN(retries, 255u) + 1/ | staff staff_retry_too_often | tries once too often
+detail/template.h | s/    if (cf__load_relaxed(&view->workers.number - 1..overwritten) != 0).*/    if (0)/ | staff staff_retry_of_failed | tries again with a message for arguments
+detail/process_future.h | s/        if (may_expire && cf_passed(future->start_by))/        if (0)/ | staff staff_start_by_busy | a waiter sleeps on behind a busy worker
+detail/worker.h | s/if (limits->start_by != 0 && now >= limits->start_by)/if (0)/ | staff staff_start_by_late | runs what came too late
+detail/template.h | s/(void)cf__exchange_seq_cst(&arena->next_look, next);/(void)cf__exchange_acq_rel(\&arena->next_look, next);/ | limits limits_look | next_look may be seen after the second look
+detail/process_slots.h | s/if (cf__cas_seq_cst(&slot->word, &word, cf__slot_with_state(word, to)))/if ((cf__store_seq_cst(\&slot->word, cf__slot_with_state(word, to)), 1))/ | staff staff_retry_and_cancel | withdraws what a worker has claimed
 TABLE
 }
 
