@@ -11,7 +11,8 @@ static void *memory;
 static uint32_t settled;  /* how many tasks one_of_two() has collected */
 static cf__mutex pushing; /* the parent's, around its ring */
 static int heirs;         /* replacements still allowed, so that every execution ends */
-static uint32_t met;      /* A: tasks that came to meet another, see work_meeting() */
+static uint32_t met;      /* A: tasks that came to meet another, see work_meeting(), or the auditor */
+static uint32_t audited;  /* A: 1: the auditor has looked, see work_audited() */
 
 static void
 setup_pool(uint32_t workers, uint32_t slots)
@@ -19,7 +20,7 @@ setup_pool(uint32_t workers, uint32_t slots)
     memory = cf__os_map_shared(cf__arena_layout(&view, NULL, workers, slots));
     (void)cf__arena_layout(&view, memory, workers, slots);
     cf__mutex_init(&pushing);
-    settled = met = 0;
+    settled = met = audited = 0;
     heirs = 3;
 }
 static void
@@ -54,7 +55,7 @@ work(void *arg)
     for (;;) {
         if (cf__arena_claim(&view, number, &index)) {
             model_check(view.slots[index].payload[0] == 1 + index);
-            view.slots[index].payload[0] = (unsigned char)(101 + index);
+            view.slots[index].payload[1] = (unsigned char)(101 + index);
             (void)cf__arena_publish(&view, number, index, CF__SLOT_DONE);
         } else if (cf__load_acquire(&view.arena->stop) != CF__ARENA_RUNS) {
             return;
@@ -72,7 +73,7 @@ work_searching(void *arg)
     uint32_t number = *(uint32_t *)arg, index;
     for (;;) {
         if (cf__arena_claim(&view, number, &index)) {
-            view.slots[index].payload[0] = (unsigned char)(101 + index);
+            view.slots[index].payload[1] = (unsigned char)(101 + index);
             (void)cf__arena_publish(&view, number, index, CF__SLOT_DONE);
             continue;
         }
@@ -96,7 +97,7 @@ work_meeting(void *arg)
             (void)cf__unpark_all(&met, CF__SCOPE_SHARED);
             while ((seen = cf__load_seq_cst(&met)) < 2)
                 (void)cf__park(&met, seen, CF_FOREVER, CF__SCOPE_SHARED);
-            view.slots[index].payload[0] = (unsigned char)(101 + index);
+            view.slots[index].payload[1] = (unsigned char)(101 + index);
             (void)cf__arena_publish(&view, number, index, CF__SLOT_DONE);
             continue;
         }
@@ -109,25 +110,56 @@ work_meeting(void *arg)
     }
 }
 
+/* A task that runs until the auditor has looked, however often its worker dies. */
+static void
+work_audited(void *arg)
+{
+    uint32_t number = *(uint32_t *)arg, index;
+    if (!cf__arena_claim(&view, number, &index))
+        return;
+    cf__store_seq_cst(&met, 1u);
+    while (cf__load_acquire(&audited) == 0)
+        cf__os_yield();
+    view.slots[index].payload[1] = (unsigned char)(101 + index);
+    (void)cf__arena_publish(&view, number, index, CF__SLOT_DONE);
+}
+
 /* ---- the template: reaps, and starts another worker under the same number ---- */
 
 static void
-reap(void *arg)
+reap_and(bool retry, void (*heir)(void *))
 {
     uint32_t number_of[16] = {0, 1, 2}; /* of each process */
     cf__tries tries[2];
     model_death death;
-    (void)arg;
     memset(tries, 0, sizeof tries);
     while (model_wait_death(&death)) {
         uint32_t number = number_of[death.process];
         cf_account account;
         memset(&account, 0, sizeof account);
         account.signal = death.killed ? 9 : 0;
-        cf__arena_reap(&view, tries, number, &account, false);
+        cf__arena_reap(&view, tries, number, &account, retry);
         if (death.killed && heirs-- > 0)
-            number_of[model_process_start("heir", work, &numbers[number - 1])] = number;
+            number_of[model_process_start("heir", heir, &numbers[number - 1])] = number;
     }
+}
+static void
+reap(void *arg)
+{
+    (void)arg;
+    reap_and(false, work);
+}
+static void
+reap_and_retry(void *arg)
+{
+    (void)arg;
+    reap_and(true, work);
+}
+static void
+reap_and_retry_audited(void *arg)
+{
+    (void)arg;
+    reap_and(true, work_audited);
 }
 
 /* ---- the parent: submits, waits, collects, and stops the pool ---- */
@@ -137,11 +169,18 @@ submit(uint32_t index, uint64_t generation)
 {
     cf__slot *slot = &view.slots[index];
     slot->payload[0] = (unsigned char)(1 + index);
+    slot->payload[1] = 0;
     cf__slot_publish_task(slot, generation);
     cf__mutex_lock(&pushing);
     cf__arena_push_hint(&view, &view.arena->parent_ring, view.parent_hints, index);
     cf__mutex_unlock(&pushing);
     cf__arena_wake_one(&view);
+}
+static void
+setup_audited(void)
+{
+    setup_pool(1, 1);
+    submit(0, 0);
 }
 /* Waits for the slot as a waiter does, takes its outcome, and frees it. */
 static void
@@ -157,7 +196,7 @@ collect(uint32_t index, uint64_t generation)
     }
     model_check(cf__slot_generation(word) == generation);
     if (cf__slot_state(word) == CF__SLOT_DONE)
-        model_check(slot->payload[0] == 101 + index);
+        model_check(slot->payload[1] == 101 + index);
     else
         model_check(cf__slot_state(word) == CF__SLOT_LOST &&
                     ((const cf_account *)(const void *)slot->payload)->signal == 9);
@@ -296,6 +335,25 @@ auditor(void *arg)
         }
     }
 }
+/* The same, while a task runs. */
+static void
+auditor_of_running(void *arg)
+{
+    (void)arg;
+    while (cf__load_seq_cst(&met) == 0)
+        cf__os_yield();
+    uint64_t word = cf__load_acquire(&view.slots[0].word);
+    cf__store_relaxed(&met, 2u); /* so that who has yielded may go on, and die */
+    if (cf__slot_state(word) == CF__SLOT_RUNNING)
+        model_check(!cf__arena_disowned(&view, 0, word));
+    cf__store_seq_cst(&audited, 1u);
+}
+static void
+check_audited(void)
+{
+    model_check(cf__slot_state(cf__load_relaxed(&view.slots[0].word)) == CF__SLOT_DONE);
+    check();
+}
 
 #define WORKER(i)                                                                                                      \
     {                                                                                                                  \
@@ -413,6 +471,27 @@ static const model_scenario scenarios[] = {
      .kills = 1,
      .spurious = MODEL_NONE,
      .preemptions = 1,
+     .seconds = 6},
+    /* Who waits is told of the second try's end, whoever runs that. */
+    {.name = "arena_retry",
+     .setup = setup_2,
+     .threads = {{"parent", one_task, NULL}, {"reaper", reap_and_retry, NULL}},
+     .processes = {WORKER(1), WORKER(2)},
+     .check = check,
+     .kills = 1,
+     .stale_reads = MODEL_NONE,
+     .spurious = MODEL_NONE,
+     .preemptions = MODEL_NONE,
+     .seconds = 6},
+    {.name = "arena_retry_and_audit",
+     .setup = setup_audited,
+     .threads = {{"auditor", auditor_of_running, NULL}, {"reaper", reap_and_retry_audited, NULL}},
+     .processes = {{"worker1", work_audited, &numbers[0]}},
+     .check = check_audited,
+     .calm = true,
+     .kills = 1,
+     .stale_reads = MODEL_NONE,
+     .spurious = MODEL_NONE,
      .seconds = 6},
 
     {.name = "arena_death",

@@ -13,34 +13,34 @@ rows="$work/table"
 table() {
     cat <<'TABLE'
 detail/park.h | s/cf__os_futex_wait(word, value, deadline, scope)/cf__os_futex_wait(word, value, CF_FOREVER, scope)/ | park | sleeps past its deadline
-detail/park.h | s/cf__os_futex_wake(word, INT_MAX, scope)/cf__os_futex_wake(word, 1, scope)/ | park | wakes one of all
-detail/park.h | s/return cf__os_futex_wait(word, value, deadline, scope)/return cf__os_futex_wait(word, cf__load_relaxed(word), deadline, scope)/ | park | sleeps on whatever the word holds now
+detail/park.h | s/cf__os_futex_wake(word, INT_MAX, scope)/cf__os_futex_wake(word, 1, scope)/ | park park_two_waiters | wakes one of all
+detail/park.h | s/return cf__os_futex_wait(word, value, deadline, scope)/return cf__os_futex_wait(word, cf__load_relaxed(word), deadline, scope)/ | park park_set_and_wait | sleeps on whatever the word holds now
 detail/park.h | s/    return marked;/    return false;/ | park | forgets to look again under the mutex
-detail/event.h | s/^        cf__event_unlink(event, &self);/        ;/ | park | leaves its record on the line
-detail/event.h | /^        cf__event_unlink(event, first);/d | park | wakes the same one twice
-detail/event.h | s/    if (sleeper != NULL)$/    if (0)/ | park | forgets the wake
-detail/event.h | /^        cf__bell_mark(/d | park | wakes without a sign of it
-detail/park.h | s/(&bell->marked, CF__SCOPE_PRIVATE)/(\&bell->marked, CF__SCOPE_SHARED)/ | park | wakes with the wrong scope
-detail/place.h | s/cf__unpark_all(word, CF__SCOPE_PRIVATE)/cf__unpark_one(word, CF__SCOPE_PRIVATE)/ | park | wakes one of two waiters at a place
-detail/place.h | s/cf__unpark_all(word, CF__SCOPE_PRIVATE)/cf__unpark_all(word, CF__SCOPE_SHARED)/ | park | wakes a place with the wrong scope
-detail/park.h | s/    if (marked)$/    if (0)/ | condvar | leaves with a bell that is about to be rung
-detail/park.h | s/^    bell->rung = true;/    ;/ | condvar | rings without a sign of it
-detail/park.h | s/^    cf__cond_signal(&bell->cond);.*/    ;/ | condvar | wakes nobody
-detail/park.h | s/while (in_time && !bell->rung)/while (in_time \&\& !cf__load_acquire(\&bell->marked))/ | condvar | leaves when marked
+detail/event.h | s/^        cf__event_unlink(event, &self);/        ;/ | park event_deadline | leaves its record on the line
+detail/event.h | /^        cf__event_unlink(event, first);/d | park event_give_and_take | wakes the same one twice
+detail/event.h | s/    if (sleeper != NULL)$/    if (0)/ | park event_give_and_take | forgets the wake
+detail/event.h | /^        cf__bell_mark(/d | park event_give_and_take | wakes without a sign of it
+detail/park.h | s/(&bell->marked, CF__SCOPE_PRIVATE)/(\&bell->marked, CF__SCOPE_SHARED)/ | park event_give_and_take | wakes with the wrong scope
+detail/place.h | s/cf__unpark_all(word, CF__SCOPE_PRIVATE)/cf__unpark_one(word, CF__SCOPE_PRIVATE)/ | park place_two_waiters | wakes one of two waiters at a place
+detail/place.h | s/cf__unpark_all(word, CF__SCOPE_PRIVATE)/cf__unpark_all(word, CF__SCOPE_SHARED)/ | park place_open_and_wait | wakes a place with the wrong scope
+detail/park.h | s/    if (marked)$/    if (0)/ | condvar event_deadline | leaves with a bell that is about to be rung
+detail/park.h | s/^    bell->rung = true;/    ;/ | condvar place_open_and_wait | rings without a sign of it
+detail/park.h | s/^    cf__cond_signal(&bell->cond);.*/    ;/ | condvar place_open_and_wait | wakes nobody
+detail/park.h | s/while (in_time && !bell->rung)/while (in_time \&\& !cf__load_acquire(\&bell->marked))/ | condvar event_give_and_take | leaves when marked
 detail/park.h | s/        in_time = cf__cond_wait(&bell->cond, &bell->mutex, deadline);/        in_time = cf__cond_wait(\&bell->cond, \&bell->mutex, CF_FOREVER);/ | condvar | sleeps past its deadline
 detail/park.h | s/    return marked;/    return false;/ | condvar | forgets to look again under the mutex
-detail/place.h | s/if (cf__load_relaxed(word) == value)/if (true)/ | condvar | sleeps on whatever the word holds now
-detail/place.h | s/    cf__event_wake_all(&place->sleepers);/    cf__sleeper_wake(cf__event_take(\&place->sleepers));/ | condvar | wakes one of two waiters at a place
-detail/cells.h | s/if (cf__load_seq_cst(stamp) == tail)/if (cf__load_relaxed(stamp) == tail)/ | queue | a put doesn't wait for the last lap's get to have read
+detail/place.h | s/if (cf__load_relaxed(word) == value)/if (true)/ | condvar place_open_and_wait | sleeps on whatever the word holds now
+detail/place.h | s/    cf__event_wake_all(&place->sleepers);/    cf__sleeper_wake(cf__event_take(\&place->sleepers));/ | condvar place_two_waiters | wakes one of two waiters at a place
+detail/cells.h | s/if (cf__load_seq_cst(stamp) == tail)/if (cf__load_relaxed(stamp) == tail)/ | queue queue_1p1c_two_items_in_order | a put doesn't wait for the last lap's get to have read
 detail/cells.h | s/if (cf__load_seq_cst(stamp) == tail)/if (cf__load_acquire(stamp) == tail)/ | queue queue_1p1c_two_items_in_order | a putter about to sleep looks too early
-detail/cells.h | s/if (cf__load_seq_cst(stamp) == head + 1)/if (cf__load_relaxed(stamp) == head + 1)/ | queue | an item read before it's there
+detail/cells.h | s/if (cf__load_seq_cst(stamp) == head + 1)/if (cf__load_relaxed(stamp) == head + 1)/ | queue queue_1p1c | an item read before it's there
 detail/cells.h | s/if (cf__load_seq_cst(stamp) == head + 1)/if (cf__load_acquire(stamp) == head + 1)/ | queue queue_1p1c | a getter about to sleep looks too early
-detail/cells.h | s/(void)cf__exchange_seq_cst(stamp, tail + 1)/(void)cf__exchange_relaxed(stamp, tail + 1)/ | queue | an item published without release
+detail/cells.h | s/(void)cf__exchange_seq_cst(stamp, tail + 1)/(void)cf__exchange_relaxed(stamp, tail + 1)/ | queue queue_1p1c | an item published without release
 detail/cells.h | s/(void)cf__exchange_seq_cst(stamp, tail + 1)/(void)cf__exchange_acq_rel(stamp, tail + 1)/ | queue queue_1p1c | a put's half of Dekker's
-detail/cells.h | s/(void)cf__exchange_seq_cst(stamp, head + cells->lap)/(void)cf__exchange_relaxed(stamp, head + cells->lap)/ | queue | a cell given back without release
+detail/cells.h | s/(void)cf__exchange_seq_cst(stamp, head + cells->lap)/(void)cf__exchange_relaxed(stamp, head + cells->lap)/ | queue queue_1p1c_two_items_in_order | a cell given back without release
 detail/cells.h | s/(void)cf__exchange_seq_cst(stamp, head + cells->lap)/(void)cf__exchange_acq_rel(stamp, head + cells->lap)/ | queue queue_1p1c_two_items_in_order | a get's half of Dekker's
-detail/cells.h | s/if (now == tail)$/if (1)/ | queue | full, for a look at an old tail
-detail/cells.h | s/if (now == head)/if (1)/ | queue | empty, for a look at an old head
+detail/cells.h | s/if (now == tail)$/if (1)/ | queue queue_full_two_putters | full, for a look at an old tail
+detail/cells.h | s/if (now == head)/if (1)/ | queue queue_1p2c | empty, for a look at an old head
 detail/cells.h | s/cf__load_acquire(&cells->tail) == (head . CF__CELLS_CLOSED)/cf__load_acquire(\&cells->tail) \& CF__CELLS_CLOSED/ | queue queue_close_and_put | closed, while an item is still being put
 detail/cells.h | s/(void)cf__load_acquire(&cells->tail); .. acquire/; \/* acquire/ | queue queue_close_publishes | a refused put without acquire
 detail/cells.h | s/(void)cf__load_acquire(&cells->head); .. acquire/; \/* acquire/ | queue queue_close_now_publishes | a refused get without acquire
@@ -49,18 +49,18 @@ detail/cells.h | s/(void)cf__fetch_or_seq_cst(&cells->tail/(void)cf__fetch_or_re
 detail/cells.h | s/(void)cf__fetch_or_seq_cst(&cells->head/(void)cf__fetch_or_relaxed(\&cells->head/ | queue queue_close_now_publishes | a close now without release
 queue.h | s/cf__load_seq_cst(&line->call)/cf__load_acquire(\&line->call)/ | queue queue_1p1c | looks for sleepers too early
 queue.h | s/(void)cf__exchange_seq_cst(&line->call, 1u)/(void)cf__exchange_acq_rel(\&line->call, 1u)/ | queue queue_1p1c | the sleeper's half of Dekker's
-queue.h | s/cf__queue_call(queue, &queue->not_empty);/;/ | queue | a put owes its wake
+queue.h | s/cf__queue_call(queue, &queue->not_empty);/;/ | queue queue_1p1c | a put owes its wake
 queue.h | s/^            cf__queue_call(queue, &queue->not_empty);/            ;/ | queue queue_put_many_waits | puts many, and sleeps on its own wake
 queue.h | s/^    cf__queue_call(queue, &queue->not_empty);/    ;/ | queue queue_put_many_passes_the_wake_on | puts many for nothing
-queue.h | s/cf__queue_call(queue, &queue->not_full);/;/ | queue | a get owes its wake
+queue.h | s/cf__queue_call(queue, &queue->not_full);/;/ | queue queue_1p1c_two_items_in_order | a get owes its wake
 queue.h | s/^    cf__queue_call(queue, &queue->not_full);/    ;/ | queue queue_get_many_passes_the_wake_on | gets many for nothing
-queue.h | s/if (!cf__queue_must_wait(error) .. !in_time)/if (!cf__queue_must_wait(error))/ | queue | stays beyond its deadline
+queue.h | s/if (!cf__queue_must_wait(error) .. !in_time)/if (!cf__queue_must_wait(error))/ | queue queue_get_deadline_and_put | stays beyond its deadline
 queue.h | s/^        in_time = cf__event_wait(&line->event, &queue->mutex, deadline);/&break;/ | queue queue_1p1c | takes a wake for an item
-queue.h | s/^        next = cf__event_take(&line->event);/        ;/ | queue | a wake isn't passed on
-queue.h | s/cf__queue_must_wait(cf__queue_try(queue, putting, NULL, NULL))/true/ | queue | nor is it when there is more
-queue.h | s/^    cf__sleeper \*next = cf__event_take(&line->event);/    cf__sleeper *next = NULL;/ | queue | whoever is called isn't taken
-queue.h | /^    cf__event_wake_all(&queue->not_empty.event);/d | queue | close leaves getters asleep
-queue.h | /^    cf__event_wake_all(&queue->not_full.event);/d | queue | close leaves putters asleep
+queue.h | s/^        next = cf__event_take(&line->event);/        ;/ | queue queue_2p2c | a wake isn't passed on
+queue.h | s/cf__queue_must_wait(cf__queue_try(queue, putting, NULL, NULL))/true/ | queue queue_close_and_put | nor is it when there is more
+queue.h | s/^    cf__sleeper \*next = cf__event_take(&line->event);/    cf__sleeper *next = NULL;/ | queue queue_1p1c | whoever is called isn't taken
+queue.h | /^    cf__event_wake_all(&queue->not_empty.event);/d | queue queue_close_wakes_getters | close leaves getters asleep
+queue.h | /^    cf__event_wake_all(&queue->not_full.event);/d | queue queue_close_wakes_putters | close leaves putters asleep
 queue.h | s/^        cf__event_wake_all(&queue->finished.event);/        ;/ | queue queue_close_now_and_join | closing now leaves joiners asleep
 queue.h | s/^    cf__event_wake_all(&queue->finished.event);/    cf__sleeper_wake(cf__event_take(\&queue->finished.event));/ | queue queue_join | one of two joiners is woken
 queue.h | s/head & CF__CELLS_CLOSED ? head : /0 ? head : / | queue queue_close_now_and_join | closing now drops nothing
@@ -72,51 +72,51 @@ queue.h | s/size_t reported = cf__load_seq_cst(&queue->reported);/size_t reporte
 queue.h | s/size_t reported = cf__load_seq_cst(&queue->reported);/size_t owed = cf__queue_owed(queue), reported = cf__load_seq_cst(\&queue->reported);/; s/finished = reported >= cf__queue_owed(queue);/finished = reported >= owed;/ | queue queue_join_while_putting | a joiner counts puts before reports
 queue.h | s/cf__queue_wake_joiners(queue);$/;/ | queue queue_join | the last report wakes nobody
 queue.h | s/^    cf__mutex_lock(&queue->items_mutex); .. not/    ; \/* not/; s/^    cf__cells_close(&queue->cells, now);/cf__cells_close(\&queue->cells, now); return;/ | queue queue_lifo_close_and_put | closes in the middle of a put
-future.h | s/before = cf__exchange_acq_rel(&future->state, state)/before = cf__exchange_relaxed(\&future->state, state)/ | future | outcome published without release
-future.h | s/before = cf__exchange_acq_rel(&future->state, state)/before = cf__exchange_acquire(\&future->state, state)/ | future | outcome published with acquire only
-future.h | s/if (before & CF__WAITED)/if (0 \& before)/ | future | settles without a wake
-future.h | s/        if (state & CF__WAITED)$/        if (0)/ | future | cancels without a wake
-future.h | s/runs ? state . CF__STOP : CF__CANCELLED/runs ? (state \& ~CF__WAITED) \| CF__STOP : CF__CANCELLED/ | future | cancel drops the waiters' bit
-future.h | s/(state & ~CF__STATE_MASK) . running/running/ | future | start drops the waiters' bit
+future.h | s/before = cf__exchange_acq_rel(&future->state, state)/before = cf__exchange_relaxed(\&future->state, state)/ | future future_settle_and_wait | outcome published without release
+future.h | s/before = cf__exchange_acq_rel(&future->state, state)/before = cf__exchange_acquire(\&future->state, state)/ | future future_settle_and_wait | outcome published with acquire only
+future.h | s/if (before & CF__WAITED)/if (0 \& before)/ | future future_settle_and_wait | settles without a wake
+future.h | s/        if (state & CF__WAITED)$/        if (0)/ | future future_settle_and_cancel | cancels without a wake
+future.h | s/runs ? state . CF__STOP : CF__CANCELLED/runs ? (state \& ~CF__WAITED) \| CF__STOP : CF__CANCELLED/ | future future_settle_and_cancel | cancel drops the waiters' bit
+future.h | s/(state & ~CF__STATE_MASK) . running/running/ | future future_run_and_cancel | start drops the waiters' bit
 promise.h | s/future, CF__RUNNING . CF__SETTLING/future, CF__RUNNING/ | future future_run_and_fail | others may settle what is being run
 future.h | s/future, CF__RUNNING . CF__SETTLING/future, CF__RUNNING/ | future future_wait_runs_and_fail | nor what a wait runs
-future.h | s/&state, state . CF__SETTLING)/\&state, CF__SETTLING)/ | future | claiming the outcome drops the waiters' bit
-future.h | s/while (!cf__settled(state) && !(state & CF__SETTLING)) {/while (!cf__settled(state)) {/ | future | two settlers
-future.h | s/if (cf__settled(cf__load_acquire(&future->state)))/if (cf__settled(cf__load_relaxed(\&future->state)))/ | future | reads the outcome without acquire
-future.h | s/cf__exchange_acq_rel(&future->callbacks/cf__exchange_release(\&future->callbacks/ | future | reads callbacks without acquire
-future.h | s/cf__cas_acq_rel(&future->callbacks/cf__cas_acquire(\&future->callbacks/ | future | adds a callback without release
-future.h | /^        callback(future, context);/d | future | a late callback isn't called
-future.h | /^    node->run(node, future);/d | future | nor is one that finds the list just closed
-future.h | s/cf__fetch_sub_acq_rel(&future->references/cf__fetch_sub_relaxed(\&future->references/ | future | frees unordered
-future.h | s/cf__fetch_sub_acq_rel(&future->references/cf__fetch_sub_release(\&future->references/ | future | frees without acquire
-future.h | s/cf__fetch_sub_acq_rel(&future->references/cf__fetch_sub_acquire(\&future->references/ | future | releases without release
+future.h | s/&state, state . CF__SETTLING)/\&state, CF__SETTLING)/ | future future_settle_and_wait | claiming the outcome drops the waiters' bit
+future.h | s/while (!cf__settled(state) && !(state & CF__SETTLING)) {/while (!cf__settled(state)) {/ | future future_settle_and_settle | two settlers
+future.h | s/if (cf__settled(cf__load_acquire(&future->state)))/if (cf__settled(cf__load_relaxed(\&future->state)))/ | future future_settle_and_wait | reads the outcome without acquire
+future.h | s/cf__exchange_acq_rel(&future->callbacks/cf__exchange_release(\&future->callbacks/ | future future_callback_and_settle | reads callbacks without acquire
+future.h | s/cf__cas_acq_rel(&future->callbacks/cf__cas_acquire(\&future->callbacks/ | future future_callback_and_settle | adds a callback without release
+future.h | /^        callback(future, context);/d | future future_callback_and_settle | a late callback isn't called
+future.h | /^    node->run(node, future);/d | future future_callback_and_settle | nor is one that finds the list just closed
+future.h | s/cf__fetch_sub_acq_rel(&future->references/cf__fetch_sub_relaxed(\&future->references/ | future future_settle_and_wait | frees unordered
+future.h | s/cf__fetch_sub_acq_rel(&future->references/cf__fetch_sub_release(\&future->references/ | future future_settle_and_wait | frees without acquire
+future.h | s/cf__fetch_sub_acq_rel(&future->references/cf__fetch_sub_acquire(\&future->references/ | future future_settle_and_wait | releases without release
 future.h | /^cf_future_release/,/^}/s/cf__load_acquire(&future->references)/cf__load_relaxed(\&future->references)/ | future | the last one frees unordered
 future.h | s/if (!alone .. cf__load_relaxed(&future->callbacks) != NULL)/if (!alone)/ | pool pool_callback_of_a_forgotten_task | a future that nobody holds forgets its callbacks
 detail/scheduler.h | s/alone = cf__load_acquire(&future->references) == 1/alone = cf__load_acquire(\&future->references) <= 2/ | pool pool_one_task | runs alone what others still hold
 detail/scheduler.h | s/alone = cf__load_acquire(&future->references)/alone = cf__load_relaxed(\&future->references)/ | pool pool_callback_of_a_forgotten_task | alone, but behind the times
 thread_pool.h | s/if ((pool->levels & 1u << level) == 0)/if (0)/ | pool pool_one_task | a submit that nobody finds
-future.h | s/state . CF__WAITED, may_expire/state \& ~CF__WAITED, may_expire/ | future | expects a word that isn't there
-future.h | s/if (!in_time && !may_expire && !cf__settled(state))/if (0)/ | future | ignores its deadline
-future.h | s/if (!(state & CF__WAITED) && !cf__cas_[a-z_]*(&future->state, &state, state . CF__WAITED))/if (0)/ | future | sleeps unannounced
+future.h | s/state . CF__WAITED, may_expire/state \& ~CF__WAITED, may_expire/ | future future_settle_and_wait | expects a word that isn't there
+future.h | s/if (!in_time && !may_expire && !cf__settled(state))/if (0)/ | future future_wait_deadline | ignores its deadline
+future.h | s/if (!(state & CF__WAITED) && !cf__cas_[a-z_]*(&future->state, &state, state . CF__WAITED))/if (0)/ | future future_settle_and_wait | sleeps unannounced
 future.h | s/!(state & CF__WAITED) && !cf__cas_acq_rel(&future->state/!(state \& CF__WAITED) \&\& !cf__cas_relaxed(\&future->state/ | wait wait_all_publishes | a failed CAS ends the wait without acquire
-future.h | s/^    cf__os_free(future->message);/    ;/ | future | leaks the message
-future.h | s/&& current->executor == future->executor &&/\&\& 0 \&\&/ | future | a worker waits for a task that nobody is left to run
-wait.h | s/sleeper = cf__event_take(&set->ready);/;/ | wait | a completion wakes nobody
-wait.h | s/^            cf__event_wake_all(&set->ready);/            ;/ | wait | the last one leaves the others waiting for nothing
-wait.h | s/(void)cf__fetch_add_relaxed(&set->references, 1u);/;/ | wait | an entry holds no reference of its set
-wait.h | s/future != NULL && !set->freed;/future != NULL;/ | wait | an entry stays on the list of a freed set
-wait.h | s/cf__fetch_sub_acq_rel(&set->references/cf__fetch_sub_relaxed(\&set->references/ | wait | frees unordered
-wait.h | s/while (set->first == NULL && set->outstanding != 0 && in_time)/if (set->first == NULL \&\& set->outstanding != 0 \&\& in_time)/ | wait | takes a wake for a completion
-thread_pool.h | s/^    cf__sleeper_wake(worker);/    ;/ | pool | submit wakes nobody
+future.h | s/^    cf__os_free(future->message);/    ;/ | future future_fail_and_wait | leaks the message
+future.h | s/&& current->executor == future->executor &&/\&\& 0 \&\&/ | future future_run_and_run | a worker waits for a task that nobody is left to run
+wait.h | s/sleeper = cf__event_take(&set->ready);/;/ | wait wait_set | a completion wakes nobody
+wait.h | s/^            cf__event_wake_all(&set->ready);/            ;/ | wait wait_set_one_for_two | the last one leaves the others waiting for nothing
+wait.h | s/(void)cf__fetch_add_relaxed(&set->references, 1u);/;/ | wait wait_set | an entry holds no reference of its set
+wait.h | s/future != NULL && !set->freed;/future != NULL;/ | wait wait_set_free_and_settle | an entry stays on the list of a freed set
+wait.h | s/cf__fetch_sub_acq_rel(&set->references/cf__fetch_sub_relaxed(\&set->references/ | wait wait_set_free_and_settle | frees unordered
+wait.h | s/while (set->first == NULL && set->outstanding != 0 && in_time)/if (set->first == NULL \&\& set->outstanding != 0 \&\& in_time)/ | wait wait_set_two_getters | takes a wake for a completion
+thread_pool.h | s/^    cf__sleeper_wake(worker);/    ;/ | pool pool_two_submitters | submit wakes nobody
 thread_pool.h | s/cf__event_wake_all(&pool->quiet);/(void)0;/ | pool | no wake for those that shut down
-thread_pool.h | s/^        cf__event_wake_all(&pool->work);/        ;/ | pool | workers aren't told to end
-thread_pool.h | s/^    cf__event_wake_all(&pool->room);/    ;/ | pool | submitters aren't told of a shutdown
-thread_pool.h | s/^    if (pool->closed) {/    if (0) {/ | pool | accepts tasks after a shutdown
-thread_pool.h | s/cf__sleeper \*submitter = cf__event_take(&pool->room);/cf__sleeper *submitter = NULL;/ | pool | no wake for room
-thread_pool.h | s/waits = self == NULL .*; /waits = true; / | pool | a worker waits for room
-thread_pool.h | /^cf__thread_worker_loop/,/^}/s/^            pool->pending--;/            ;/ | pool | a task that has ended counts as pending
-thread_pool.h | s/future->references = 2;/future->references = 1;/ | pool | the pool holds no reference
-detail/scheduler.h | /^cf__thread_worker_run_queued/,/^}/s/^    cf_future_release(future);/    ;/ | pool | a worker keeps its last future
+thread_pool.h | s/^        cf__event_wake_all(&pool->work);/        ;/ | pool pool_one_task | workers aren't told to end
+thread_pool.h | s/^    cf__event_wake_all(&pool->room);/    ;/ | pool pool_full_and_shutdown | submitters aren't told of a shutdown
+thread_pool.h | s/^    if (pool->closed) {/    if (0) {/ | pool pool_full_and_shutdown | accepts tasks after a shutdown
+thread_pool.h | s/cf__sleeper \*submitter = cf__event_take(&pool->room);/cf__sleeper *submitter = NULL;/ | pool pool_full | no wake for room
+thread_pool.h | s/waits = self == NULL .*; /waits = true; / | pool pool_nested_full | a worker waits for room
+thread_pool.h | /^cf__thread_worker_loop/,/^}/s/^            pool->pending--;/            ;/ | pool pool_full | a task that has ended counts as pending
+thread_pool.h | s/future->references = 2;/future->references = 1;/ | pool pool_one_task | the pool holds no reference
+detail/scheduler.h | /^cf__thread_worker_run_queued/,/^}/s/^    cf_future_release(future);/    ;/ | pool pool_one_task | a worker keeps its last future
 detail/scheduler.h | s/^        cf__event_wake_all(&pool->quiet);/        ;/ | scheduler sched_drain_and_push | the last to sleep doesn't tell those that shut down
 detail/scheduler.h | s/return cf__fetch_add_seq_cst(&pool->demand, change)/return cf__fetch_add_acq_rel(\&pool->demand, change)/ | scheduler sched_push | half of Dekker's for the sleeper
 detail/scheduler.h | /^cf__thread_worker_next/,/^}/s/cf__fetch_and_seq_cst/cf__fetch_and_acq_rel/ | scheduler sched_push_burst | half of Dekker's for the searcher
@@ -153,16 +153,16 @@ child.h | s/cf__child_run_stolen(newest, worker, 0);/;/ | scheduler sched_childr
 thread_pool.h | s/^    pool->injected -= count;/    ;/ | scheduler sched_cancel_and_steal | cancelled futures count as left
 thread_pool.h | s/cf__slab_close(pool->slab);/;/ | scheduler sched_future_outlives_pool | leaks the slab
 thread_pool.h | s/cf__slab_close(pool->slab);/cf__slab_free(pool->slab);/ | scheduler sched_future_outlives_pool | frees the slab under a future
+thread_pool.h | s/        if (pool->start_failed) {/        if (0) {/ | scheduler sched_start_fails | never tries again after a start that failed
 thread_pool.h | /^cf__thread_worker_leave/,/^}/s/cf__event_wake_all(&pool->quiet);/;/ | scheduler sched_drain_and_retire | who ends as the last tells nobody
-thread_pool.h | /^cf__thread_worker_leave/,/^}/s/sleeper = cf__thread_pool_call_one(pool, &error);/;/ | scheduler sched_stand_in_retires | who ends leaves work behind
-detail/slot.h | s/cf__cas_seq_cst(&slot->word, &word, cf__slot_with_state(word, to))/cf__cas_relaxed(\&slot->word, \&word, cf__slot_with_state(word, to))/ | arena | an outcome without release
+detail/slot.h | s/cf__cas_seq_cst(&slot->word, &word, cf__slot_with_state(word, to))/cf__cas_relaxed(\&slot->word, \&word, cf__slot_with_state(word, to))/ | arena arena_one_task | an outcome without release
 detail/slot.h | s/cf__cas_seq_cst(&slot->word, &word, cf__slot_with_state(word, to))/cf__cas_acq_rel(\&slot->word, \&word, cf__slot_with_state(word, to))/ | arena arena_pressure | half of Dekker's for the pressure word
-detail/slot.h | s/if (word & CF__SLOT_WAIT)$/if (0)/ | arena | settles without a wake
-detail/slot.h | s/cf__slot_futex(slot), CF__SCOPE_SHARED/cf__slot_futex(slot), CF__SCOPE_PRIVATE/ | arena | wakes with the wrong scope
-detail/arena.h | s/(void)cf__exchange_seq_cst(&ring->tail, tail + 1)/(void)cf__exchange_acq_rel(\&ring->tail, tail + 1)/ | arena | half of Dekker's for new work
+detail/slot.h | s/if (word & CF__SLOT_WAIT)$/if (0)/ | arena arena_one_task | settles without a wake
+detail/slot.h | s/cf__slot_futex(slot), CF__SCOPE_SHARED/cf__slot_futex(slot), CF__SCOPE_PRIVATE/ | arena arena_one_task | wakes with the wrong scope
+detail/arena.h | s/(void)cf__exchange_seq_cst(&ring->tail, tail + 1)/(void)cf__exchange_acq_rel(\&ring->tail, tail + 1)/ | arena arena_one_task | half of Dekker's for new work
 detail/arena.h | s/cf__fetch_or_seq_cst(&view->arena->idle/cf__fetch_or_acq_rel(\&view->arena->idle/ | arena | the other half
 detail/arena.h | s/cf__load_seq_cst(&view->arena->waking) == 0/cf__load_acquire(\&view->arena->waking) == 0/ | arena arena_one_task_after_another | looks at waking too early
-detail/arena.h | s/cf__load_acquire(&ring->tail); .. acquire/cf__load_relaxed(\&ring->tail); \/* acquire/ | arena | reads a hint that isn't there yet
+detail/arena.h | s/cf__load_acquire(&ring->tail); .. acquire/cf__load_relaxed(\&ring->tail); \/* acquire/ | arena arena_one_task | reads a hint that isn't there yet
 detail/arena.h | /cf__store_release(&self->intent, .slot + 1);/d | arena arena_death | a death loses the hint
 detail/arena.h | s/cf__arena_tell(view, index, word); .. it may/; \/* it may/ | arena arena_death | no second wake after a death
 detail/arena.h | s/cf__arena_tell(view, index, before);/;/ | arena arena_death | no wake for a lost task
@@ -221,34 +221,34 @@ detail/ladder.h | s/if (now < ladder->next && !(poked && ladder->kill_due != 0))
 detail/ladder.h | s/^        unless = 0;/        ;ladder->next = now + 1; return false;/ | limits limits_shield_late | a shield that holds for ever
 detail/template.h | s/ && !cf__ladder_claim_kill(view, ladder, i + 1, now) && ladder->slot != 0)/ \&\& (word \& CF__SLOT_SHIELD))/ | limits limits_shield_and_stop | looks for a shield, then kills
 detail/worker.h | s/cf__os_pause_for_good(); .. it's being killed.*/;/ | limits limits_shield | goes on into a shield that it was refused
-detail/slab.h | /^cf__slab_take/,/^}/s/cf__exchange_acq_rel/cf__exchange_relaxed/ | slab | takes a cell that its last holder still writes
+detail/slab.h | /^cf__slab_take/,/^}/s/cf__exchange_acq_rel/cf__exchange_relaxed/ | slab slab_two_takers | takes a cell that its last holder still writes
 detail/slab.h | /^cf__slab_take/,/^}/s/cf__exchange_acq_rel/cf__exchange_release/ | slab | the same, with release
-detail/slab.h | /^cf__slab_take/,/^}/s/cf__exchange_acq_rel(&slab->returned, .*/cf__load_acquire(\&slab->returned)); cf__store_release(\&slab->returned, (void *)NULL);/ | slab | a load and a store in place of the exchange
-detail/slab.h | /^cf__slab_take/,/^}/s/slab->free = cell->next;/slab->free = NULL;/ | slab | loses the rest of the free list
-detail/slab.h | /^cf__slab_take/,/^}/s/slab->used++;/;/ | slab | fresh cells aren't counted
+detail/slab.h | /^cf__slab_take/,/^}/s/cf__exchange_acq_rel(&slab->returned, .*/cf__load_acquire(\&slab->returned)); cf__store_release(\&slab->returned, (void *)NULL);/ | slab slab_two_takers | a load and a store in place of the exchange
+detail/slab.h | /^cf__slab_take/,/^}/s/slab->free = cell->next;/slab->free = NULL;/ | slab slab_two_takers | loses the rest of the free list
+detail/slab.h | /^cf__slab_take/,/^}/s/slab->used++;/;/ | slab slab_two_takers | fresh cells aren't counted
 detail/slab.h | /^cf__slab_take/,/^}/s/memcpy(chunk, &slab->chunks, sizeof slab->chunks);/{ void *none = NULL; memcpy(chunk, \&none, sizeof none); }/ | slab slab_chunks | the chunks before are forgotten
-detail/slab.h | s/cf__cas_acq_rel(&slab->returned/cf__cas_relaxed(\&slab->returned/ | slab | gives without release
-detail/slab.h | s/cf__cas_acq_rel(&slab->returned/cf__cas_acquire(\&slab->returned/ | slab | gives with acquire only
-detail/slab.h | s/if (cf__cas_acq_rel(&slab->returned, &top, CF__STATIC_CAST(void ., first)))/cf__store_release(\&slab->returned, (void *)first);/ | slab | a store in place of the CAS
-detail/slab.h | s/while (top != cf__slab_closed()) {/last->next = (cf__cell *)top; while (top != cf__slab_closed()) {/; /^        last->next = /d | slab | links to what was the top before
+detail/slab.h | s/cf__cas_acq_rel(&slab->returned/cf__cas_relaxed(\&slab->returned/ | slab slab_two_takers | gives without release
+detail/slab.h | s/cf__cas_acq_rel(&slab->returned/cf__cas_acquire(\&slab->returned/ | slab slab_two_takers | gives with acquire only
+detail/slab.h | s/if (cf__cas_acq_rel(&slab->returned, &top, CF__STATIC_CAST(void ., first)))/cf__store_release(\&slab->returned, (void *)first);/ | slab slab_two_takers | a store in place of the CAS
+detail/slab.h | s/while (top != cf__slab_closed()) {/last->next = (cf__cell *)top; while (top != cf__slab_closed()) {/; /^        last->next = /d | slab slab_two_takers | links to what was the top before
 detail/slab.h | s/last->next = CF__STATIC_CAST(cf__cell ., top);/first->next = (cf__cell *)top;/ | slab slab_chain_and_taker | loses the chain behind its first cell
-detail/slab.h | s/while (top != cf__slab_closed()) {/for (;;) {/ | slab | gives to a closed slab
-detail/slab.h | s/cf__fetch_sub_acq_rel(&slab->outstanding, given)/cf__fetch_sub_relaxed(\&slab->outstanding, given)/ | slab | the last give frees unordered
-detail/slab.h | s/cf__fetch_sub_acq_rel(&slab->outstanding, given)/cf__fetch_sub_release(\&slab->outstanding, given)/ | slab | frees without acquire
-detail/slab.h | s/cf__fetch_sub_acq_rel(&slab->outstanding, given)/cf__fetch_sub_acquire(\&slab->outstanding, given)/ | slab | its use isn't ordered before the free
+detail/slab.h | s/while (top != cf__slab_closed()) {/for (;;) {/ | slab slab_close_and_give | gives to a closed slab
+detail/slab.h | s/cf__fetch_sub_acq_rel(&slab->outstanding, given)/cf__fetch_sub_relaxed(\&slab->outstanding, given)/ | slab slab_close_and_give | the last give frees unordered
+detail/slab.h | s/cf__fetch_sub_acq_rel(&slab->outstanding, given)/cf__fetch_sub_release(\&slab->outstanding, given)/ | slab slab_close_and_give | frees without acquire
+detail/slab.h | s/cf__fetch_sub_acq_rel(&slab->outstanding, given)/cf__fetch_sub_acquire(\&slab->outstanding, given)/ | slab slab_close_and_give | its use isn't ordered before the free
 detail/slab.h | s/cf__fetch_sub_acq_rel(&slab->outstanding, given) == given/cf__fetch_sub_acq_rel(\&slab->outstanding, 1) == 1/ | slab slab_close_and_chain | a chain counts as one
-detail/slab.h | s/cf__fetch_sub_acq_rel(&slab->outstanding, given) == given/(cf__fetch_sub_acq_rel(\&slab->outstanding, given), cf__load_acquire(\&slab->outstanding)) == 0/ | slab | asks for zero in a step of its own
-detail/slab.h | s/cf__fetch_sub_acq_rel(&slab->outstanding, given) == given/cf__fetch_sub_acq_rel(\&slab->outstanding, given) == 0/ | slab | frees at the first give before close has counted
-detail/slab.h | s/cf__exchange_acq_rel(&slab->returned, cf__slab_closed())/cf__exchange_relaxed(\&slab->returned, cf__slab_closed())/ | slab | close walks cells that are still written
+detail/slab.h | s/cf__fetch_sub_acq_rel(&slab->outstanding, given) == given/(cf__fetch_sub_acq_rel(\&slab->outstanding, given), cf__load_acquire(\&slab->outstanding)) == 0/ | slab slab_close_and_give | asks for zero in a step of its own
+detail/slab.h | s/cf__fetch_sub_acq_rel(&slab->outstanding, given) == given/cf__fetch_sub_acq_rel(\&slab->outstanding, given) == 0/ | slab slab_close_and_give | frees at the first give before close has counted
+detail/slab.h | s/cf__exchange_acq_rel(&slab->returned, cf__slab_closed())/cf__exchange_relaxed(\&slab->returned, cf__slab_closed())/ | slab slab_close_and_give | close walks cells that are still written
 detail/slab.h | s/cf__exchange_acq_rel(&slab->returned, cf__slab_closed())/cf__exchange_release(\&slab->returned, cf__slab_closed())/ | slab | the same, with release
-detail/slab.h | s/cf__exchange_acq_rel(&slab->returned, cf__slab_closed())/cf__exchange_acq_rel(\&slab->returned, (void *)NULL)/ | slab | close leaves the stack open
-detail/slab.h | s/cf__exchange_acq_rel(&slab->returned, cf__slab_closed())/cf__load_acquire(\&slab->returned)); cf__store_release(\&slab->returned, cf__slab_closed()/ | slab | a load and a store to close
-detail/slab.h | s/for (list = slab->free; list != NULL;/for (list = NULL; list != NULL;/ | slab | close takes the free list's cells to be out
-detail/slab.h | s/cf__fetch_sub_acq_rel(&slab->outstanding, -out) == -out/cf__fetch_sub_relaxed(\&slab->outstanding, -out) == -out/ | slab | close isn't ordered before the free
-detail/slab.h | s/cf__fetch_sub_acq_rel(&slab->outstanding, -out) == -out/cf__fetch_sub_acquire(\&slab->outstanding, -out) == -out/ | slab | the same, with acquire
-detail/slab.h | s/cf__fetch_sub_acq_rel(&slab->outstanding, -out) == -out/cf__fetch_sub_release(\&slab->outstanding, -out) == -out/ | slab | close frees what isn't ordered before it
-detail/slab.h | s/cf__fetch_sub_acq_rel(&slab->outstanding, -out) == -out/(cf__fetch_sub_acq_rel(\&slab->outstanding, -out), out == 0)/ | slab | nobody frees if the gives come first
-detail/slab.h | s/cf__fetch_sub_acq_rel(&slab->outstanding, -out) == -out/(cf__fetch_sub_acq_rel(\&slab->outstanding, -out), cf__load_acquire(\&slab->outstanding)) == 0/ | slab | close asks for zero in a step of its own
+detail/slab.h | s/cf__exchange_acq_rel(&slab->returned, cf__slab_closed())/cf__exchange_acq_rel(\&slab->returned, (void *)NULL)/ | slab slab_close_and_give | close leaves the stack open
+detail/slab.h | s/cf__exchange_acq_rel(&slab->returned, cf__slab_closed())/cf__load_acquire(\&slab->returned)); cf__store_release(\&slab->returned, cf__slab_closed()/ | slab slab_close_and_give | a load and a store to close
+detail/slab.h | s/for (list = slab->free; list != NULL;/for (list = NULL; list != NULL;/ | slab slab_close_and_two_gives | close takes the free list's cells to be out
+detail/slab.h | s/cf__fetch_sub_acq_rel(&slab->outstanding, -out) == -out/cf__fetch_sub_relaxed(\&slab->outstanding, -out) == -out/ | slab slab_close_and_give | close isn't ordered before the free
+detail/slab.h | s/cf__fetch_sub_acq_rel(&slab->outstanding, -out) == -out/cf__fetch_sub_acquire(\&slab->outstanding, -out) == -out/ | slab slab_close_and_give | the same, with acquire
+detail/slab.h | s/cf__fetch_sub_acq_rel(&slab->outstanding, -out) == -out/cf__fetch_sub_release(\&slab->outstanding, -out) == -out/ | slab slab_close_and_give | close frees what isn't ordered before it
+detail/slab.h | s/cf__fetch_sub_acq_rel(&slab->outstanding, -out) == -out/(cf__fetch_sub_acq_rel(\&slab->outstanding, -out), out == 0)/ | slab slab_close_and_give | nobody frees if the gives come first
+detail/slab.h | s/cf__fetch_sub_acq_rel(&slab->outstanding, -out) == -out/(cf__fetch_sub_acq_rel(\&slab->outstanding, -out), cf__load_acquire(\&slab->outstanding)) == 0/ | slab slab_close_and_give | close asks for zero in a step of its own
 detail/slab.h | /^cf__slab_cache_empty/,/^}/s/cache->first = NULL;/;/ | slab slab_chain_and_taker | a cache keeps what it gave
 detail/map_round.h | s/return cf__cas_acq_rel(&round->chunks\[chunk\].word, &before, .word)/return cf__cas_relaxed(\&round->chunks[chunk].word, \&before, *word)/ | map map_leave | results without release
 detail/map_round.h | s/if (cf__cas_relaxed(&round->chunks\[index\].word, &found, .word)) {/if (cf__store_relaxed(\&round->chunks[index].word, *word), 1) {/ | map map_two_runners | two runners claim one chunk
@@ -265,12 +265,35 @@ map.h | s/cf__load_acquire(&round->chunks\[i\].word); .. acquire .M1. ..$/cf__lo
 map.h | s/cf__fetch_sub_acq_rel(&map->references, 1u) != 1)/cf__fetch_sub_relaxed(\&map->references, 1u) != 1)/ | map map_pool_deadline | frees unordered
 map.h | s/runner->left_behind = true;/;/ | map map_pool_deadline | reads what a runner left behind still writes
 map.h | s/^        cf__map_leave(map);/        ;/ | map map_pool_deadline | a late map isn't closed
-detail/arena.h | s/            cf__load_acquire(&view->slots.slot..word) != word)/            false)/ | arena arena_audit | an audit without a second look
+detail/arena.h | s/           cf__load_acquire(&view->slots.slot..word) == word;/           true;/ | arena arena_audit | an audit without a second look
 detail/arena.h | s/^    cf__data_write(view->slots.slot..payload, sizeof view->slots.slot..payload);/cf__store_release(\&self->intent, 0u);&/ | arena arena_audit | the intent is gone before the word has moved
 detail/arena.h | s/    uint64_t head = cf__exchange_acq_rel(&ring->head, tail), kept = 0;/    uint64_t head = cf__load_acquire(\&ring->head), kept = 0;/ | arena arena_ring_overflow | the producer moves cells that consumers may take
 detail/arena.h | s/            if (tail == head || cf__load_acquire(&ring->head) == head)/            if (tail == head)/ | arena arena_tail_written_over | a worker that goes round in circles where tail was written over
 detail/arena.h | s/    bool scan = head != tail .*/    bool scan = false;/ | arena arena_head_written_over | a producer that believes whatever head says
 detail/arena.h | s/        cf__store_release(&worker->park, 1u); .*/        ;/;s/    cf__store_seq_cst(&worker->park, 1u);/    ;/ | arena arena_audit | wakes without a sign of it
+detail/arena.h | s/cf__store_release(\(&[a-z>.-]*\|&view->workers.number - 1..\)intent,/cf__store_relaxed(\1intent,/ | arena arena_audit | an audit that sees an intent sees less than was done before it
+detail/arena.h | s/cf__load_acquire(&view->workers.cf__slot_owner(word) - 1..intent)/cf__load_relaxed(\&view->workers[cf__slot_owner(word) - 1].intent)/ | arena arena_audit | the same, by who looks
+detail/slot.h | s/uint64_t tries = (cf__slot_tries(word) + 1)/uint64_t tries = cf__slot_tries(word)/ | arena arena_retry_and_audit | a word that is back as it was
+detail/arena.h | s/if (relied && cf__arena_has_hints(view))/if (false)/ | arena arena_two_meet | a claim doesn't pass the wake on
+detail/slot.h | s/(word & (CF__SLOT_WAIT . CF__SLOT_CARE . CF__SLOT_STOP))/(word \& (CF__SLOT_CARE | CF__SLOT_STOP))/ | arena arena_retry | forgets who waits for a task that is tried again
+detail/arena.h | s/^        cf__arena_has_hints(view))$/        0)/ | staff staff_retire_small | leaves without a look
+detail/arena.h | s/cf__cas_seq_cst(&view->arena->wanted, &wanted, number - 1)/cf__cas_acq_rel(\&view->arena->wanted, \&wanted, number - 1)/ | staff staff_retire_small | half of Dekker's for who leaves
+detail/arena.h | s/uint32_t wanted = cf__load_seq_cst(&view->arena->wanted);/uint32_t wanted = cf__load_relaxed(\&view->arena->wanted);/ | staff staff_retire_small | the other half
+detail/arena.h | s/    if (!cf__arena_wake_another(view))$/    if (cf__arena_wake_another(view))/ | staff staff_grow | doesn't grow when all are busy
+detail/arena.h | s/^        (void)cf__arena_poke(view); .. should we die.*/        ;/ | staff staff_grow | grows and tells nobody
+detail/arena.h | s/        if (!relied && cf__arena_may_grow(view))/        if (0)/ | staff staff_retire | a death breaks the chain of wakes
+detail/arena.h | s/} else if (cf__arena_is_wanted(view, number)) {/} else {/ | staff staff_shrink | sleeps unwanted
+detail/arena.h | s/number = 1; number <= last; number++/number = 1; number < last; number++/ | staff staff_shrink | doesn't wake the last
+detail/template.h | /^        if (cf__load_relaxed(&view->arena->high) < i + 1)/,/cf__store_seq_cst(&view->arena->high/d | staff staff_stop_at_start | high stays behind
+detail/template.h | s/(template_->employees\[i\].process == 0)/(0)/ | staff staff_enlarge | doesn't start who is missing
+detail/slot.h | s/uint64_t pending = cf__slot_word(cf__slot_generation(word), 0, CF__SLOT_PENDING) |/uint64_t pending = cf__slot_with_state(word, CF__SLOT_PENDING) |/ | arena arena_retry | leaves the dead one's number in it
+detail/arena.h | s/if (cf__slot_retry(slot, number)) .. else the parent.*/if (!cf__slot_retry(slot, number))/ | staff staff_retry | a task that is tried again has no hint
+detail/template.h | s/mine->count <= CF__MIN(retries, 255u)/mine->count <= CF__MIN(retries, 255u) + 1/ | staff staff_retry_too_often | tries once too often
+detail/template.h | s/    if (cf__load_relaxed(&view->workers.number - 1..overwritten) != 0).*/    if (0)/ | staff staff_retry_of_failed | tries again with a message for arguments
+detail/process_future.h | s/        if (may_expire && cf_passed(future->start_by))/        if (0)/ | staff staff_start_by_busy | a waiter sleeps on behind a busy worker
+detail/worker.h | s/if (limits->start_by != 0 && now >= limits->start_by)/if (0)/ | staff staff_start_by_late | runs what came too late
+detail/template.h | s/(void)cf__exchange_seq_cst(&arena->next_look, next);/(void)cf__exchange_acq_rel(\&arena->next_look, next);/ | limits limits_look | next_look may be seen after the second look
+detail/process_slots.h | s/if (cf__cas_seq_cst(&slot->word, &word, cf__slot_with_state(word, to)))/if ((cf__store_seq_cst(\&slot->word, cf__slot_with_state(word, to)), 1))/ | staff staff_retry_and_cancel | withdraws what a worker has claimed
 TABLE
 }
 

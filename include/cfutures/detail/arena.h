@@ -600,14 +600,9 @@ cf__arena_retire(const cf__arena_view *view, uint32_t number)
 CF__PRIVATE bool
 cf__arena_disowned(const cf__arena_view *view, uint32_t slot, uint64_t word)
 {
-    /* Twice, for between two looks its worker may have died, and the next one with that number have begun to run it again.
-     * acquire, both [A7]: what the next look sees is as new as this one. */
-    for (int look = 0; look < 2; look++) {
-        if (cf__load_acquire(&view->workers[cf__slot_owner(word) - 1].intent) == slot + 1 ||
-            cf__load_acquire(&view->slots[slot].word) != word)
-            return false;
-    }
-    return true;
+    /* acquire, both [A7]: what the next look sees is as new as this one. */
+    return cf__load_acquire(&view->workers[cf__slot_owner(word) - 1].intent) != slot + 1 &&
+           cf__load_acquire(&view->slots[slot].word) == word;
 }
 
 /* Parent: `slot` isn't what it should be: the template is to kill whom its word names, and whose record names it.

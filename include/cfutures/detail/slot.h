@@ -16,10 +16,12 @@
  *     LATE: it wasn't run, for its time to start had passed.  FREE' is FREE in the next generation.  No other transition exists.
  *
  *   The word, 64 bits, moved as a whole:
- *       63       44 43      32 31       9  8     7       6         5        4     3   2   0
- *       generation  owner      generation  STOP  SHIELD  SIGNALED  KILLING  CARE  WAIT  state
- *       (high 20)   (worker)   (low 23)
+ *       63       52 51   44 43      32 31       9  8     7       6         5        4     3   2   0
+ *       generation  tries   owner      generation  STOP  SHIELD  SIGNALED  KILLING  CARE  WAIT  state
+ *       (high 12)           (worker)   (low 23)
  *   Sleepers sleep on its low half, which has generation bits, so that they notice that the slot was used again.
+ *       tries     how often the task was to run again.  So a word that is RUNNING by a worker, once moved on, never comes
+ *                 back in its generation: who sees the same word twice has seen the same run (arena.h, [A7])
  *       WAIT      somebody may sleep on the low half: whoever settles the word owes all of them a wake
  *       CARE      the parent wants a mark in the completion map: whoever settles it owes the mark
  *       KILLING   the template is about to kill the owner: it doesn't publish any more
@@ -62,7 +64,8 @@
 #define CF__SLOT_LATE 7u
 #define CF__SLOT_CORRUPT 8u /* not in any word: it stands for one that makes no sense (process_slots.h) */
 #define CF__SLOT_STATE UINT64_C(7)
-#define CF__SLOT_GENERATIONS UINT64_C(0x7ffffffffff) /* the 43 bits of one */
+#define CF__SLOT_GENERATIONS UINT64_C(0x7ffffffff) /* the 35 bits of one */
+#define CF__SLOT_TRIES UINT64_C(255)               /* as many retries as a task may have, at most */
 #define CF__SLOT_WAIT UINT64_C(8)
 #define CF__SLOT_CARE UINT64_C(16)
 #define CF__SLOT_KILLING UINT64_C(32)
@@ -119,14 +122,20 @@ cf__slot_owner(uint64_t word)
 CF__PRIVATE uint64_t
 cf__slot_generation(uint64_t word)
 {
-    return ((word >> 9) & 0x7fffff) | ((word >> 44) << 23);
+    return ((word >> 9) & 0x7fffff) | ((word >> 52) << 23);
 }
 
-/* A word without flags. */
+CF__PRIVATE uint64_t
+cf__slot_tries(uint64_t word)
+{
+    return (word >> 44) & CF__SLOT_TRIES;
+}
+
+/* A word without flags and tries. */
 CF__PRIVATE uint64_t
 cf__slot_word(uint64_t generation, uint32_t owner, uint32_t state)
 {
-    return ((generation & 0x7fffff) << 9) | ((generation >> 23) << 44) | (CF__STATIC_CAST(uint64_t, owner) << 32) |
+    return ((generation & 0x7fffff) << 9) | ((generation >> 23) << 52) | (CF__STATIC_CAST(uint64_t, owner) << 32) |
            state;
 }
 
@@ -157,9 +166,8 @@ cf__slot_futex_value(uint64_t word)
 
 /* ---- transitions ---- */
 
-/* A hint says: this slot may be pending, in this generation (its low 40 bits). */
+/* A hint says: this slot may be pending, in this generation. */
 #define CF__HINT_SLOTS UINT64_C(0xffffff)
-#define CF__HINT_GENERATION UINT64_C(0xffffffffff)
 
 CF__PRIVATE uint64_t
 cf__slot_hint(uint32_t index, uint64_t word)
@@ -181,8 +189,7 @@ CF__PRIVATE bool
 cf__slot_claim(cf__slot *slot, uint32_t owner, uint64_t generation)
 {
     uint64_t word = cf__load_relaxed(&slot->word); /* relaxed: a guess, the CAS checks it */
-    while (cf__slot_state(word) == CF__SLOT_PENDING &&
-           (cf__slot_generation(word) & CF__HINT_GENERATION) == generation) {
+    while (cf__slot_state(word) == CF__SLOT_PENDING && cf__slot_generation(word) == generation) {
         uint64_t mine = cf__slot_with_state(word, CF__SLOT_RUNNING) | (CF__STATIC_CAST(uint64_t, owner) << 32);
         /* acquire [S1]: we read what the parent wrote.  The flags stay: a sleeper set them. */
         if (cf__cas_acq_rel(&slot->word, &word, mine)) {
@@ -224,7 +231,8 @@ cf__slot_retry(cf__slot *slot, uint32_t owner)
 {
     uint64_t word = cf__load_relaxed(&slot->word);
     while (cf__slot_runs(word, owner)) {
-        uint64_t pending = cf__slot_word(cf__slot_generation(word), 0, CF__SLOT_PENDING) |
+        uint64_t tries = (cf__slot_tries(word) + 1) & CF__SLOT_TRIES;
+        uint64_t pending = cf__slot_word(cf__slot_generation(word), 0, CF__SLOT_PENDING) | (tries << 44) |
                            (word & (CF__SLOT_WAIT | CF__SLOT_CARE | CF__SLOT_STOP));
         /* release: what the dead one did to the slot happens before the next one's claim [S1]; the kernel's word for its
          * end has ordered it before us. */
