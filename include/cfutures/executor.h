@@ -188,6 +188,12 @@ CF_API CF_NODISCARD void *cf_executor_alloc(cf_executor *executor, size_t size);
 /** Free what cf_executor_alloc() returned.  NULL: nothing. */
 CF_API void cf_executor_free(cf_executor *executor, void *memory);
 
+/** The executor that runs the current task: for a task that submits to it.
+ *
+ * Returns: borrowed as long as the task runs, and neither to be shut down nor closed by it; NULL outside of a task.  On a
+ *          process pool it's the worker's part in the pool, with limits of its own: see process_pool.h. */
+CF_API cf_executor *cf_current_executor(void);
+
 /* ---- writing an executor ---- */
 
 /** Prepare the part that all executors share. */
@@ -239,6 +245,28 @@ cf__options_copy(void *ours, size_t our_size, const void *theirs)
         memcpy(ours, theirs, size != 0 ? CF__MIN(size, our_size) : our_size); /* 0: filled by hand, without it */
 }
 
+/* What `executor` stands for here: itself, but in a task on a process pool that pool's own handle is the worker's part in it. */
+CF__PRIVATE cf_executor *
+cf__executor_here(cf_executor *executor)
+{
+    cf__task_context *current = cf__task_current();
+    return current != NULL && current->host != NULL && executor != NULL
+               ? CF__STATIC_CAST(cf_executor *, current->host->executor(current, executor))
+               : executor;
+}
+
+CF_API cf_executor *
+cf_current_executor(void)
+{
+    cf__task_context *current = cf__task_current();
+    if (current == NULL)
+        return NULL;
+    /* A task's executor outlives it. */
+    void *executor = cf__opaque(current->executor);
+    return CF__STATIC_CAST(
+        cf_executor *, executor == NULL && current->host != NULL ? current->host->executor(current, NULL) : executor);
+}
+
 CF__PRIVATE bool
 cf__executor_forked(const cf_executor *executor)
 {
@@ -277,6 +305,9 @@ cf_executor_init(cf_executor *executor, const cf_executor_ops *ops)
     executor->ops = ops;
     executor->process = cf__os_pid();
     executor->fork_guard = cf__os_fork_guard_new(); /* NULL: asked from the system each time */
+    cf__task_context *current = cf__task_current();
+    if (current != NULL && current->host != NULL)
+        current->host->made(current, executor);
 }
 
 CF_API void
@@ -401,6 +432,7 @@ CF_API cf_future *
 cf_submit_bytes(cf_executor *executor, const cf_task_type *type, const void *args, const cf_submit_opts *options)
 {
     cf_submit_opts ours;
+    executor = cf__executor_here(executor);
     cf_err error = cf__executor_check(executor);
     if (error != CF_OK)
         return cf__failed_submit(executor, error);
@@ -444,12 +476,13 @@ cf_spawn_bytes(cf_executor *executor, const cf_task_type *type, const void *args
 CF_API cf_err
 cf_executor_error(const cf_executor *executor)
 {
-    return cf__executor_check(executor);
+    return cf__executor_check(cf__executor_here(CF__STATIC_CAST(cf_executor *, cf__opaque(executor))));
 }
 
 CF_API const char *
 cf_executor_message(const cf_executor *executor)
 {
+    executor = cf__executor_here(CF__STATIC_CAST(cf_executor *, cf__opaque(executor)));
     cf_err error = cf__executor_check(executor);
     return executor != NULL && error != CF_OK && executor->message[0] != 0 ? executor->message : cf_strerror(error);
 }
@@ -461,6 +494,7 @@ cf_executor_shutdown(cf_executor *executor, cf_shutdown_mode mode, cf_time deadl
     if (report == NULL)
         report = &unwanted;
     memset(report, 0, sizeof *report);
+    executor = cf__executor_here(executor);
     if (executor == NULL)
         return CF_ERR_INVALID;
     if (cf__executor_check(executor) == CF_ERR_FORKED)
@@ -471,7 +505,7 @@ cf_executor_shutdown(cf_executor *executor, cf_shutdown_mode mode, cf_time deadl
 CF_API void
 cf_executor_close(cf_executor *executor)
 {
-    if (executor == NULL)
+    if (executor == NULL || cf__executor_here(executor) != executor)
         return;
     bool forked = cf__executor_check(executor) == CF_ERR_FORKED;
     if (!forked) {
@@ -489,6 +523,7 @@ cf_executor_close(cf_executor *executor)
 CF_API void *
 cf_executor_alloc(cf_executor *executor, size_t size)
 {
+    executor = cf__executor_here(executor);
     if (cf__executor_check(executor) != CF_OK)
         return NULL;
     if (executor->ops->alloc == NULL)
@@ -502,6 +537,7 @@ cf_executor_free(cf_executor *executor, void *memory)
     if (memory == NULL)
         return;
     CF_ASSERT(executor != NULL);
+    executor = cf__executor_here(executor);
     if (executor->ops->dealloc == NULL)
         cf__os_free(memory);
     else if (!cf__executor_forked(executor))

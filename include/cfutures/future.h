@@ -61,7 +61,8 @@ typedef void cf_done_callback(cf_future *future, void *context);
  *           CF_ERR_CORRUPT (a worker wrote over the task's place in shared memory), CF_ERR_BROKEN, or what submit failed
  *           with;
  *           or what became of the wait: CF_ERR_TIMEOUT (the task goes on and can be awaited again), CF_ERR_FORKED,
- *           CF_ERR_DEADLOCK (tasks of one thread pool wait for each other in a circle, and no deadline ends it). */
+ *           CF_ERR_DEADLOCK (tasks of one thread pool wait for each other in a circle, and no deadline ends it),
+ *           CF_ERR_UNSUPPORTED (a task on a process pool has submitted it, and this is another thread than the task's). */
 CF_API cf_err cf_future_wait(cf_future *future, cf_time deadline);
 
 /** As cf_future_wait(), and copy the result to `*result`, which has `size` bytes; it is written only on CF_OK.
@@ -119,7 +120,8 @@ CF_API bool cf_future_cancel(cf_future *future);
  * process pool's collector thread; or at once in the caller, if the future has settled already.  Callbacks that
  * are there when it settles run in the order they were added; one that is added meanwhile may run beside them.
  * `context` is borrowed until the callback has returned.
- * Returns: CF_OK; CF_ERR_NOMEM, CF_ERR_SYSTEM (no thread to call it from), CF_ERR_FORKED: it won't be called. */
+ * Returns: CF_OK; CF_ERR_NOMEM, CF_ERR_SYSTEM (no thread to call it from), CF_ERR_UNSUPPORTED (likewise: a task on a process
+ *          pool has submitted it), CF_ERR_FORKED: it won't be called. */
 CF_API CF_NODISCARD cf_err cf_future_add_done_callback(cf_future *future, cf_done_callback *callback, void *context);
 
 /** One more reference.  Returns `future`. */

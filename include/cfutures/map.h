@@ -546,6 +546,7 @@ cf_map_lazy_bytes(cf_executor *executor, const cf_task_type *type, size_t in_fli
 {
     cf_map_opts ours;
     cf_submit_opts submit;
+    executor = cf__executor_here(executor);
     cf_err first = cf__executor_check(executor);
     cf__options_copy(&ours, sizeof ours, options);
     cf__options_copy(&submit, sizeof submit, NULL);
@@ -615,7 +616,7 @@ cf__map_do(cf_executor *executor, const cf_task_type *type, size_t first, size_t
     memset(CF__STATIC_CAST(void *, job), 0, sizeof *job);
     cf__options_copy(&job->options, sizeof job->options, options);
     job->options.deadline = job->options.deadline != 0 ? job->options.deadline : CF_FOREVER;
-    job->executor = executor;
+    job->executor = executor = cf__executor_here(executor);
     job->type = type;
     job->first = first;
     job->count = count;

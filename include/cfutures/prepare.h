@@ -174,6 +174,7 @@ cf__nursery_start(cf__nursery *nursery, const cf__process_setup *setup, void *me
     request.start = true;
     request.stack_size = stack_size;
     request.setup = *setup;
+    request.setup.code = &nursery->code;
     return cf__nursery_ask(nursery, &request, descriptors);
 }
 

@@ -12,6 +12,13 @@
  *   afterwards they don't see, nor it what they change.  Pointers among the arguments must point into memory from
  *   cf_executor_alloc(), or to something that was there before, and is only read.  A task whose function was loaded
  *   (dlopen) after the pool was made is refused.
+ * TASKS THAT SUBMIT to the pool that runs them, by cf_current_executor() or by the pool's own handle (detail/nested.h): another
+ *   worker runs that, and waiting for it never deadlocks, for up to 4 times max_workers processes stand in for those that
+ *   wait; beyond that the wait runs the very task it waits for, in its own process, as a submit does with a task whose
+ *   arguments and result don't fit into about 250 bytes, or that would be the 65th under way.  A limit of a task that is run so
+ *   can only be asked for, as on threads.  A task isn't done before what it has submitted is.  Only the task's own thread may
+ *   do so, and a future of that kind is this task's: CF_ERR_UNSUPPORTED elsewhere, and for callbacks and wait sets, for which
+ *   a worker has no thread.  There, the pool can't be shut down or resized, and has no memory to give.
  * FUTURES outlive the pool.  A result larger than about 190 bytes stays in the shared memory until its future is
  *   released.
  * ORDER  Tasks start in the order of their submits, except that one whose worker died before it started goes to the
@@ -164,7 +171,7 @@ cf__process_submit(cf_executor *base, const cf_task_type *type, const void *args
 {
     cf__process_pool *pool = CF__POINTER_CAST(cf__process_pool *, base);
     const cf__arena_view *view = &pool->setup.view;
-    cf__placement place = cf__process_place(type);
+    cf__placement place = cf__slot_place(type);
     cf__limits limits = cf__limits_of(options);
     bool limited = cf__limits_any(&limits);
     size_t limit = cf__heap_limit(&pool->heap);
@@ -517,6 +524,8 @@ cf_process_pool_with(const cf_pool_opts *options)
     pool->setup.on_stop = ours.on_stop;
     pool->setup.on_start_context = ours.on_start_context;
     pool->setup.spin = cpus > 1;
+    pool->setup.pool = &pool->base;
+    pool->setup.code = &pool->code;
     pool->setup.max_tasks = ours.max_tasks_per_worker;
     pool->setup.max_memory = ours.max_memory_per_worker;
     pool->setup.idle_timeout = ours.idle_timeout_ms != 0 ? cf__milliseconds(ours.idle_timeout_ms) : CF__NEVER;
@@ -541,6 +550,7 @@ cf_process_pool_with(const cf_pool_opts *options)
 CF_API cf_err
 cf_process_pool_resize(cf_executor *executor, unsigned workers)
 {
+    executor = cf__executor_here(executor); /* a task's own pool isn't its own to resize */
     cf_err error = cf_executor_error(executor);
     if (error != CF_OK)
         return error;

@@ -42,7 +42,8 @@ typedef enum cf_wait_mode {
  * Blocks:    until what `mode` says holds, or `deadline`.  Like cf_future_wait() it runs queued tasks of the own
  *            pool when called in a worker, but only for CF_ALL_COMPLETED; else the pool may start one more thread.
  * Returns:   CF_OK (also for no futures at all); CF_ERR_TIMEOUT; CF_ERR_NOMEM, CF_ERR_SYSTEM (a process pool can't
- *            start its collector thread); CF_ERR_FORKED.  How each future ended is asked of itself. */
+ *            start its collector thread); CF_ERR_UNSUPPORTED (for CF_ALL_COMPLETED not: a task on a process pool has
+ *            submitted one of them); CF_ERR_FORKED.  How each future ended is asked of itself. */
 CF_API CF_NODISCARD cf_err cf_wait(cf_future *const *futures, size_t count, cf_wait_mode mode, cf_time deadline);
 
 /** Wait until `enough` of the futures have completed, well or not.  As cf_wait(); CF_ERR_INVALID when enough >
@@ -85,7 +86,7 @@ CF_API void cf_wait_set_free(cf_wait_set *set);
 /** Add a future; `tag` comes back with it.  One that is done already completes at once.
  *
  * Ownership: borrows `future` until the set has returned it, or is freed.
- * Returns:   CF_OK; CF_ERR_NOMEM, CF_ERR_SYSTEM, CF_ERR_FORKED (as cf_future_add_done_callback(); nothing was
+ * Returns:   CF_OK; CF_ERR_NOMEM, CF_ERR_SYSTEM, CF_ERR_UNSUPPORTED, CF_ERR_FORKED (as cf_future_add_done_callback(); nothing was
  *            added). */
 CF_API CF_NODISCARD cf_err cf_wait_set_add(cf_wait_set *set, cf_future *future, void *tag);
 

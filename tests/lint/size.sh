@@ -1,7 +1,7 @@
 #!/bin/sh
 # tests/lint/size.sh ROOT - the core stays readable: 120 public functions, 700 lines a header, and 6,000 lines of code; that
-# last one it has outgrown, with maps, queues of every order and stealing, then with all that a process pool survives: 9,000
-# until it has been cut down again.
+# last one it has outgrown, with maps, queues of every order and stealing, then with all that a process pool survives, and with
+# tasks that submit to theirs: 9,500 until it has been cut down again.
 #
 # The core is what cfutures.h includes; all of include/ while that doesn't exist.  Code is what is neither blank nor
 # comment: documentation is to cost nothing here.  A public function is a line that starts with cf_name(, because the
@@ -22,9 +22,9 @@ lines=$(cat $core | wc -l)
 code=$(sed -e 's|/\*.*\*/||' -e '/^[[:space:]]*\/\*/,/\*\//d' $core | grep -c '[^[:space:]]')
 # shellcheck disable=SC2086
 functions=$(sed -n 's/^\(cf_[a-z0-9][a-z0-9_]*\)(.*/\1/p' $core | sort -u | wc -l)
-echo "core: $(printf '%s\n' "$core" | grep -c .) headers, $code lines of code of at most 9000 ($lines with comments), $functions public functions of at most 120"
+echo "core: $(printf '%s\n' "$core" | grep -c .) headers, $code lines of code of at most 9500 ($lines with comments), $functions public functions of at most 120"
 bad=0
-[ "$code" -lt 9000 ] || { echo "the core is too long"; bad=1; }
+[ "$code" -lt 9500 ] || { echo "the core is too long"; bad=1; }
 [ "$functions" -le 120 ] || { echo "too many public functions"; bad=1; }
 for header in $(find . -name '*.h' | LC_ALL=C sort); do
     n=$(wc -l <"$header")

@@ -50,6 +50,8 @@
 #ifndef CFUTURES_TESTS_MODEL_H
 #define CFUTURES_TESTS_MODEL_H
 
+#define CF__NESTED_SLOTS 2u /* of each worker: less to look at */
+
 #define CFUTURES_DETAIL_ATOMIC_H
 #define CFUTURES_DETAIL_OS_H
 #define CFUTURES_DETAIL_OS_PROCESS_H

@@ -294,6 +294,26 @@ detail/process_future.h | s/        if (may_expire && cf_passed(future->start_by
 detail/worker.h | s/if (limits->start_by != 0 && now >= limits->start_by)/if (0)/ | staff staff_start_by_late | runs what came too late
 detail/template.h | s/(void)cf__exchange_seq_cst(&arena->next_look, next);/(void)cf__exchange_acq_rel(\&arena->next_look, next);/ | limits limits_look | next_look may be seen after the second look
 detail/process_slots.h | s/if (cf__cas_seq_cst(&slot->word, &word, cf__slot_with_state(word, to)))/if ((cf__store_seq_cst(\&slot->word, cf__slot_with_state(word, to)), 1))/ | staff staff_retry_and_cancel | withdraws what a worker has claimed
+detail/arena_nested.h | s/(void)cf__fetch_or_seq_cst(&view->arena->nested, UINT64_C(1) << (owner % 64));/(void)cf__fetch_or_acq_rel(\&view->arena->nested, UINT64_C(1) << (owner % 64));/ | nested nested_one_after_another | half of Dekker's for a child
+detail/arena_nested.h | s/(void)cf__fetch_or_seq_cst(&view->arena->nested, UINT64_C(1) << (owner % 64));/;/ | nested nested_one_after_another | a child's hint is in its own worker's word only
+detail/arena.h | s/if (cf__load_seq_cst(&arena->nested) != 0)/if (cf__load_acquire(\&arena->nested) != 0)/ | nested nested_one_after_another | the other half of Dekker's for a child
+detail/arena.h | s/if (cf__load_seq_cst(&arena->nested) != 0)/if (0)/ | nested nested_one_after_another | sleeps without a look for children
+detail/arena_nested.h | s/^        if (cf__nested_take_column(view, column, number, slot)) {/        if (0) {/ | nested nested_two_children | no second look for children
+detail/arena_nested.h | s/^            (void)cf__fetch_or_seq_cst(nested, bit); .*/            ;/ | nested nested_one_then_two | a second look hides what else there is
+detail/arena_nested.h | /^        cf__store_release(&view->workers\[number - 1\].intent, .slot + 1);/d | nested nested_hint_and_death | a death loses a child's hint
+detail/arena_nested.h | s/if (cf__load_seq_cst(&view->workers.i..children) != 0)/if (0)/ | nested nested_hidden_by_death | a death hides children
+detail/arena_nested.h | s/cf__load_seq_cst(&view->arena->lent.i.)/cf__load_acquire(\&view->arena->lent[i])/ | nested nested_lend | half of Dekker's for a stand-in
+detail/arena.h | s/^        cf__arena_call_stand_ins(view);/        ;/ | nested nested_lend | whoever finds nobody idle calls no stand-in
+detail/arena.h | s/^            cf__arena_wake_worker(view, number);/            ;/ | nested nested_lend | a stand-in that lingers isn't woken
+detail/arena.h | /^cf__arena_linger/,/^}/s/if (cf__arena_is_wanted(view, number) || /if (/ | nested nested_lend | lingers without a last look
+detail/arena.h | s/^            missing = true;/            ;/ | nested nested_child | a stand-in that is missing isn't started
+detail/nested.h | s/if (lent && cf__arena_has_hints(view))/if (0)/ | nested nested_child | a waiter calls no stand-in
+detail/template.h | s/^    cf__store_seq_cst(&record->staffed, 0u);.*/    ;/ | nested nested_one_then_another | a stand-in that has left counts as there
+detail/nested.h | s/if (!lent && cf__slot_state(.word) == CF__SLOT_PENDING)/if (0)/ | nested nested_child_run_by_waiter | a waiter without a stand-in waits for one
+detail/template.h | s/^            cf__arena_unlend(view, i + 1);.*/            ;/ | nested nested_death | who dies as it waits stays lent
+detail/arena_nested.h | s/bool used = .*/bool used = false;/ | nested nested_death | children of the dead stay pending
+detail/worker.h | s/^        cf__nested_finish(&worker->nested);/        ;/ | nested nested_spawned | a task ends before its children
+detail/nested.h | s/!cf__cas_acq_rel(&cf__nested_slot(future->nested, future->place)->word, &word,/(cf__store_release(\&cf__nested_slot(future->nested, future->place)->word, cf__nested_free_word(future)), false) \&\& !cf__cas_acq_rel(\&cf__nested_slot(future->nested, future->place)->word, \&word,/ | nested nested_cancel | takes a child back that may have been begun
 TABLE
 }
 

@@ -1,7 +1,7 @@
 /* cfutures/detail/arena.h - what parent, template and workers of a process pool share, and the rules by which any
  * of them may die.
  * SPDX-License-Identifier: MIT
- * LAYER 3.  Includes: slot.h, os_process.h.  Included by: worker.h, ladder.h, template.h, process_pool.h.
+ * LAYER 3.  Includes: arena_nested.h.  Included by: nested.h, worker.h, ladder.h, template.h, process_pool.h.
  *
  * WHO IS WHO  The *parent* is the user's process.  It makes one single-threaded *template*, which forks the
  *   *workers*, reaps and replaces them.  All map the arena at one address.
@@ -37,12 +37,13 @@
  *
  * HOW MANY WORKERS  `wanted` says it: numbers 1 to wanted have a worker, or get one; a worker with a higher number
  *   leaves when it has nothing in hand, as it does at the end.  The parent moves `wanted` as it likes, an idle worker
- *   takes itself off it (cf__arena_retire), and whoever finds work but nobody idle adds one (cf__arena_grow).
+ *   takes itself off it (cf__arena_retire), and whoever finds work but nobody idle adds one (cf__arena_grow).  On top of
+ *   it come stand-ins for those that wait for what their own tasks have submitted (arena_nested.h).
  * LIMITS  A worker says in its record when somebody should look at its task (`due`), and pokes the template if that sleeps
  *   longer than that (`next_look`).  Without limits nobody pokes, and the template sleeps.
  *
  * INVARIANTS
- *   A1  A slot that is PENDING has a hint in a ring, or is the intent of a worker that hasn't claimed it yet, or of
+ *   A1  A slot of the parent's that is PENDING has a hint in a ring, or is the intent of a worker that hasn't claimed it yet, or of
  *       a dead one not yet reaped.
  *   A2  Nobody holds a lock, or anything else that must be given back, when it dies; except the hint, the claim and
  *       the owed wakes that its intent names.
@@ -77,135 +78,9 @@
 #ifndef CFUTURES_DETAIL_ARENA_H
 #define CFUTURES_DETAIL_ARENA_H
 
-#include "os_process.h"
-#include "slot.h"
+#include "arena_nested.h"
 
 #if CF__BODIES && CF__FUTEX
-
-#define CF__MAX_WORKERS 1024 /* fits the owner's 12 bits; numbers start at 1, 0 is nobody */
-#define CF__IDLE_WORDS (CF__MAX_WORKERS / 64)
-
-#define CF__ARENA_RUNS 0u   /* values of arena->stop */
-#define CF__ARENA_DRAINS 1u /* workers end when they find no work */
-#define CF__ARENA_KILLS 2u  /* the template kills them */
-
-typedef struct cf__ring { /* of hints, see cf__slot_hint(); fields: A atomic */
-    uint64_t head;        /* A: next to take; any consumer, by CAS */
-    unsigned char pad1[CF__CACHE_LINE - 8];
-    uint64_t tail; /* A: next to fill; the producer */
-    unsigned char pad2[CF__CACHE_LINE - 8];
-} cf__ring;
-
-typedef struct cf__worker_record { /* of worker number index + 1; fields: A atomic, T by the template */
-    uint32_t intent;      /* A: the slot it is about to claim, or runs, + 1; 0: none.  Worker; the reaper clears it */
-    uint32_t park;        /* A: 0: sleep here; 1: don't.  Worker, wakers */
-    uint32_t started;     /* A: on_start went well; worker, read by the template */
-    int32_t process;      /* A: process id; the template */
-    uint32_t cpu;         /* A: where it ran last, + 1; the worker */
-    int32_t condemned;    /* A: the process that the parent wants to have killed; 0: none */
-    uint32_t stop_signal; /* A: what the task wants to be sent before it's killed; 0: nothing */
-    uint32_t signaled;    /* A: 1: it has been sent; the template, until the worker has taken note */
-    uint32_t overwritten; /* A: 1: its task's arguments are, by its message: it can't be tried again; the worker */
-    int64_t due;          /* A: when to look at its task; CF__NEVER: needn't; 0: never said, the same */
-    int64_t started_at;   /* A: when its task started, and what its CPU clock said then, or up to a ms before */
-    int64_t cpu_before;   /* A */
-    int64_t noted;        /* A: when the task has noted progress; 0: never */
-    int64_t shield_end;   /* A: when its task may be killed all the same */
-    /* What it leaves behind when it dies; the worker, read by the template then. */
-    char note[CF_NOTE_SIZE]; /* the last of its task */
-    uint32_t fault_known;    /* postmortem.h, as the rest: see cf_account */
-    uint32_t frame_count;
-    uint64_t fault_address;
-    uint64_t frames[CF_FRAMES_MOST];
-    char message[CF__MESSAGE_SIZE]; /* why on_start failed */
-} __attribute__((aligned(CF__CACHE_LINE))) cf__worker_record;
-
-typedef struct cf__arena {         /* in shared memory; fields: A atomic */
-    uint64_t idle[CF__IDLE_WORDS]; /* A: bit i: worker i + 1 sleeps, or is about to */
-    uint32_t waking;               /* A: number of a worker that is about to look for work; 0: none */
-    uint32_t stop;                 /* A: CF__ARENA_RUNS ... */
-    uint32_t wanted;               /* A: how many workers there should be */
-    uint32_t least, most;          /* A: between which that moves by itself */
-    uint32_t high;                 /* A: the highest number that a worker has ever had; the template, before it forks */
-    unsigned char pad1[CF__CACHE_LINE - 24];
-    uint32_t pressure;   /* A: 1: somebody in the parent waits for any slot to settle */
-    uint32_t collector;  /* A: 1: the parent's collector thread sleeps here */
-    uint32_t parent_cpu; /* A: where a thread of the parent waited last, + 1: a guess at where not to spin */
-    unsigned char pad2[CF__CACHE_LINE - 12];
-    uint32_t life;                 /* A: the template's thread id while it lives; the kernel marks it when it dies */
-    uint32_t ready;                /* A: 0: starting; 1: there is a worker; the parent waits for it */
-    int32_t template_process;      /* written by the helper that forks it */
-    int32_t template_error;        /* likewise; later why the template gave up: an errno, or 0 */
-    char broken[CF__MESSAGE_SIZE]; /* why the template gave up; empty: it didn't */
-    int64_t next_look;             /* A: until when the template sleeps, if nothing happens */
-    unsigned char pad3[CF__CACHE_LINE - (24 + CF__MESSAGE_SIZE) % CF__CACHE_LINE];
-    cf__ring parent_ring, template_ring;
-} cf__arena;
-
-/* How one process reaches into the arena: addresses and bounds in its private memory, so that what a worker writes
- * into the arena can't lead anybody out of it. */
-typedef struct cf__arena_view {
-    cf__arena *arena;
-    cf__worker_record *workers;
-    uint64_t *completed;                     /* A: bit i: slot i was marked for the collector */
-    uint64_t *parent_hints, *template_hints; /* the rings' cells */
-    cf__slot *slots;
-    uint32_t worker_count, slot_count; /* how many records there are: not all need have a worker */
-    uint64_t ring_mask;                /* cells in a ring - 1: at least twice the slots, a power of two */
-    int template_pidfd;                /* by which the parent pokes it; -1 elsewhere */
-    int32_t template_process;          /* by which its workers do, who die with it; its own 0 */
-} cf__arena_view;
-
-CF__PRIVATE uint64_t
-cf__arena_ring_size(uint32_t slot_count)
-{
-    uint64_t size = 2;
-    while (size < 2 * CF__STATIC_CAST(uint64_t, slot_count))
-        size *= 2;
-    return size;
-}
-
-/* From now on there are to be `wanted` workers, and by themselves between `least` and `most`. */
-CF__PRIVATE void
-cf__arena_want(const cf__arena_view *view, uint32_t wanted, uint32_t least, uint32_t most)
-{
-    /* relaxed, both: a move by the old ones, at the same time, is as if it had come before. */
-    cf__store_relaxed(&view->arena->least, least);
-    cf__store_relaxed(&view->arena->most, most);
-    cf__store_seq_cst(&view->arena->wanted,
-                      wanted); /* seq_cst: before the wakes that follow, see cf__arena_wake_all() */
-}
-
-/* Lays the arena out at `memory`, if that isn't NULL; returns how many bytes it takes.  The memory is zero.  So many
- * workers are wanted, until the caller says otherwise. */
-CF__PRIVATE size_t
-cf__arena_layout(cf__arena_view *view, void *memory, uint32_t worker_count, uint32_t slot_count)
-{
-    uintptr_t base = CF__POINTER_CAST(uintptr_t, memory), at = base;
-    uint64_t ring_size = cf__arena_ring_size(slot_count);
-    view->worker_count = worker_count;
-    view->slot_count = slot_count;
-    view->ring_mask = ring_size - 1;
-    view->template_pidfd = -1;
-    view->template_process = 0;
-    view->arena = CF__POINTER_CAST(cf__arena *, at);
-    at += CF__ROUND_UP(sizeof(cf__arena), CF__CACHE_LINE);
-    view->workers = CF__POINTER_CAST(cf__worker_record *, at);
-    at += worker_count * sizeof(cf__worker_record);
-    view->completed = CF__POINTER_CAST(uint64_t *, at);
-    at += CF__ROUND_UP((slot_count + 63) / 64 * sizeof(uint64_t), CF__CACHE_LINE);
-    view->parent_hints = CF__POINTER_CAST(uint64_t *, at);
-    at += CF__ROUND_UP(ring_size * sizeof(uint64_t), CF__CACHE_LINE);
-    view->template_hints = CF__POINTER_CAST(uint64_t *, at);
-    at += CF__ROUND_UP(ring_size * sizeof(uint64_t), CF__CACHE_LINE);
-    view->slots = CF__POINTER_CAST(cf__slot *, at);
-    at += slot_count * sizeof(cf__slot);
-    if (memory != NULL) { /* relaxed: before anybody is there */
-        cf__arena_want(view, worker_count, worker_count, worker_count);
-        cf__store_relaxed(&view->arena->high, worker_count);
-    }
-    return at - base;
-}
 
 /* ---- hint rings ---- */
 
@@ -297,6 +172,8 @@ cf__arena_has_hints(const cf__arena_view *view)
     cf__arena *arena = view->arena;
     /* seq_cst, all [A2]: after the idle bit.  tail first: the other way round, a head from before others took hints
      * and a tail from after more were pushed might look written over. */
+    if (cf__load_seq_cst(&arena->nested) != 0)
+        return true;
     uint64_t template_tail = cf__load_seq_cst(&arena->template_ring.tail);
     uint64_t template_head = cf__load_seq_cst(&arena->template_ring.head);
     if (cf__arena_hints_between(view, template_head, template_tail))
@@ -369,14 +246,42 @@ cf__arena_may_grow(const cf__arena_view *view)
     return cf__load_relaxed(&view->arena->wanted) < CF__MIN(cf__load_relaxed(&view->arena->most), view->worker_count);
 }
 
-/* All workers are busy: has one more started, up to `most`. */
+/* Wakes worker `number`, if it sleeps. */
+CF__PRIVATE void
+cf__arena_wake_worker(const cf__arena_view *view, uint32_t number)
+{
+    cf__worker_record *worker = &view->workers[number - 1];
+    /* seq_cst: after the caller's store of arena->stop or wanted, or its bit in lent, which a worker reads after it has set
+     * park to 0; release [A5]. */
+    cf__store_seq_cst(&worker->park, 1u);
+    (void)cf__unpark_one(&worker->park, CF__SCOPE_SHARED);
+}
+
+/* All workers are busy, but some of them wait: sees to it that they have stand-ins, and that these are awake. */
+CF__PRIVATE void
+cf__arena_call_stand_ins(const cf__arena_view *view)
+{
+    bool missing = false;
+    uint32_t staff = cf__arena_staff(view);
+    for (uint32_t number = cf__load_relaxed(&view->arena->wanted); number++ < staff;) {
+        if (cf__load_seq_cst(&view->workers[number - 1].staffed) == 0) /* [N3] */
+            missing = true;
+        else if (cf__load_seq_cst(&view->workers[number - 1].park) == 0)
+            cf__arena_wake_worker(view, number);
+    }
+    if (missing)
+        (void)cf__arena_poke(view); /* should we die before it: the template looks after each death */
+}
+
+/* All workers are busy: has one more started, up to `most`, or stand-ins for those that wait. */
 CF__PRIVATE void
 cf__arena_grow(const cf__arena_view *view)
 {
     /* seq_cst, both: after the push, see cf__arena_retire(); and the template reads it after the poke. */
     uint32_t wanted = cf__load_seq_cst(&view->arena->wanted);
-    if (wanted < CF__MIN(cf__load_relaxed(&view->arena->most), view->worker_count) &&
-        cf__cas_seq_cst(&view->arena->wanted, &wanted, wanted + 1))
+    if (wanted >= CF__MIN(cf__load_relaxed(&view->arena->most), view->worker_count))
+        cf__arena_call_stand_ins(view);
+    else if (cf__cas_seq_cst(&view->arena->wanted, &wanted, wanted + 1))
         (void)cf__arena_poke(view); /* should we die before it: the template looks after each death */
 }
 
@@ -397,17 +302,6 @@ cf__arena_wake_one(const cf__arena_view *view)
      * need be. */
     if (cf__load_seq_cst(&view->arena->waking) == 0)
         cf__arena_call_another(view);
-}
-
-/* Wakes worker `number`, if it sleeps. */
-CF__PRIVATE void
-cf__arena_wake_worker(const cf__arena_view *view, uint32_t number)
-{
-    cf__worker_record *worker = &view->workers[number - 1];
-    /* seq_cst: after the caller's store of arena->stop or wanted, which a worker reads after it has set park to 0;
-     * release [A5]. */
-    cf__store_seq_cst(&worker->park, 1u);
-    (void)cf__unpark_one(&worker->park, CF__SCOPE_SHARED);
 }
 
 /* Wakes the workers with the numbers 1 to `last`, if they sleep, and whoever thinks that another is on its way. */
@@ -436,7 +330,7 @@ cf__arena_tell(const cf__arena_view *view, uint32_t slot, uint64_t word)
 {
     cf__arena *arena = view->arena;
     cf__slot_wake(&view->slots[slot], word);
-    if (word & CF__SLOT_CARE) {
+    if ((word & CF__SLOT_CARE) != 0 && slot < view->slot_count) {
         /* seq_cst [A4]: the mark, then the look. */
         (void)cf__fetch_or_seq_cst(&view->completed[slot / 64], UINT64_C(1) << (slot % 64));
         if (cf__load_seq_cst(&arena->collector) != 0 && cf__exchange_seq_cst(&arena->collector, 0u) != 0)
@@ -508,13 +402,19 @@ cf__arena_shield(const cf__arena_view *view, uint32_t number, uint32_t slot, int
 
 /* ---- a worker's search for work ---- */
 
-/* Worker `number`: claims a pending slot, of either ring.  False when there is none. */
+#ifndef CF__LINGER /* nanoseconds that a stand-in stays when it isn't wanted; models have more patience */
+#define CF__LINGER INT64_C(100000000)
+#endif
+
+/* Worker `number`: claims a pending slot, a child or of either ring.  False when there is none. */
 CF__PRIVATE bool
 cf__arena_claim(const cf__arena_view *view, uint32_t number, uint32_t *slot)
 {
     cf__arena *arena = view->arena;
     uint64_t generation;
-    while (cf__arena_take_hint(view, &arena->template_ring, view->template_hints, number, slot, &generation) ||
+    /* Children first: their parents hold a worker each. */
+    while (cf__nested_take_hint(view, number, slot, &generation) ||
+           cf__arena_take_hint(view, &arena->template_ring, view->template_hints, number, slot, &generation) ||
            cf__arena_take_hint(view, &arena->parent_ring, view->parent_hints, number, slot, &generation)) {
         if (!cf__slot_claim(&view->slots[*slot], number, generation))
             continue; /* a stale hint */
@@ -550,7 +450,28 @@ cf__arena_is_wanted(const cf__arena_view *view, uint32_t number)
 {
     /* seq_cst, both: after the worker has set park to 0, see cf__arena_wake_all(). */
     return cf__load_seq_cst(&view->arena->stop) == CF__ARENA_RUNS &&
-           number <= CF__MIN(cf__load_seq_cst(&view->arena->wanted), view->worker_count);
+           (number <= CF__MIN(cf__load_seq_cst(&view->arena->wanted), view->worker_count) ||
+            number <= cf__arena_staff(view));
+}
+
+/* Worker `number`, a stand-in, isn't wanted: sleeps, as one whom nobody counts on, until it is again, or the pool ends.  False:
+ * for too long, it leaves.  Should it be called just then, the template sees its end and starts another. */
+CF__PRIVATE bool
+cf__arena_linger(const cf__arena_view *view, uint32_t number)
+{
+    cf__worker_record *self = &view->workers[number - 1];
+    uint32_t waking = number;
+    bool in_time = true;
+    /* Somebody may have relied on us [A2]. */
+    if (cf__cas_seq_cst(&view->arena->waking, &waking, 0u) && cf__arena_has_hints(view))
+        cf__arena_call_another(view);
+    cf__store_seq_cst(&self->park, 0u);
+    if (cf__arena_is_wanted(view, number) || cf__load_seq_cst(&view->arena->stop) != CF__ARENA_RUNS)
+        return true;
+    cf_time deadline = cf_after_ns(CF__LINGER);
+    while (cf__load_acquire(&self->park) == 0 && in_time) /* acquire [A5] */
+        in_time = cf__park(&self->park, 0, deadline, CF__SCOPE_SHARED);
+    return in_time;
 }
 
 /* Worker `number`: sleeps until there may be work, or it isn't wanted any more, or `deadline`: then false.  Wakers and the
@@ -625,6 +546,17 @@ cf__arena_condemn(const cf__arena_view *view, uint32_t slot)
 
 /* ---- after a death ---- */
 
+/* Pushes the hint of a slot that is pending again; the template. */
+CF__PRIVATE void
+cf__arena_push_again(const cf__arena_view *view, uint32_t index)
+{
+    cf__arena *arena = view->arena;
+    if (index >= view->slot_count)
+        cf__nested_push_hint(view, index);
+    else
+        cf__arena_push_hint(view, &arena->template_ring, view->template_hints, index);
+}
+
 /* Each takes a worker that dies within a few instructions; but a newborn, to which every page is new, takes ten
  * microseconds for them.  With 8, killers at random times made innocent tasks corrupt. */
 #define CF__HINTS_MOST 100
@@ -649,13 +581,13 @@ cf__arena_reap(const cf__arena_view *view, cf__tries *tries, uint32_t number, co
     cf__worker_record *dead = &view->workers[number - 1];
     uint32_t intent = cf__load_acquire(&dead->intent);
 
-    if (intent != 0 && intent <= view->slot_count) {
+    if (intent != 0 && intent <= view->slot_total) {
         uint32_t index = intent - 1;
         cf__slot *slot = &view->slots[index];
         uint64_t word = cf__load_acquire(&slot->word), found;
         if (cf__slot_runs(word, number) && retry) {
             if (cf__slot_retry(slot, number)) /* else the parent has withdrawn it */
-                cf__arena_push_hint(view, &arena->template_ring, view->template_hints, index);
+                cf__arena_push_again(view, index);
         } else if (cf__slot_runs(word, number)) {
             cf_account whole = *account;
             memcpy(whole.note, dead->note, sizeof whole.note);
@@ -676,9 +608,10 @@ cf__arena_reap(const cf__arena_view *view, cf__tries *tries, uint32_t number, co
             if (cf__slot_give_up(slot, &word))
                 cf__arena_tell(view, index, word);
         } else if (cf__slot_state(word) == CF__SLOT_PENDING) {
-            cf__arena_push_hint(view, &arena->template_ring, view->template_hints, index);
+            cf__arena_push_again(view, index);
         }
     }
+    cf__nested_reap(view, number);
     cf__store_release(&dead->intent, 0u);   /* release [A7] */
     cf__store_relaxed(&dead->signaled, 0u); /* relaxed: the fork of the next one carries it */
     (void)cf__arena_clear_idle(view, number);

@@ -141,7 +141,7 @@ cf__ladder_put_right(const cf__arena_view *view, uint32_t number)
 {
     cf__worker_record *worker = &view->workers[number - 1];
     uint32_t intent = cf__load_acquire(&worker->intent);
-    if (intent == 0 || intent > view->slot_count)
+    if (intent == 0 || intent > view->slot_total)
         return;
     uint64_t word = cf__load_acquire(&view->slots[intent - 1].word);
     if (cf__slot_runs(word, number) && (word & CF__SLOT_SIGNALED) != 0 && cf__load_relaxed(&worker->signaled) == 0)
@@ -159,7 +159,7 @@ cf__ladder_look(const cf__arena_view *view, cf__ladder *ladder, uint32_t number,
     if (due == 0 || due == CF__NEVER)
         return CF__NEVER;
     uint32_t intent = cf__load_acquire(&worker->intent);
-    if (intent == 0 || intent > view->slot_count)
+    if (intent == 0 || intent > view->slot_total)
         return CF__NEVER; /* that task has ended; the next one says anew when it's due */
     const cf__slot *slot = &view->slots[intent - 1];
     uint64_t word = cf__load_acquire(&slot->word);

@@ -1,6 +1,6 @@
 /* cfutures/detail/process_slots.h - the parent's side of the slots: what is in them, and how it gets out.
  * SPDX-License-Identifier: MIT
- * LAYER 5.  Includes: template.h, heap.h, event.h, ../executor.h.  Included by: process_future.h.
+ * LAYER 5.  Includes: template.h, outcome.h, heap.h, event.h, ../executor.h.  Included by: process_future.h.
  *
  * HOW IT WORKS  For each slot in use the pool has a shadow in private memory: which future it belongs to, which
  *   blocks it uses.  Whoever finds a slot settled (a waiter, a submit that needs room, the collector thread,
@@ -39,6 +39,7 @@
 #include "../executor.h"
 #include "event.h"
 #include "heap.h"
+#include "outcome.h"
 #include "template.h"
 
 #if CF__BODIES && CF__FUTEX
@@ -95,24 +96,6 @@ typedef struct cf__process_pool { /* fields: I immutable, A atomic, M under mute
     bool collects;           /* M: it has been started */
     uint32_t collector_quit; /* A: it is to end */
 } cf__process_pool;
-
-/* Where a task's arguments and result go: in the slot if they fit, else in blocks. */
-typedef struct cf__placement {
-    bool args_in_block, result_in_block;
-    size_t result_offset; /* in the payload */
-} cf__placement;
-
-CF__PRIVATE cf__placement
-cf__process_place(const cf_task_type *type)
-{
-    cf__placement place;
-    size_t args = type->args_size, result = type->result_size;
-    place.args_in_block = args > CF__SLOT_PAYLOAD || type->args_align > CF__CACHE_LINE;
-    place.result_offset = CF__ROUND_UP(place.args_in_block ? 0 : args, type->result_align);
-    place.result_in_block = result > CF__SLOT_PAYLOAD || type->result_align > CF__CACHE_LINE ||
-                            place.result_offset + result > CF__SLOT_PAYLOAD;
-    return place;
-}
 
 /* ---- life ---- */
 
@@ -189,92 +172,6 @@ cf__slots_made_room(cf__process_pool *pool)
     (void)cf__unpark_all(&pool->setup.view.arena->pressure, CF__SCOPE_SHARED);
 }
 
-/* Adds to a message that is cut at `size` bytes. */
-CF__PRIVATE void CF_PRINTF(3, 4) cf__append(char *message, size_t size, const char *format, ...)
-{
-    size_t length = strlen(message);
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(message + length, size - length, format, arguments);
-    va_end(arguments);
-}
-
-/* What a lost task's future says: what happened, what the task had taken by then, what it last said. */
-CF__SLOW void
-cf__slots_describe_loss(cf__process_future *future, const cf_account *account)
-{
-    char message[3 * CF__MESSAGE_SIZE];
-    const cf__limits *limits = &future->pool->setup.view.slots[future->index].limits;
-    static const char *const passed[] = {"", "", "its time limit", "its limit of CPU time",
-                                         "its limit for the time between two notes"};
-    const uint32_t limit[] = {0, 0, limits->time_ms, limits->cpu_ms, limits->stall_ms};
-    double run_ms = CF__STATIC_CAST(double, account->run_ns) / 1e6,
-           cpu_ms = CF__STATIC_CAST(double, account->cpu_ns) / 1e6;
-
-    (void)snprintf(message, sizeof message, "%.60s: ", future->base.type->name);
-    if (account->limit != CF_LIMIT_NONE)
-        cf__append(message, sizeof message, "the task passed %s, %u ms, and its worker process was ended",
-                   passed[account->limit], limit[account->limit]);
-    else if (account->signal != 0)
-        cf__append(message, sizeof message,
-                   "the worker process was killed by signal %d (%.40s)%s while it ran the task", account->signal,
-                   strsignal(account->signal), // NOLINT(concurrency-mt-unsafe): safe in glibc since 2.32, and in musl
-                   account->out_of_memory ? ", probably for lack of memory," : "");
-    else
-        cf__append(message, sizeof message, "the task ended its worker process, with exit status %d", account->status);
-    if (account->tries > 1)
-        cf__append(message, sizeof message, ", as in each of the %u tries before", account->tries - 1);
-    cf__append(message, sizeof message, "; it had run for %.3g ms, with %.3g ms of CPU time", run_ms, cpu_ms);
-    if (account->peak_memory != 0)
-        cf__append(message, sizeof message, " and at most %.3g MiB",
-                   CF__STATIC_CAST(double, account->peak_memory) / 1048576);
-    if (account->fault_known)
-        cf__append(message, sizeof message, ", and %s address 0x%llx",
-                   account->signal == SIGSEGV || account->signal == SIGBUS ? "touched" : "was at",
-                   CF__STATIC_CAST(unsigned long long, account->fault_address));
-    if (account->note[0] != 0)
-        cf__append(message, sizeof message, "; its last note: %s", account->note);
-    cf__future_set_message(&future->base, message);
-}
-
-/* A bool from where a worker could write: any byte may stand there. */
-CF__PRIVATE bool
-cf__is_true(const void *written)
-{
-    unsigned char byte;
-    memcpy(&byte, written, 1);
-    return byte != 0;
-}
-
-/* Takes over the account of a lost task from where its worker could write. */
-CF__SLOW void
-cf__slots_take_account(cf__process_future *future, const cf_account *theirs, bool killed)
-{
-    cf_account account;
-    if (killed) {
-        memset(&account, 0, sizeof account);
-        account.signal = SIGKILL;
-        account.tries = 1;
-    } else {
-        memcpy(&account, theirs, sizeof account);
-        account.out_of_memory = cf__is_true(&theirs->out_of_memory);
-        account.fault_known = cf__is_true(&theirs->fault_known);
-        account.note[sizeof account.note - 1] = 0;
-        account.frame_count = CF__MIN(account.frame_count, CF__STATIC_CAST(unsigned, CF_FRAMES_MOST));
-        if (CF__STATIC_CAST(unsigned, account.limit) > CF_LIMIT_STALL)
-            account.limit = CF_LIMIT_NONE;
-        if (account.signal < 0 || account.signal > 64)
-            account.signal = 0;
-    }
-    future->base.error = account.limit != CF_LIMIT_NONE ? CF_ERR_TIME_LIMIT : CF_ERR_WORKER_LOST;
-    future->base.signal = account.signal;
-    future->base.status = account.status;
-    cf__slots_describe_loss(future, &account);
-    future->account = CF__STATIC_CAST(cf_account *, cf__os_alloc(sizeof account));
-    if (future->account != NULL)
-        *future->account = account;
-}
-
 /* How slot `index`, which is in use, stands: its word's state; CF__SLOT_CORRUPT for a word that can't be (P5).  The mutex
  * is held. */
 CF__PRIVATE uint32_t
@@ -297,54 +194,28 @@ cf__slots_detach(cf__process_pool *pool, uint32_t index, uint32_t state, cf_futu
     cf__slot *slot = &pool->setup.view.slots[index];
     cf__shadow *shadow = &pool->shadows[index];
     cf__process_future *future = shadow->future;
-    char message[CF__MESSAGE_SIZE];
 
     cf__data_read(slot->payload, sizeof slot->payload);
-    future->settle_as = CF__FAILED;
     pool->finished += state != CF__SLOT_GONE;
-    switch (state) {
-    case CF__SLOT_DONE:
+    if (state == CF__SLOT_GONE && cf__load_relaxed(&pool->base.error) == CF_OK) { /* relaxed: under the mutex */
+        future->settle_as = CF__CANCELLED;
+    } else if (state == CF__SLOT_GONE) {
+        future->settle_as = CF__FAILED;
+        future->base.error = CF_ERR_BROKEN;
+        cf__future_set_message(&future->base, pool->base.message);
+    } else if (state == CF__SLOT_DONE && shadow->result_block != NULL) {
         future->settle_as = CF__DONE;
-        if (shadow->result_block != NULL) {
-            future->base.result = future->block = shadow->result_block;
-            shadow->result_block = NULL;
-        } else if (future->base.result_size != 0) {
-            /* The place is worked out anew, not read from the slot, where a task may have written. */
-            memcpy(future->base.result, slot->payload + cf__process_place(future->base.type).result_offset,
-                   future->base.result_size);
-        }
-        break;
-    case CF__SLOT_FAILED:
-        memcpy(message, slot->payload, sizeof message);
-        message[sizeof message - 1] = 0;
-        future->base.error = CF_ERR_FAILED;
-        future->base.code = slot->code;
-        cf__future_set_message(&future->base, message);
-        break;
-    case CF__SLOT_LOST:
+        future->base.result = future->block = shadow->result_block;
+        shadow->result_block = NULL;
+    } else {
+        future->settle_as = cf__outcome_take(&future->base, slot, state, shadow->killed, &future->account);
+    }
+    if (state == CF__SLOT_LOST) {
         pool->killed += pool->killing;
         pool->finished -= pool->killing;
-        cf__slots_take_account(future, CF__POINTER_CAST(const cf_account *, slot->payload), shadow->killed);
-        break;
-    case CF__SLOT_LATE:
-        future->base.error = CF_ERR_TIME_LIMIT;
-        cf__future_set_message(&future->base, "the task wasn't started in time");
-        break;
-    case CF__SLOT_CORRUPT:
-        if (cf__arena_condemn(&pool->setup.view, index))
-            (void)cf__arena_poke(&pool->setup.view);
-        (void)snprintf(message, sizeof message, "%.40s: %s", future->base.type->name, cf_strerror(CF_ERR_CORRUPT));
-        future->base.error = CF_ERR_CORRUPT;
-        cf__future_set_message(&future->base, message);
-        break;
-    default:                                                /* GONE */
-        if (cf__load_relaxed(&pool->base.error) == CF_OK) { /* relaxed: written under the mutex */
-            future->settle_as = CF__CANCELLED;
-        } else {
-            future->base.error = CF_ERR_BROKEN;
-            cf__future_set_message(&future->base, pool->base.message);
-        }
     }
+    if (state == CF__SLOT_CORRUPT && cf__arena_condemn(&pool->setup.view, index))
+        (void)cf__arena_poke(&pool->setup.view);
     cf__slots_free(pool, index);
     /* seq_cst: the word, then the look at the sleepers; a sleeper counts itself, then the kernel compares the word. */
     (void)cf__exchange_seq_cst(&slot->word, cf__slot_word(shadow->generation, 0, CF__SLOT_FREE));

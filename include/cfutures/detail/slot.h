@@ -92,6 +92,24 @@ typedef struct cf__slot {
 } cf__slot;
 CF__STATIC_ASSERT(sizeof(cf__slot) == 128 + CF__SLOT_PAYLOAD && CF__SLOT_PAYLOAD % 64 == 0, "whole cache lines");
 
+/* Where a task's arguments and result go: in the slot if they fit, else in blocks of the arena. */
+typedef struct cf__placement {
+    bool args_in_block, result_in_block;
+    size_t result_offset; /* in the payload */
+} cf__placement;
+
+CF__PRIVATE cf__placement
+cf__slot_place(const cf_task_type *type)
+{
+    cf__placement place;
+    size_t args = type->args_size, result = type->result_size;
+    place.args_in_block = args > CF__SLOT_PAYLOAD || type->args_align > CF__CACHE_LINE;
+    place.result_offset = CF__ROUND_UP(place.args_in_block ? 0 : args, type->result_align);
+    place.result_in_block = result > CF__SLOT_PAYLOAD || type->result_align > CF__CACHE_LINE ||
+                            place.result_offset + result > CF__SLOT_PAYLOAD;
+    return place;
+}
+
 /* Of one slot, private to the template: what its worker's deaths have cost the task that is in it. */
 typedef struct cf__tries {
     uint64_t generation; /* of the task */

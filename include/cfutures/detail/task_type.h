@@ -26,6 +26,10 @@ typedef struct cf__task_host {
     void (*note)(struct cf__task_context *context, const char *text); /* `text` has CF_NOTE_SIZE bytes */
     void (*shield)(struct cf__task_context *context, int64_t end);    /* no kill before `end`; 0: any time again */
     void (*stop_signal)(struct cf__task_context *context, int signal_number);
+    /* The executor that `handle` stands for in this worker: itself, or, of the worker's own pool, the worker's part in it.  NULL:
+     * that one, if the context is a task's. */
+    void *(*executor)(struct cf__task_context *context, void *handle);
+    void (*made)(struct cf__task_context *context, const void *executor); /* an executor, by the task */
 } cf__task_host;
 
 /** A task's context while it runs; private. */

@@ -64,8 +64,7 @@ typedef struct cf__template {
 CF__PRIVATE uint32_t
 cf__template_wanted(const cf__template *template_)
 {
-    const cf__arena_view *view = &template_->setup->view;
-    return CF__MIN(cf__load_seq_cst(&view->arena->wanted), view->worker_count);
+    return cf__arena_staff(&template_->setup->view);
 }
 
 /* Kills all workers, but for those in a shield, if `shields` says to heed them; when to look at these again. */
@@ -79,7 +78,7 @@ cf__template_kill_all(cf__template *template_, bool shields)
         uint32_t intent = cf__load_acquire(&view->workers[i].intent);
         if (employee->process == 0)
             continue;
-        if (shields && intent != 0 && intent <= view->slot_count) {
+        if (shields && intent != 0 && intent <= view->slot_total) {
             cf__ladder *ladder = &employee->ladder;
             uint64_t word = cf__load_acquire(&view->slots[intent - 1].word);
             (void)cf__ladder_move(ladder, intent, word);
@@ -104,6 +103,8 @@ cf__template_put_right(const cf__template *template_)
         int32_t process = template_->employees[i].process;
         if (process == 0 && cf__load_relaxed(&record->intent) != 0)
             cf__store_release(&record->intent, 0u); /* release [A7]: nobody runs anything there */
+        if (process == 0)
+            cf__arena_unlend(view, i + 1); /* nor waits; it may have died so */
         /* relaxed: the parent's signal comes after its store. */
         if (process != 0 && cf__load_relaxed(&record->condemned) == process)
             cf__os_signal_group(process, SIGKILL);
@@ -165,6 +166,7 @@ cf__template_start_workers(cf__template *template_)
         employee->process = process;
         template_->living++;
         cf__store_relaxed(&record->process, process);
+        cf__store_relaxed(&record->staffed, 1u); /* relaxed: who doesn't see it pokes us for nothing */
         if (template_->failures != 0)
             break; /* one at a time until one is ready */
     }
@@ -188,7 +190,7 @@ cf__template_task_of(const cf__template *template_, uint32_t number, uint64_t *w
 {
     const cf__arena_view *view = &template_->setup->view;
     uint32_t intent = cf__load_acquire(&view->workers[number - 1].intent);
-    if (intent == 0 || intent > view->slot_count)
+    if (intent == 0 || intent > view->slot_total)
         return 0;
     *word = cf__load_acquire(&view->slots[intent - 1].word);
     return cf__slot_runs(*word, number) ? intent : 0;
@@ -206,11 +208,12 @@ cf__template_retries(cf__template *template_, uint32_t number, bool limited, uns
         return false;
     const cf__slot *slot = &view->slots[task - 1];
     cf__tries *mine = cf__tries_of(&template_->tries[task - 1], word);
+    bool dropped = task > view->slot_count && (word & CF__SLOT_STOP) != 0; /* nobody waits for that child any more */
     *tries = ++mine->count;
     uint32_t retries = slot->limited != 0 ? cf__ladder_limits(slot).retries : 0;
     if (cf__load_relaxed(&view->workers[number - 1].overwritten) != 0) /* relaxed: it's dead */
         return false;
-    return !limited && mine->count <= CF__MIN(retries, 255u) &&
+    return !limited && !dropped && mine->count <= CF__MIN(retries, 255u) &&
            cf__load_acquire(&view->arena->stop) != CF__ARENA_KILLS;
 }
 
@@ -247,6 +250,7 @@ cf__template_bury(cf__template *template_, uint32_t index, const cf__process_dea
     bool retry = cf__template_retries(template_, index + 1, account.limit != CF_LIMIT_NONE, &account.tries);
     memset(&template_->employees[index], 0, sizeof template_->employees[index]);
     template_->living--;
+    cf__store_seq_cst(&record->staffed, 0u); /* seq_cst [N3]: before our look at lent */
     cf__arena_reap(view, template_->tries, index + 1, &account, retry);
     if (cf__load_acquire(&record->started) != 0 || cf__load_acquire(&view->arena->stop) != CF__ARENA_RUNS) {
         template_->failures = 0;
@@ -360,7 +364,7 @@ cf__template_main(void *argument)
     cf__arena *arena = view->arena;
     cf__template_make_home(&state, &robust);
     state.employees = CF__STATIC_CAST(cf__employee *, cf__os_map_private(view->worker_count * sizeof *state.employees));
-    state.tries = CF__STATIC_CAST(cf__tries *, cf__os_map_private(view->slot_count * sizeof *state.tries));
+    state.tries = CF__STATIC_CAST(cf__tries *, cf__os_map_private(view->slot_total * sizeof *state.tries));
     state.memory_kills = cf__os_memory_kills();
     int error = state.employees == NULL || state.tries == NULL ? ENOMEM : cf__template_start_workers(&state);
     if (state.living == 0) {

@@ -1,6 +1,6 @@
 /* cfutures/detail/worker.h - the process that runs a process pool's tasks.
  * SPDX-License-Identifier: MIT
- * LAYER 5.  Includes: arena.h, os_process.h, ../executor.h.  Included by: template.h.
+ * LAYER 5.  Includes: nested.h, os_process.h.  Included by: ladder.h.
  *
  * LIFE  The template forks it; it makes itself at home, calls on_start, then claims, runs and publishes tasks
  *   (arena.h) until the pool stops or it dies.  It may die anywhere: what must be done after that is the template's
@@ -13,14 +13,14 @@
  * LIMITS  Before a task that has some the worker says when to look at it; what then happens is the template's business
  *   (ladder.h).  Its memory limit is the kernel's, RLIMIT_DATA, for as long as the task runs.
  * LEAVING  A worker that has run max_tasks, owns too much memory, or isn't wanted any more, ends between two tasks, as at
- *   the end of the pool; to everybody else that is a death in which nothing is lost.
+ *   the end of the pool; to everybody else that is a death in which nothing is lost.  A stand-in (arena_nested.h) that isn't
+ *   wanted stays for a while before it leaves.
  * OUTPUT  that a task has left in stdout's or stderr's buffer is written before its result is published.
  * A TASK THAT FORKS and returns in the child as well: the child ends there, it has no part in the pool. */
 #ifndef CFUTURES_DETAIL_WORKER_H
 #define CFUTURES_DETAIL_WORKER_H
 
-#include "../executor.h"
-#include "arena.h"
+#include "nested.h"
 #include "os_process.h"
 
 #if CF__BODIES && CF__FUTEX
@@ -41,6 +41,8 @@ typedef struct cf__process_setup {
     int64_t idle_timeout; /* nanoseconds; CF__NEVER: none */
     int parent_pidfd;     /* the template watches it */
     int life_line[2];     /* a pipe; reader: the template; writer: the parent */
+    const void *pool;     /* the program's handle: a worker knows it by its address only */
+    cf__code *code;       /* what the workers can run: in memory that they are forks of */
 } cf__process_setup;
 
 CF__PRIVATE void
@@ -99,8 +101,10 @@ typedef struct cf__worker {   /* private to the process */
     uint32_t index;                /* the slot whose task it runs */
     uint32_t ran;                  /* tasks */
     int64_t cpu_read, memory_read; /* when it last looked at its CPU clock, its memory */
-    const uint32_t *fork_guard;
-    void *user; /* cf_worker_local() */
+    uint32_t *fork_guard;
+    void *user;        /* cf_worker_local() */
+    const void *pool;  /* the setup's; NULL: the address is another executor's here */
+    cf__nested nested; /* ops NULL: no task has used it */
 } cf__worker;
 
 CF__PRIVATE cf__worker *
@@ -138,10 +142,34 @@ cf__worker_stop_signal(cf__task_context *context, int signal_number)
     cf__store_relaxed(&cf__worker_of(context)->record->stop_signal, CF__STATIC_CAST(uint32_t, signal_number));
 }
 
+/* The pool's own handle stands for the worker's part in it.  By its address: after cf_process_pool_prepare() there is nothing in
+ * the worker that it points to. */
+CF__PRIVATE void *
+cf__worker_executor(cf__task_context *context, void *handle)
+{
+    cf__worker *worker = cf__worker_of(context);
+    if (handle != NULL ? handle != worker->pool : context == &worker->context)
+        return handle;
+    if (worker->nested.base.ops == NULL)
+        cf__nested_init(&worker->nested, &worker->view, worker->number, &worker->context, worker->setup->code,
+                        worker->fork_guard);
+    return &worker->nested.base;
+}
+
+/* An executor made in the worker may lie where the program has its pool. */
+CF__PRIVATE void
+cf__worker_made(cf__task_context *context, const void *executor)
+{
+    cf__worker *worker = cf__worker_of(context);
+    if (executor == worker->pool)
+        worker->pool = NULL;
+}
+
 CF__PRIVATE const cf__task_host *
 cf__worker_host(void)
 {
-    static const cf__task_host host = {cf__worker_note, cf__worker_shield, cf__worker_stop_signal};
+    static const cf__task_host host = {cf__worker_note, cf__worker_shield, cf__worker_stop_signal, cf__worker_executor,
+                                       cf__worker_made};
     return &host;
 }
 
@@ -212,6 +240,8 @@ cf__worker_run(cf__worker *worker)
         state = CF__SLOT_LATE;
     if (worker->fork_guard != NULL && cf__load_relaxed(worker->fork_guard) == 0) /* relaxed: only a fork changes it */
         cf__os_exit(0);
+    if (worker->nested.base.ops != NULL)
+        cf__nested_finish(&worker->nested);
     cf__os_flush_streams();
     if (limited) {
         cf__store_relaxed(&worker->record->due, CF__NEVER); /* relaxed: a look for nothing does no harm */
@@ -275,6 +305,7 @@ cf__worker_main(const cf__process_setup *setup, int32_t template_process, uint32
 {
     cf__worker self;
     int64_t spin = CF__SPIN_MOST / 2;
+    bool stands_in = number > cf__load_relaxed(&setup->view.arena->wanted); /* relaxed: the fork carries it */
 
     memset(CF__STATIC_CAST(void *, &self), 0, sizeof self);
     self.setup = setup;
@@ -282,6 +313,7 @@ cf__worker_main(const cf__process_setup *setup, int32_t template_process, uint32
     self.view.template_process = template_process;
     self.record = &self.view.workers[number - 1];
     self.number = number;
+    self.pool = setup->pool;
     cf__worker_make_home(setup, template_process, number);
     if (!cf__worker_start(&self))
         cf__os_exit(EXIT_FAILURE);
@@ -292,8 +324,11 @@ cf__worker_main(const cf__process_setup *setup, int32_t template_process, uint32
     for (;;) {
         bool wanted = cf__arena_is_wanted(&self.view, number);
         bool stops = !wanted && cf__load_acquire(&self.view.arena->stop) != CF__ARENA_RUNS;
-        if (!wanted && !stops)
+        if (!wanted && !stops) {
+            if (stands_in && cf__arena_linger(&self.view, number))
+                continue;
             break; /* there are others; should we owe a wake, our death makes up for it */
+        }
         if (cf__arena_claim(&self.view, number, &self.index)) {
             cf__worker_run(&self);
             if (cf__worker_is_spent(&self))
@@ -304,9 +339,13 @@ cf__worker_main(const cf__process_setup *setup, int32_t template_process, uint32
             break;
         if (setup->spin && cf__arena_search(&self.view, number) && cf__worker_spin(&self.view, number, spin))
             continue;
+        cf__arena_unlend(&self.view, number); /* it isn't, whatever a faulty task has written there */
         int64_t asleep = cf__os_now();
         bool stays = setup->idle_timeout == CF__NEVER || number <= cf__load_relaxed(&self.view.arena->least);
-        if (!cf__arena_park(&self.view, number, stays ? CF__NEVER : asleep + setup->idle_timeout))
+        int64_t retires = stays ? CF__NEVER : asleep + setup->idle_timeout;
+        int64_t looks =
+            stands_in ? cf_after_ns(CF__LINGER) : CF__NEVER; /* whether it's still wanted: nobody tells it */
+        if (!cf__arena_park(&self.view, number, CF__MIN(retires, looks)) && retires <= looks)
             cf__arena_retire(&self.view, number);
         /* Work that came so soon would have been found by a longer spin; if it took long, spinning was a waste. */
         bool soon = cf__os_now() - asleep < 2 * CF__SPIN_MOST;
