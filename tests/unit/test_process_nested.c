@@ -38,7 +38,7 @@ write_note(unsigned *note, unsigned value)
     __atomic_store_n(note, value, __ATOMIC_RELEASE);
 }
 
-/* Worker `index` of `pool` isn't there any more. */
+/* The pool has its workers, and no stand-in any more. */
 static bool
 is_back_at_size(cf_executor *pool, int workers)
 {
@@ -235,22 +235,44 @@ spawn_many(void)
 }
 CF_TASK_VOID(spawn_many);
 
+/* Takes longer than it takes the test to learn that the parent is done, should it be so too early. */
+static void
+count_slowly(void)
+{
+    const struct timespec nap = {0, 5000000};
+    (void)nanosleep(&nap, NULL);
+    count_run();
+}
+CF_TASK_VOID(count_slowly);
+
+static void
+spawn_slow_ones(void)
+{
+    for (int i = 0; i < 8; i++)
+        (void)cf_spawn(cf_current_executor(), count_slowly);
+}
+CF_TASK_VOID(spawn_slow_ones);
+
 /* A task isn't done before the children are that it doesn't wait for: also in a shutdown that lets them finish. */
 static void
 test_nested_spawned(void **state)
 {
     (void)state;
-    cf_executor *pool = cf_process_pool(.max_workers = 2);
-    cf_future *future = cf_submit(pool, spawn_many);
-    assert_int_equal(cf_future_wait(future, CF_FOREVER), CF_OK);
-    assert_int_equal(shared->runs, MANY);
-    cf_future_release(future);
-    for (int i = 0; i < 5; i++)
-        assert_int_equal(cf_spawn(pool, spawn_many), CF_OK);
-    assert_int_equal(cf_executor_shutdown(pool, CF_DRAIN, CF_FOREVER, NULL), CF_OK);
-    assert_int_equal(shared->runs, 6 * MANY);
-    assert_true(no_child_is_left(pool));
-    cf_executor_close(pool);
+    for (unsigned workers = 1; workers <= 2; workers++) {
+        cf_executor *pool = cf_process_pool(.max_workers = workers);
+        write_note(&shared->runs, 0);
+        cf_future *future = cf_submit(pool, spawn_slow_ones);
+        assert_int_equal(cf_future_wait(future, CF_FOREVER), CF_OK);
+        assert_int_equal(read_note(&shared->runs), 8);
+        cf_future_release(future);
+        write_note(&shared->runs, MANY);
+        for (int i = 0; i < 5; i++)
+            assert_int_equal(cf_spawn(pool, spawn_many), CF_OK);
+        assert_int_equal(cf_executor_shutdown(pool, CF_DRAIN, CF_FOREVER, NULL), CF_OK);
+        assert_int_equal(read_note(&shared->runs), 6 * MANY);
+        assert_true(no_child_is_left(pool));
+        cf_executor_close(pool);
+    }
 }
 
 /* A drain while tasks wait for each other lets all of them end. */
