@@ -14,6 +14,7 @@
 #undef CF__SLICE_FIRST
 #define CF__SLICE_FIRST parent_slice
 static int64_t parent_slice; /* how long the parent sleeps at first */
+static const int64_t usual_slice = INT64_C(20000000), no_slice = INT64_C(3600000000000);
 
 #include <cfutures.h>
 
@@ -27,7 +28,7 @@ inside(cf_executor *pool)
 SUPPORT void
 sleep_as_usual(cf_executor *pool)
 {
-    parent_slice = INT64_C(20000000);
+    parent_slice = usual_slice;
     inside(pool)->audits = true;
 }
 
@@ -35,7 +36,7 @@ sleep_as_usual(cf_executor *pool)
 SUPPORT void
 leave_it_to_the_reaper(cf_executor *pool)
 {
-    parent_slice = INT64_C(3600000000000);
+    parent_slice = no_slice;
     inside(pool)->audits = false;
 }
 

@@ -120,7 +120,7 @@ cf__nested_take_hint(const cf__arena_view *view, uint32_t number, uint32_t *slot
     if (cf__load_acquire(&view->arena->nested) == 0 || !cf__nested_take_any(view, number, slot))
         return false;
     /* relaxed: whatever is pending there may be claimed. */
-    *generation = cf__slot_generation(cf__load_relaxed(&view->slots[*slot].word)) & CF__HINT_GENERATION;
+    *generation = cf__slot_generation(cf__load_relaxed(&view->slots[*slot].word));
     return true;
 }
 
