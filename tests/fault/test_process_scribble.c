@@ -11,7 +11,7 @@
  * BYSTANDERS  A child of the test's that sleeps and one that has died: their process ids are what is written where the arena
  *   has process ids.  At the end the one still sleeps, and the other is still the test's to reap.
  * A TASK THAT NEVER ENDS is none of the parent's business, but could come of it: a spoilt function pointer may lead into a
- *   loop.  So an alarm ends workers that have begun no task for five seconds, and is counted: few may have to. */
+ *   loop.  So an alarm ends workers whose task takes five seconds, and is counted: few may have to. */
 #include "support.h"
 
 #include <pthread.h>
@@ -827,7 +827,12 @@ CF_TASK_VOID(item, size_t, const cf__process_pool *, uint64_t);
 static void
 on_alarm(int signal_number)
 {
+    const cf__task_context *current = cf__task_current();
     (void)signal_number;
+    if (current == NULL || current->outer == NULL) { /* it's idle, or this is a thread that a task has left behind */
+        (void)alarm(5);
+        return;
+    }
     (void)__atomic_fetch_add(&shared->stuck, 1, __ATOMIC_SEQ_CST);
     _exit(4);
 }
