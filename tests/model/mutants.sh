@@ -289,7 +289,7 @@ detail/template.h | s/(template_->employees\[i\].process == 0)/(0)/ | staff staf
 detail/slot.h | s/uint64_t pending = cf__slot_word(cf__slot_generation(word), 0, CF__SLOT_PENDING) |/uint64_t pending = cf__slot_with_state(word, CF__SLOT_PENDING) |/ | arena arena_retry | leaves the dead one's number in it
 detail/arena.h | s/if (cf__slot_retry(slot, number)) .. else the parent.*/if (!cf__slot_retry(slot, number))/ | staff staff_retry | a task that is tried again has no hint
 detail/template.h | s/mine->count <= CF__MIN(retries, 255u)/mine->count <= CF__MIN(retries, 255u) + 1/ | staff staff_retry_too_often | tries once too often
-detail/template.h | s/    if (cf__load_relaxed(&view->workers.number - 1..overwritten) != 0).*/    if (0)/ | staff staff_retry_of_failed | tries again with a message for arguments
+detail/template.h | s/return cf__load_relaxed(&view->workers.number - 1..overwritten) == 0 &&/return/ | staff staff_retry_of_failed | tries again with a message for arguments
 detail/process_future.h | s/        if (may_expire && cf_passed(future->start_by))/        if (0)/ | staff staff_start_by_busy | a waiter sleeps on behind a busy worker
 detail/worker.h | s/if (limits->start_by != 0 && now >= limits->start_by)/if (0)/ | staff staff_start_by_late | runs what came too late
 detail/template.h | s/(void)cf__exchange_seq_cst(&arena->next_look, next);/(void)cf__exchange_acq_rel(\&arena->next_look, next);/ | limits limits_look | next_look may be seen after the second look

@@ -60,13 +60,6 @@ typedef struct cf__template {
     int32_t self;
 } cf__template;
 
-/* How many workers there should be: what the arena says, bounded. */
-CF__PRIVATE uint32_t
-cf__template_wanted(const cf__template *template_)
-{
-    return cf__arena_staff(&template_->setup->view);
-}
-
 /* Kills all workers, but for those in a shield, if `shields` says to heed them; when to look at these again. */
 CF__PRIVATE int64_t
 cf__template_kill_all(cf__template *template_, bool shields)
@@ -127,7 +120,7 @@ cf__template_give_up(cf__template *template_, const char *what, const char *why)
 CF__PRIVATE bool
 cf__template_misses_one(const cf__template *template_)
 {
-    uint32_t wanted = cf__template_wanted(template_);
+    uint32_t wanted = cf__arena_staff(&template_->setup->view);
     for (uint32_t i = 0; i < wanted; i++) {
         if (template_->employees[i].process == 0)
             return true;
@@ -140,7 +133,7 @@ CF__PRIVATE int
 cf__template_start_workers(cf__template *template_)
 {
     const cf__arena_view *view = &template_->setup->view;
-    uint32_t wanted = cf__template_wanted(template_);
+    uint32_t wanted = cf__arena_staff(view);
     for (uint32_t i = 0; i < wanted; i++) {
         cf__employee *employee = &template_->employees[i];
         if (employee->process != 0)
@@ -176,9 +169,8 @@ cf__template_start_workers(cf__template *template_)
 CF__PRIVATE bool
 cf__template_has_ready_worker(const cf__template *template_)
 {
-    const cf__arena_view *view = &template_->setup->view;
-    for (uint32_t i = 0; i < view->worker_count; i++) {
-        if (template_->employees[i].process != 0 && cf__load_acquire(&view->workers[i].started) != 0)
+    for (uint32_t i = 0; i < template_->setup->view.worker_count; i++) {
+        if (template_->employees[i].process != 0 && cf__load_acquire(&template_->setup->view.workers[i].started) != 0)
             return true;
     }
     return false;
@@ -211,10 +203,10 @@ cf__template_retries(cf__template *template_, uint32_t number, bool limited, uns
     bool dropped = task > view->slot_count && (word & CF__SLOT_STOP) != 0; /* nobody waits for that child any more */
     *tries = ++mine->count;
     uint32_t retries = slot->limited != 0 ? cf__ladder_limits(slot).retries : 0;
-    if (cf__load_relaxed(&view->workers[number - 1].overwritten) != 0) /* relaxed: it's dead */
+    if (limited || dropped || cf__load_acquire(&view->arena->stop) == CF__ARENA_KILLS)
         return false;
-    return !limited && !dropped && mine->count <= CF__MIN(retries, 255u) &&
-           cf__load_acquire(&view->arena->stop) != CF__ARENA_KILLS;
+    /* relaxed: it's dead. */
+    return cf__load_relaxed(&view->workers[number - 1].overwritten) == 0 && mine->count <= CF__MIN(retries, 255u);
 }
 
 /* What is known of the death of the worker with `number`, and of the task that it ran. */
@@ -265,10 +257,9 @@ cf__template_bury(cf__template *template_, uint32_t index, const cf__process_dea
         record->message[sizeof record->message - 1] = 0;
         if (record->message[0] != 0)
             (void)snprintf(why, sizeof why, "%.100s", record->message);
-        else if (death->signal != 0)
-            (void)snprintf(why, sizeof why, "killed by signal %d", death->signal);
         else
-            (void)snprintf(why, sizeof why, "exited with status %d", death->status);
+            (void)snprintf(why, sizeof why, death->signal != 0 ? "killed by signal %d" : "exited with status %d",
+                           death->signal != 0 ? death->signal : death->status);
         cf__template_give_up(template_, "no worker gets as far as its first task", why);
     }
 }
@@ -276,14 +267,13 @@ cf__template_bury(cf__template *template_, uint32_t index, const cf__process_dea
 CF__PRIVATE void
 cf__template_bury_all(cf__template *template_)
 {
-    uint32_t count = template_->setup->view.worker_count;
+    uint32_t count = template_->setup->view.worker_count, index;
     cf__process_death death;
     int32_t process;
     uint64_t word;
     /* Also what dead workers' tasks have left behind, for we are a subreaper. */
     while ((process = cf__os_dead_child()) > 0) {
-        uint32_t index = 0;
-        while (index < count && template_->employees[index].process != process)
+        for (index = 0; index < count && template_->employees[index].process != process;)
             index++;
         /* A task that is lost takes what it has started with it: before the reaping, after which the group's number may
          * be another's. */
