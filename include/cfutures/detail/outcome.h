@@ -10,6 +10,9 @@
 #include "../future.h"
 #include "slot.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 #if CF__BODIES && CF__FUTEX
 
 /* Adds to a message that is cut at `size` bytes. */
