@@ -285,7 +285,7 @@ detail/arena.h | s/        if (!relied && cf__arena_may_grow(view))/        if (
 detail/arena.h | s/} else if (cf__arena_is_wanted(view, number)) {/} else {/ | staff staff_shrink | sleeps unwanted
 detail/arena.h | s/number = 1; number <= last; number++/number = 1; number < last; number++/ | staff staff_shrink | doesn't wake the last
 detail/template.h | /^        if (cf__load_relaxed(&view->arena->high) < i + 1)/,/cf__store_seq_cst(&view->arena->high/d | staff staff_stop_at_start | high stays behind
-detail/template.h | s/(template_->employees\[i\].process == 0)/(0)/ | staff staff_enlarge | doesn't start who is missing
+detail/template.h | s/return i < wanted;/return false;/ | staff staff_enlarge | doesn't start who is missing
 detail/slot.h | s/uint64_t pending = cf__slot_word(cf__slot_generation(word), 0, CF__SLOT_PENDING) |/uint64_t pending = cf__slot_with_state(word, CF__SLOT_PENDING) |/ | arena arena_retry | leaves the dead one's number in it
 detail/arena.h | s/if (cf__slot_retry(slot, number)) .. else the parent.*/if (!cf__slot_retry(slot, number))/ | staff staff_retry | a task that is tried again has no hint
 detail/template.h | s/mine->count <= CF__MIN(retries, 255u)/mine->count <= CF__MIN(retries, 255u) + 1/ | staff staff_retry_too_often | tries once too often

@@ -120,12 +120,10 @@ cf__template_give_up(cf__template *template_, const char *what, const char *why)
 CF__PRIVATE bool
 cf__template_misses_one(const cf__template *template_)
 {
-    uint32_t wanted = cf__arena_staff(&template_->setup->view);
-    for (uint32_t i = 0; i < wanted; i++) {
-        if (template_->employees[i].process == 0)
-            return true;
-    }
-    return false;
+    uint32_t wanted = cf__arena_staff(&template_->setup->view), i = 0;
+    while (i < wanted && template_->employees[i].process != 0)
+        i++;
+    return i < wanted;
 }
 
 /* Forks the workers that are missing, if it's time.  Returns 0, or why one couldn't be forked. */
