@@ -112,7 +112,7 @@ thread_pool.h | s/cf__event_wake_all(&pool->quiet);/(void)0;/ | pool | no wake f
 thread_pool.h | s/^        cf__event_wake_all(&pool->work);/        ;/ | pool pool_one_task | workers aren't told to end
 thread_pool.h | s/^    cf__event_wake_all(&pool->room);/    ;/ | pool pool_full_and_shutdown | submitters aren't told of a shutdown
 thread_pool.h | s/^    if (pool->closed) {/    if (0) {/ | pool pool_full_and_shutdown | accepts tasks after a shutdown
-thread_pool.h | s/cf__sleeper \*submitter = cf__event_take(&pool->room);/cf__sleeper *submitter = NULL;/ | pool pool_full | no wake for room
+thread_pool.h | s/^            cf__sleeper_wake(cf__event_take(&pool->room));/            ;/ | pool pool_full | no wake for room
 thread_pool.h | s/waits = self == NULL .*; /waits = true; / | pool pool_nested_full | a worker waits for room
 thread_pool.h | /^cf__thread_worker_loop/,/^}/s/^            pool->pending--;/            ;/ | pool pool_full | a task that has ended counts as pending
 thread_pool.h | s/future->references = 2;/future->references = 1;/ | pool pool_one_task | the pool holds no reference
