@@ -79,19 +79,6 @@ run_parents(cf_executor *pool, sums *sum, uint32_t *next)
     *next += parents * IDS;
 }
 
-/* No child is pending or runs. */
-static bool
-no_child_is_left(cf_executor *pool)
-{
-    const cf__arena_view *view = &inside(pool)->setup.view;
-    for (uint32_t i = view->slot_count; i < view->slot_total; i++) {
-        uint32_t state = cf__slot_state(__atomic_load_n(&view->slots[i].word, __ATOMIC_ACQUIRE));
-        if (state == CF__SLOT_PENDING || state == CF__SLOT_RUNNING)
-            return false;
-    }
-    return true;
-}
-
 /* A pool one of whose workers ends at point `n` in way `way`, through what it takes until that has happened, and after it. */
 static void
 run_point(uint32_t workers, bool audits, uint32_t n, unsigned way, sums *sum)

@@ -61,6 +61,19 @@ is_whole(cf_executor *pool)
     return living_processes() == (int)workers + 1;
 }
 
+/* No child is in any slot: all have ended, and none waits for a worker. */
+SUPPORT bool
+no_child_is_left(cf_executor *pool)
+{
+    const cf__arena_view *view = &inside(pool)->setup.view;
+    for (uint32_t i = view->slot_count; i < view->slot_total; i++) {
+        uint32_t state = cf__slot_state(__atomic_load_n(&view->slots[i].word, __ATOMIC_ACQUIRE));
+        if (state == CF__SLOT_PENDING || state == CF__SLOT_RUNNING)
+            return false;
+    }
+    return true;
+}
+
 /* ---- tasks ---- */
 
 enum { COUNTERS = 1 << 16 };

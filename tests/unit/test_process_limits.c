@@ -26,18 +26,6 @@ notes_start(void **state)
     return leaks_start_processes(state);
 }
 
-static unsigned
-read_note(const unsigned *note)
-{
-    return __atomic_load_n(note, __ATOMIC_ACQUIRE);
-}
-
-static void
-write_note(unsigned *note, unsigned value)
-{
-    __atomic_store_n(note, value, __ATOMIC_RELEASE);
-}
-
 /* ---- tasks ---- */
 
 static int

@@ -26,36 +26,11 @@ notes_start(void **state)
     return leaks_start_processes(state);
 }
 
-static unsigned
-read_note(const unsigned *note)
-{
-    return __atomic_load_n(note, __ATOMIC_ACQUIRE);
-}
-
-static void
-write_note(unsigned *note, unsigned value)
-{
-    __atomic_store_n(note, value, __ATOMIC_RELEASE);
-}
-
 /* The pool has its workers, and no stand-in any more. */
 static bool
 is_back_at_size(cf_executor *pool, int workers)
 {
     return is_whole(pool) && living_processes() == leaks_before.processes + workers + 1;
-}
-
-/* No child is in any slot: all have ended, and none waits for a worker. */
-static bool
-no_child_is_left(cf_executor *pool)
-{
-    const cf__arena_view *view = &inside(pool)->setup.view;
-    for (uint32_t i = view->slot_count; i < view->slot_total; i++) {
-        uint32_t state = cf__slot_state(__atomic_load_n(&view->slots[i].word, __ATOMIC_ACQUIRE));
-        if (state == CF__SLOT_PENDING || state == CF__SLOT_RUNNING)
-            return false;
-    }
-    return true;
 }
 
 /* ---- tasks ---- */

@@ -21,12 +21,6 @@ notes_start(void **state)
     return leaks_start_processes(state);
 }
 
-static unsigned
-read_note(const unsigned *note)
-{
-    return __atomic_load_n(note, __ATOMIC_ACQUIRE);
-}
-
 static void
 count_start(void *context)
 {

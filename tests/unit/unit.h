@@ -120,6 +120,19 @@ leaks_none_processes(void **state)
     return leaks_none(state);
 }
 
+/* What tasks and tests tell each other, in memory that their processes share. */
+SUPPORT unsigned
+read_note(const unsigned *note)
+{
+    return __atomic_load_n(note, __ATOMIC_ACQUIRE);
+}
+
+SUPPORT void
+write_note(unsigned *note, unsigned value)
+{
+    __atomic_store_n(note, value, __ATOMIC_RELEASE);
+}
+
 #undef cmocka_unit_test
 #define cmocka_unit_test(test) cmocka_unit_test_setup_teardown(test, leaks_start, leaks_none)
 
