@@ -11,7 +11,7 @@
  * BYSTANDERS  A child of the test's that sleeps and one that has died: their process ids are what is written where the arena
  *   has process ids.  At the end the one still sleeps, and the other is still the test's to reap.
  * A TASK THAT NEVER ENDS is none of the parent's business, but could come of it: a spoilt function pointer may lead into a
- *   loop.  So an alarm ends workers that have begun no task for five seconds; those in a task are counted: few may have to. */
+ *   loop.  So an alarm ends workers whose task takes five seconds, and is counted: few may have to. */
 #include "support.h"
 
 #include <pthread.h>
@@ -21,9 +21,11 @@
 #define CF__SLICE_FIRST INT64_C(200000)
 #define CF__SLICE_LAST INT64_C(5000000)
 #define CF__PROCESS_GRACE INT64_C(100000000)
+#define CF__LINGER linger
+static int64_t linger = INT64_C(100000000);
 #include <cfutures.h>
 
-static unsigned seconds; /* 0: by counts */
+static unsigned seconds;    /* 0: by counts */
 enum { usual_rounds = 2000 };
 
 typedef struct shared { /* what all our processes share, outside of any arena; fields: A atomic */
@@ -297,6 +299,52 @@ test_scribbled_record_of_idle_worker(void **state)
     wait_until(!is_alive(processes[0]) && !is_alive(processes[1])); /* one runs it, the other is said to */
     check_works(pool, 2);
     cf_executor_close(pool);
+}
+
+/* Submits to its own pool, and waits for that. */
+static void
+have_a_child(uint32_t task)
+{
+    cf_future *child = cf_submit(cf_current_executor(), work, task);
+    (void)cf_future_wait(child, CF_FOREVER);
+    cf_future_release(child);
+}
+CF_TASK_VOID(have_a_child, uint32_t);
+
+/* Nor one that lingers, which looks for no work. */
+static void
+test_scribbled_record_of_stand_in(void **state)
+{
+    (void)state;
+    linger = INT64_C(3600000000000);
+    cf_executor *pool = cf_process_pool(.max_workers = 1);
+    linger = INT64_C(100000000);
+    const cf__arena_view *view = &inside(pool)->setup.view;
+    cf__worker_record *second = &view->workers[1];
+    while (__atomic_load_n(&second->started, __ATOMIC_ACQUIRE) ==
+           0) { /* where it took too long to come, it isn't needed */
+        cf_future *parent = cf_submit(pool, have_a_child, 1);
+        assert_int_equal(cf_future_wait(parent, CF_FOREVER), CF_OK);
+        cf_future_release(parent);
+    }
+    /* It lingers when it sleeps without saying that it's idle. */
+    for (long parent; __atomic_load_n(&view->arena->idle[0], __ATOMIC_SEQ_CST) >> 1 & 1 ||
+                      process_state(second->process, &parent) != 'S';) {
+        cf__arena_wake_worker(view, 2);
+        (void)sched_yield();
+    }
+    close_gate();
+    cf_future *future = cf_submit(pool, stand);
+    wait_inside(1);
+    uint64_t word = __atomic_load_n(&slot_of(future)->word, __ATOMIC_SEQ_CST);
+    assert_int_equal(cf__slot_owner(word), 1);
+    __atomic_store_n(&second->intent, 1 + ((const cf__process_future *)future)->index, __ATOMIC_SEQ_CST);
+    store_word(slot_of(future), cf__slot_word(cf__slot_generation(word), 2, CF__SLOT_RUNNING));
+    assert_int_equal(cf_future_wait(future, CF_FOREVER), CF_ERR_CORRUPT);
+    cf_future_release(future);
+    open_gate();
+    cf_executor_close(pool);
+    wait_until(living_processes() == 0);
 }
 
 /* Nor is a record believed of a worker that there isn't. */
@@ -825,8 +873,11 @@ on_alarm(int signal_number)
 {
     const cf__task_context *current = cf__task_current();
     (void)signal_number;
-    if (current != NULL && current->outer != NULL) /* else it's idle, or waits for what a task has written over */
-        (void)__atomic_fetch_add(&shared->stuck, 1, __ATOMIC_SEQ_CST);
+    if (current == NULL || current->outer == NULL) { /* it's idle, or this is a thread that a task has left behind */
+        (void)alarm(5);
+        return;
+    }
+    (void)__atomic_fetch_add(&shared->stuck, 1, __ATOMIC_SEQ_CST);
     _exit(4);
 }
 
@@ -1011,6 +1062,7 @@ main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scribbled_word_is_corrupt),
         cmocka_unit_test(test_scribbled_record_of_idle_worker),
+        cmocka_unit_test(test_scribbled_record_of_stand_in),
         cmocka_unit_test(test_scribbled_record_of_nobody),
         cmocka_unit_test(test_scribbled_pending_ends),
         cmocka_unit_test(test_scribbled_signal),

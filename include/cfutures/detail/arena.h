@@ -43,8 +43,8 @@
  *   longer than that (`next_look`).  Without limits nobody pokes, and the template sleeps.
  *
  * INVARIANTS
- *   A1  A slot of the parent's that is PENDING has a hint in a ring, or is the intent of a worker that hasn't claimed it yet, or of
- *       a dead one not yet reaped.
+ *   A1  A slot of the parent's that is PENDING has a hint in a ring, or is the intent of a worker that hasn't claimed
+ *       it yet, or of a dead one not yet reaped.
  *   A2  Nobody holds a lock, or anything else that must be given back, when it dies; except the hint, the claim and
  *       the owed wakes that its intent names.
  *   A3  A worker number is used again only after its predecessor has been reaped.
@@ -170,10 +170,11 @@ CF__PRIVATE bool
 cf__arena_has_hints(const cf__arena_view *view)
 {
     cf__arena *arena = view->arena;
-    /* seq_cst, all [A2]: after the idle bit.  tail first: the other way round, a head from before others took hints
-     * and a tail from after more were pushed might look written over. */
+    /* seq_cst, all [A2][N2]: after the idle bit, or the one in lent. */
     if (cf__load_seq_cst(&arena->nested) != 0)
         return true;
+    /* tail first: the other way round, a head from before others took hints and a tail from after more were pushed might
+     * look written over. */
     uint64_t template_tail = cf__load_seq_cst(&arena->template_ring.tail);
     uint64_t template_head = cf__load_seq_cst(&arena->template_ring.head);
     if (cf__arena_hints_between(view, template_head, template_tail))
@@ -402,10 +403,6 @@ cf__arena_shield(const cf__arena_view *view, uint32_t number, uint32_t slot, int
 
 /* ---- a worker's search for work ---- */
 
-#ifndef CF__LINGER /* nanoseconds that a stand-in stays when it isn't wanted; models have more patience */
-#define CF__LINGER INT64_C(100000000)
-#endif
-
 /* Worker `number`: claims a pending slot, a child or of either ring.  False when there is none. */
 CF__PRIVATE bool
 cf__arena_claim(const cf__arena_view *view, uint32_t number, uint32_t *slot)
@@ -454,6 +451,10 @@ cf__arena_is_wanted(const cf__arena_view *view, uint32_t number)
             number <= cf__arena_staff(view));
 }
 
+#ifndef CF__LINGER /* nanoseconds that a stand-in stays when it isn't wanted; tests have more patience */
+#define CF__LINGER INT64_C(100000000)
+#endif
+
 /* Worker `number`, a stand-in, isn't wanted: sleeps, as one whom nobody counts on, until it is again, or the pool ends.  False:
  * for too long, it leaves.  Should it be called just then, the template sees its end and starts another. */
 CF__PRIVATE bool
@@ -465,6 +466,9 @@ cf__arena_linger(const cf__arena_view *view, uint32_t number)
     /* Somebody may have relied on us [A2]. */
     if (cf__cas_seq_cst(&view->arena->waking, &waking, 0u) && cf__arena_has_hints(view))
         cf__arena_call_another(view);
+    /* Whatever a faulty task wrote there while we slept: whoever wakes us to have it put right (cf__slots_audit_one) may do
+     * so again and again, and would wait for ever.  release [A7]. */
+    cf__store_release(&self->intent, 0u);
     cf__store_seq_cst(&self->park, 0u);
     if (cf__arena_is_wanted(view, number) || cf__load_seq_cst(&view->arena->stop) != CF__ARENA_RUNS)
         return true;

@@ -13,10 +13,10 @@
  *   its bit in `lent`, and as long as that is there the pool may have one worker more, a *stand-in*: numbers 1 to
  *   cf__arena_staff() have a worker, up to CF__LENT_MOST times as many as there may be.  A stand-in that isn't wanted any more
  *   stays for a while before it leaves, for the next wait comes soon (cf__arena_linger).
- * AFTER A DEATH of a worker its bit in `lent` goes (cf__template_put_right).  And (cf__nested_reap) those of its children that are pending are withdrawn,
- *   those that run are asked to stop, aren't tried again, and end for nobody.  A slot of the range is used again, by the
- *   worker's heir, once its word is settled.  And every bit of `nested` that may be missing is set, for the dead one may have
- *   cleared it and not looked again.
+ * AFTER A DEATH of a worker its bit in `lent` goes (cf__template_put_right).  Those of its children that are pending are
+ *   withdrawn, those that run are asked to stop, aren't tried again, and end for nobody (cf__nested_reap).  A slot of the
+ *   range is used again, by the worker's heir, once its word is settled.  And every bit of `nested` that may be missing is
+ *   set, for the dead one may have cleared it and not looked again.
  *
  * INVARIANTS
  *   N1  A child that is PENDING has its bits in `children` and `nested`, or is the intent of a worker that hasn't claimed it
