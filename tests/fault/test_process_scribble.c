@@ -1,7 +1,7 @@
 /* tests/fault/test_process_scribble.c - a worker that writes over the shared memory spoils results, or breaks the pool with
  * a reason; the parent neither crashes nor hangs.
  * SPDX-License-Identifier: MIT
- *   --seconds N   for the random rounds; without it 2,000 of them
+ *   --seconds N   for the random rounds; without it 2,000 of them, with AddressSanitizer 10,000
  *
  * ONE WORD AT A TIME  The first tests are sure: a task stands in a gate, the test itself writes over one word as a worker
  *   might, and whoever sleeps in the parent has to find it.
@@ -26,7 +26,11 @@ static int64_t linger = INT64_C(100000000);
 #include <cfutures.h>
 
 static unsigned seconds;    /* 0: by counts */
+#ifdef __SANITIZE_ADDRESS__ /* where reading beyond one's bounds shows, too */
+enum { usual_rounds = 10000 };
+#else
 enum { usual_rounds = 2000 };
+#endif
 
 typedef struct shared { /* what all our processes share, outside of any arena; fields: A atomic */
     uint32_t inside;    /* A: tasks that stand in the gate, ever */
