@@ -309,7 +309,7 @@ measure_deaths(const struct workload *w, unsigned workers, after_death *until, d
         ok = time >= 0 || complain("cfutures: after death %ld: a task went wrong", i);
         times[i] = (double)time * 1e-6;
     }
-    *value = quantile_of(times, w->kills, quantile);
+    *value = quantile_of(times, (size_t)w->kills, quantile);
     free(times);
     cf_executor_free(pool, all);
     cf_executor_free(pool, death);

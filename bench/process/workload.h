@@ -39,9 +39,6 @@ enum {
 /** The median of `times[0 .. n)`. */
 double median_of(double *times, long n);
 
-/** The quantile (0.5: median) of `times[0 .. n)`, which it sorts. */
-double quantile_of(double *times, long n, double quantile);
-
 /** Sleep for 100 us. */
 void pause_100us(void);
 

@@ -27,6 +27,13 @@ compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+double
+quantile_of(double *values, size_t n, double quantile)
+{
+    qsort(values, n, sizeof *values, compare_doubles);
+    return values[(size_t)((double)(n - 1) * quantile + 0.5)];
+}
+
 summary
 summarize(const double *values, size_t n)
 {

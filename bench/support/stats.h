@@ -25,7 +25,10 @@ double seconds_since(int64_t start_ns);
 /** Median, minimum and maximum of `values[0 .. n)`; n > 0. */
 summary summarize(const double *values, size_t n);
 
-/** The same of the n ratios `over[i] / under[i]`. */
+/** That one of `values[0 .. n)`, which are sorted in place, below which a share of `quantile` lies; n > 0. */
+double quantile_of(double *values, size_t n, double quantile);
+
+/** summarize() of the n ratios `over[i] / under[i]`. */
 summary summarize_ratio(const double *over, const double *under, size_t n);
 
 /** calloc() that ends the program, with a message, when there is no memory. */

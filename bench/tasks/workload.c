@@ -187,13 +187,6 @@ measure_memory(const task_pool *kind, const struct workload *w, double *value)
     return ok;
 }
 
-static int
-compare_doubles(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* The quantile of `trips` round trips, in us, with `pause_ns` of sleep before each. */
 static bool
 measure_trips(const task_pool *kind, const struct workload *w, long trips, long pause_ns, double quantile,
@@ -214,8 +207,7 @@ measure_trips(const task_pool *kind, const struct workload *w, long trips, long 
     }
     if (pool != NULL)
         kind->close(pool);
-    qsort(times, (size_t)trips, sizeof *times, compare_doubles);
-    *value = times[(size_t)((double)(trips - 1) * quantile)];
+    *value = quantile_of(times, (size_t)trips, quantile);
     free(times);
     return ok;
 }
