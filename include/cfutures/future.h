@@ -331,13 +331,8 @@ cf__future_spin(const cf_future *future)
     if (!future->spins || cf__load_relaxed(&future->slab->worker_cpu) == cpu)
         return;
     int64_t end = cf__os_now() + CF__FUTURE_SPIN;
-    do {
-        for (int i = 0; i < 8; i++) {
-            if (cf__settled(cf__load_relaxed(&future->state))) /* relaxed: the caller looks again */
-                return;
-            cf__cpu_relax();
-        }
-    } while (cf__os_now() < end);
+    while (!cf__settled(cf__load_relaxed(&future->state)) && cf__os_now() < end) /* relaxed: the caller looks again */
+        cf__cpu_relax();
 }
 
 /* Waits for the word itself; the record is the truth. */

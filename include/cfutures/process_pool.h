@@ -173,7 +173,6 @@ cf__process_submit(cf_executor *base, const cf_task_type *type, const void *args
     const cf__arena_view *view = &pool->setup.view;
     cf__placement place = cf__slot_place(type);
     cf__limits limits = cf__limits_of(options);
-    bool limited = cf__limits_any(&limits);
     size_t limit = cf__heap_limit(&pool->heap);
 
     if ((place.args_in_block && type->args_size > limit) || (place.result_in_block && type->result_size > limit))
@@ -214,16 +213,7 @@ cf__process_submit(cf_executor *base, const cf_task_type *type, const void *args
     future->generation = shadow->generation;
     future->base.origin = cf__process_origin();
     (void)cf__fetch_add_relaxed(&pool->references, 1u); /* relaxed: the executor's own keeps it alive */
-    slot->run = type->run;
-    void *place_of_args = shadow->args_block != NULL ? shadow->args_block : slot->payload;
-    slot->args = place_of_args;
-    slot->result = shadow->result_block != NULL ? shadow->result_block : slot->payload + place.result_offset;
-    slot->code = 0;
-    slot->limited = limited;
-    if (limited)
-        slot->limits = limits;
-    if (type->args_size != 0)
-        memcpy(place_of_args, args, type->args_size);
+    cf__slot_fill(slot, type, args, shadow->args_block, shadow->result_block, &limits);
     cf__slot_publish_task(slot, future->generation);
     cf__arena_push_hint(view, &view->arena->parent_ring, view->parent_hints, future->index);
     cf__mutex_unlock(&pool->mutex);

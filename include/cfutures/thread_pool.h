@@ -67,7 +67,7 @@ cf__thread_pool_call_back(cf_future *list)
 CF__PRIVATE cf_future *
 cf__thread_pool_take_all(cf__thread_pool *pool)
 {
-    cf_future *list = NULL, *future;
+    cf_future *list = NULL, *future, *end;
     uint32_t high = cf__load_relaxed(&pool->high); /* relaxed: written under the mutex */
     size_t count = 0;
     for (uint32_t i = 0; i < high; i++) {
@@ -77,7 +77,7 @@ cf__thread_pool_take_all(cf__thread_pool *pool)
             count++;
         }
     }
-    while ((future = cf__thread_pool_uninject(pool)) != NULL) {
+    while ((future = cf__thread_pool_uninject(pool, false, &end)) != NULL) {
         future->next = list;
         list = future;
         count++;
@@ -148,7 +148,7 @@ cf__thread_worker_leave(cf__thread_worker *self)
     (void)cf__thread_pool_account(pool, self->searching ? CF__SEARCHING : 0);
     self->searching = false;
     if (!pool->quit && (pool->levels != 0 || cf__thread_pool_has_pushed(pool)))
-        sleeper = cf__thread_pool_call_one(pool, &error);
+        sleeper = cf__thread_pool_call_one(pool, false, &error);
     if (pool->living == 0 && error != 0)
         cf__thread_pool_break(pool, "the last worker thread has ended, and no other could be started");
     if (pool->idle == pool->living)
@@ -357,6 +357,7 @@ cf__thread_pool_submit(cf_executor *base, const cf_task_type *type, const void *
                 future->slab = pool->slab;
             }
             unsigned level = CF__DEFAULT_LEVEL + CF__STATIC_CAST(unsigned, options->priority); /* modulo */
+            bool crowded = pool->levels != 0;
             cf__future_list_append(&pool->injection[level], future);
             /* seq_cst [K1]: a searcher that has just let go of the search looks here.  Where the bit is set already, that
              * happened under this mutex, before our look at demand: whoever is searching then, sees it. */
@@ -365,7 +366,7 @@ cf__thread_pool_submit(cf_executor *base, const cf_task_type *type, const void *
             pool->injected++;
             pool->pending += pool->bounded;
             if (!first)
-                worker = cf__thread_pool_call_one(pool, &start_error);
+                worker = cf__thread_pool_call_one(pool, crowded, &start_error);
             future->spins = pool->spin && !first && worker == NULL;
         }
     }

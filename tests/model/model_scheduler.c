@@ -341,6 +341,12 @@ warm_2_of_3(void)
     warm(2);
 }
 static void
+warm_2_of_3_spin(void)
+{
+    warm_2_of_3();
+    pool->spin = true;
+}
+static void
 warm_1_of_3(void)
 {
     setup_pool((cf_pool_opts){.max_workers = 3}, false);
@@ -439,6 +445,14 @@ submit_push_two(void *arg)
 {
     (void)arg;
     finish(cf_submit(executor, push_two_and_stay, 6), 7);
+}
+/* The other worker looks for more work when both are pushed, and lies down. */
+static void
+submit_one_and_push_two(void *arg)
+{
+    cf_future *other = cf_submit(executor, plus_one, 6);
+    submit_push_two(arg);
+    finish(other, 7);
 }
 static void
 submit_may_fail(void *arg)
@@ -714,6 +728,10 @@ static const model_scenario scenarios[] = {
     {.name = "sched_push_burst",
      .setup = warm_2_of_3,
      .threads = {{"submit", submit_push_two, NULL}},
+     .check = check_all},
+    {.name = "sched_push_burst_spin",
+     .setup = warm_2_of_3_spin,
+     .threads = {{"submit", submit_one_and_push_two, NULL}},
      .check = check_all},
     {.name = "sched_start_fails",
      .setup = cold_2,

@@ -39,8 +39,8 @@ detail/cells.h | s/(void)cf__exchange_seq_cst(stamp, tail + 1)/(void)cf__exchang
 detail/cells.h | s/(void)cf__exchange_seq_cst(stamp, tail + 1)/(void)cf__exchange_acq_rel(stamp, tail + 1)/ | queue queue_1p1c | a put's half of Dekker's
 detail/cells.h | s/(void)cf__exchange_seq_cst(stamp, head + cells->lap)/(void)cf__exchange_relaxed(stamp, head + cells->lap)/ | queue queue_1p1c_two_items_in_order | a cell given back without release
 detail/cells.h | s/(void)cf__exchange_seq_cst(stamp, head + cells->lap)/(void)cf__exchange_acq_rel(stamp, head + cells->lap)/ | queue queue_1p1c_two_items_in_order | a get's half of Dekker's
-detail/cells.h | s/if (now == tail)$/if (1)/ | queue queue_full_two_putters | full, for a look at an old tail
-detail/cells.h | s/if (now == head)/if (1)/ | queue queue_1p2c | empty, for a look at an old head
+detail/cells.h | s/else if (cf__load_relaxed(&cells->tail) == tail)/else if (1)/ | queue queue_full_two_putters | full, for a look at an old tail
+detail/cells.h | s/else if (cf__load_relaxed(&cells->head) == head)/else if (1)/ | queue queue_1p2c | empty, for a look at an old head
 detail/cells.h | s/cf__load_acquire(&cells->tail) == (head . CF__CELLS_CLOSED)/cf__load_acquire(\&cells->tail) \& CF__CELLS_CLOSED/ | queue queue_close_and_put | closed, while an item is still being put
 detail/cells.h | s/(void)cf__load_acquire(&cells->tail); .. acquire/; \/* acquire/ | queue queue_close_publishes | a refused put without acquire
 detail/cells.h | s/(void)cf__load_acquire(&cells->head); .. acquire/; \/* acquire/ | queue queue_close_now_publishes | a refused get without acquire
@@ -131,11 +131,11 @@ detail/scheduler.h | /^cf__thread_worker_park/,/^}/s/if (cf__thread_pool_has_pus
 detail/scheduler.h | /^cf__thread_worker_park/,/^}/s/if (pool->levels != 0.*) {/if (0) {/ | scheduler sched_submit_again | sleeps without a look at the injection
 detail/scheduler.h | /^cf__thread_worker_next/,/^}/s/(void)cf__fetch_and_seq_cst(&pool->demand, ~CF__SEARCHING);/;/ | scheduler sched_submit_again | searches for ever
 detail/scheduler.h | /^cf__thread_pool_call_one/,/^}/s/(void)cf__fetch_and_seq_cst(&pool->demand, ~CF__SEARCHING);/;/ | scheduler sched_burst_cold | a waker that finds nobody searches for ever
+detail/scheduler.h | /^cf__thread_worker_next/,/^}/s/^        cf__thread_worker_search(self);/        ;/ | scheduler sched_push_burst_spin | takes one of two that were left to it as the searcher
 detail/scheduler.h | s/cf__thread_pool_account(pool, searching);/cf__thread_pool_account(pool, 0);/ | scheduler sched_burst_spin | sleeps as the searcher
 detail/scheduler.h | s/self->searching = !pool->quit;/;/ | scheduler sched_submit_again | the woken doesn't take the search over
 detail/scheduler.h | s/pool->idle--; .. it owns/; \/* it owns/ | scheduler sched_submit_again | who is woken counts as idle
-thread_pool.h | s/^    cf__thread_worker_search(self);/    ;/ | scheduler sched_burst_of_three | a new thread calls no other
-detail/scheduler.h | /^cf__thread_pool_begin_wait/,/^}/s/sleeper = cf__thread_pool_call_one(pool, &start_error);/;/ | scheduler sched_stand_in | who waits leaves its work to nobody
+detail/scheduler.h | /^cf__thread_pool_begin_wait/,/^}/s/sleeper = cf__thread_pool_call_one(pool, false, &start_error);/;/ | scheduler sched_stand_in | who waits leaves its work to nobody
 detail/scheduler.h | /^cf__thread_pool_begin_wait/,/^}/s/(void)cf__thread_pool_account(pool, 0);/;/ | scheduler sched_stand_in | who waits isn't accounted for
 detail/scheduler.h | /^cf__thread_pool_end_wait/,/^}/s/pool->blocked--;/;/ | scheduler sched_stand_in | counts as blocked for ever
 detail/scheduler.h | s/bool end = pool->quit || .*;/bool end = pool->quit;/ | scheduler sched_stand_in | the thread too many stays

@@ -275,7 +275,7 @@ test_pool_later_thread_fails(void **state)
 /* ---- order and room ---- */
 
 typedef struct diary { /* written by one worker, read when it's done */
-    int entries[16];
+    int entries[100];  /* some segments of the injection, see scheduler.h */
     int count;
 } diary;
 
@@ -286,22 +286,83 @@ writes(diary *d, int what)
 }
 CF_TASK_VOID(writes, diary *, int);
 
-/* Tasks start in the order of their submits. */
+/* Tasks start in the order of their submits, whether workers take one or many at a time; and none is left out when all are
+ * cancelled. */
 static void
 test_pool_is_first_come_first_served(void **state)
 {
     (void)state;
-    cf_auto(cf_executor) pool = cf_thread_pool(.max_workers = 1);
-    gate g = GATE;
-    diary d = {{0}, 0};
-    assert_int_equal(cf_spawn(pool, pass, &g, 0), CF_OK);
-    for (int i = 0; i < 16; i++)
-        assert_int_equal(cf_spawn(pool, writes, &d, i), CF_OK);
-    gate_open(&g);
-    assert_int_equal(cf_executor_shutdown(pool, CF_DRAIN, CF_FOREVER, NULL), CF_OK);
-    assert_int_equal(d.count, 16);
-    for (int i = 0; i < 16; i++)
-        assert_int_equal(d.entries[i], i);
+    static const size_t limits[] = {0, 200, 0}; /* a pool with a limit takes one at a time */
+    for (size_t round = 0; round < 3; round++) {
+        cf_auto(cf_executor) pool = cf_thread_pool(.max_workers = 1, .max_pending = limits[round]);
+        gate g = GATE;
+        diary d = {{0}, 0};
+        cf_shutdown_report report;
+        assert_int_equal(cf_spawn(pool, pass, &g, 0), CF_OK);
+        wait_until(gate_inside(&g) == 1);
+        for (int i = 0; i < 100; i++)
+            assert_int_equal(cf_spawn(pool, writes, &d, i), CF_OK);
+        if (round == 2)
+            assert_int_equal(cf_executor_shutdown(pool, CF_CANCEL_PENDING, CF_NOW, &report), CF_ERR_TIMEOUT);
+        gate_open(&g);
+        assert_int_equal(cf_executor_shutdown(pool, CF_DRAIN, CF_FOREVER, NULL), CF_OK);
+        if (round == 2)
+            assert_int_equal(report.cancelled, 100);
+        assert_int_equal(d.count, round == 2 ? 0 : 100);
+        for (int i = 0; i < d.count; i++)
+            assert_int_equal(d.entries[i], i);
+    }
+}
+
+typedef struct spreader {
+    gate start, end;
+} spreader;
+
+static void
+nothing(void)
+{
+}
+CF_TASK_VOID(nothing);
+
+/* Its own tasks run newest first, so the one that waits comes last; and every 61st time one from outside comes between. */
+static void
+spreads(spreader *s)
+{
+    cf_executor *pool = cf_current_executor();
+    cf_err error = cf_spawn(pool, pass, &s->end, 0);
+    for (int i = 0; i < 125 && error == CF_OK; i++)
+        error = cf_spawn(pool, nothing);
+    if (error != CF_OK)
+        cf_fail(error, "%s", cf_strerror(error));
+    gate_pass(&s->start);
+}
+CF_TASK_VOID(spreads, spreader *);
+
+/* The same where a worker takes some one by one, more come, and then it takes many at a time. */
+static void
+test_pool_keeps_order_when_it_takes_one_and_then_many(void **state)
+{
+    (void)state;
+    for (int before = 20; before <= 40; before += 20) { /* one segment, which grows later, or two */
+        cf_auto(cf_executor) pool = cf_thread_pool(.max_workers = 1);
+        spreader s = {GATE, GATE};
+        diary d = {{0}, 0};
+        cf_auto(cf_future) first = cf_submit(pool, spreads, &s);
+        wait_until(gate_inside(&s.start) == 1);
+        for (int i = 0; i < before; i++)
+            assert_int_equal(cf_spawn(pool, writes, &d, i), CF_OK);
+        gate_open(&s.start);
+        wait_until(gate_inside(&s.end) == 1);
+        assert_in_range(d.count, 1, 10);
+        for (int i = before; i < 100; i++)
+            assert_int_equal(cf_spawn(pool, writes, &d, i), CF_OK);
+        gate_open(&s.end);
+        assert_int_equal(cf_executor_shutdown(pool, CF_DRAIN, CF_FOREVER, NULL), CF_OK);
+        assert_int_equal(cf_future_wait(first, CF_NOW), CF_OK);
+        assert_int_equal(d.count, 100);
+        for (int i = 0; i < 100; i++)
+            assert_int_equal(d.entries[i], i);
+    }
 }
 
 typedef struct submitter { /* future is read after the join */
@@ -1406,6 +1467,7 @@ main(void)
         cmocka_unit_test(test_pool_first_thread_fails),
         cmocka_unit_test(test_pool_later_thread_fails),
         cmocka_unit_test(test_pool_is_first_come_first_served),
+        cmocka_unit_test(test_pool_keeps_order_when_it_takes_one_and_then_many),
         cmocka_unit_test(test_pool_max_pending_waits),
         cmocka_unit_test(test_pool_stray_wakes_are_harmless),
         cmocka_unit_test(test_pool_max_pending_times_out),

@@ -44,7 +44,7 @@ struct cf_future {
     void *result;       /* S: room for the result; in this allocation, or the origin's */
     size_t result_size; /* I: bytes */
     void *callbacks;    /* A: stack of cf__callback, or cf__callbacks_closed() */
-    cf_future *next;    /* belongs to the executor while it queues the future */
+    cf_future *next;    /* belongs to the executor while it queues the future; as does `segment` */
     char *message;      /* S: owned, or NULL */
     cf_err error;       /* S: CF_OK or why the task failed; a cancelled one says so in the state */
     int code;           /* S: the code given to cf_fail(), else 0 */
@@ -54,7 +54,8 @@ struct cf_future {
     bool limited;       /* I: it's the start of a cf__limited_future */
     cf__slab *slab;     /* I: whose cell this is; NULL: allocated */
     cf_future *within;  /* belongs to who runs it: the task whose wait it is run in, or NULL */
-    CF__PLACE           /* where its waiters sleep */
+    cf_future *segment;
+    CF__PLACE /* where its waiters sleep */
 };
 
 /* One whose task has limits that its own executor's threads see to, see detail/limits.h. */
@@ -104,8 +105,8 @@ CF__PRIVATE cf_future *
 cf__future_static(cf_err error)
 {
 #define CF__X(name, text)                                                                                              \
-    {CF__FAILED, 0,    NULL, NULL, NULL, NULL, NULL,  CF__ANY_SIZE, NULL, NULL,                                        \
-     NULL,       name, 0,    0,    0,    0,    false, false,        NULL, NULL CF__PLACE_STATIC},
+    {CF__FAILED, 0, NULL, NULL,  NULL,  NULL, NULL, CF__ANY_SIZE,         NULL, NULL, NULL, name, 0,                   \
+     0,          0, 0,    false, false, NULL, NULL, NULL CF__PLACE_STATIC},
     static const cf_future failed[] = {CF__ERRORS(CF__X)};
 #undef CF__X
     return CF__STATIC_CAST(cf_future *, cf__opaque(&failed[error]));
@@ -144,7 +145,7 @@ cf__future_init(void *memory, size_t record_size, size_t args_size, size_t args_
     future->origin = NULL;
     future->executor = NULL;
     future->callbacks = NULL;
-    future->next = future->within = NULL;
+    future->next = future->segment = future->within = NULL;
     future->message = NULL;
     future->error = CF_OK;
     future->code = future->signal = future->status = 0;

@@ -359,14 +359,7 @@ cf__nested_submit(cf_executor *executor, const cf_task_type *type, const void *a
     nested->futures[place] = future;
     future->place = place;
     base->references = 2; /* the caller's and the slot's */
-    slot->run = type->run;
-    slot->args = slot->payload;
-    slot->result = slot->payload + placement.result_offset;
-    slot->code = 0;
-    slot->limited = base->limited;
-    slot->limits = limits;
-    if (type->args_size != 0)
-        memcpy(slot->payload, args, type->args_size);
+    cf__slot_fill(slot, type, args, NULL, NULL, &limits);
     cf__store_relaxed(&nested->view->workers[nested->number - 1].has_nested, 1u); /* relaxed: for after our death */
     cf__slot_publish_task(slot, future->generation);
     cf__nested_push_hint(nested->view, cf__nested_first(nested->view, nested->number) + place);

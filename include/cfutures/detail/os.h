@@ -102,33 +102,32 @@ cf__os_prefer_huge_pages(void *p, size_t size)
     errno = keep;
 }
 
-/* Zeroed memory that stays shared across fork, at the same address; NULL when there is none.  Pages cost
- * memory only from their first touch, and stay out of core dumps. */
+/* Zeroed memory, MAP_SHARED or MAP_PRIVATE, whose pages cost nothing until they're touched; NULL when there is none. */
 CF__PRIVATE void *
-cf__os_map_shared(size_t size)
+cf__os_map(size_t size, int whose)
 {
-    if (CF__FAULT("map_shared"))
-        return NULL;
     int keep = errno;
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, whose | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED)
         p = NULL;
-    else
+    else if (whose == MAP_SHARED)
         (void)madvise(p, size, MADV_DONTDUMP);
     errno = keep;
     return p;
 }
 
-/* Zeroed memory of this process's own, which costs nothing until it's touched; NULL when there is none. */
+/* Stays shared across fork, at the same address, and out of core dumps. */
+CF__PRIVATE void *
+cf__os_map_shared(size_t size)
+{
+    return CF__FAULT("map_shared") ? NULL : cf__os_map(size, MAP_SHARED);
+}
+
+/* This process's own. */
 CF__PRIVATE void *
 cf__os_map_private(size_t size)
 {
-    if (CF__FAULT("map_private"))
-        return NULL;
-    int keep = errno;
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    errno = keep;
-    return p == MAP_FAILED ? NULL : p;
+    return CF__FAULT("map_private") ? NULL : cf__os_map(size, MAP_PRIVATE);
 }
 
 CF__PRIVATE void

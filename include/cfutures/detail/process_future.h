@@ -28,13 +28,8 @@ cf__process_spin(const cf__arena_view *view, const cf__slot *slot, uint64_t word
     if (worker == 0 || worker > view->worker_count || cf__load_relaxed(&view->workers[worker - 1].cpu) == cpu)
         return;
     int64_t end = cf__os_now() + CF__SPIN_MOST;
-    do {
-        for (int i = 0; i < 4; i++) {
-            if (cf__load_relaxed(&slot->word) != word) /* relaxed: the caller looks again */
-                return;
-            cf__cpu_relax();
-        }
-    } while (cf__os_now() < end);
+    while (cf__load_relaxed(&slot->word) == word && cf__os_now() < end) /* relaxed: the caller looks again */
+        cf__cpu_relax();
 }
 
 /* Settles a pending task as GONE or LATE; one that runs is asked to stop, if that's GONE.  Whether it has been cancelled, now or

@@ -14,7 +14,9 @@
  * WHO WAKES WHOM  `demand` tells a pusher in one load: its low half counts the idle workers, and those that may still
  *   be started; CF__SEARCHING says that a worker is looking for work, or has been woken to look.  While it is set
  *   nobody wakes another: the searcher, when it has found something, clears it, looks round once more, and calls the
- *   next if there is more.  So a burst of submits costs one wake (20 us each, across CPUs), and yet all workers come.
+ *   next if there is more; or it clears it to lie down, finds something after all, and takes the search up again.  So a
+ *   burst of submits costs one wake (20 us each, across CPUs), and yet all workers come.  Only where there is nobody to be
+ *   woken, and work waits behind other work, submits start threads in spite of a searcher.
  *
  * INVARIANTS (M: under the pool's mutex)
  *   K1  While there is work that nobody runs, a worker searches, or none is idle and none may be started.
@@ -80,8 +82,11 @@ typedef struct cf__thread_worker { /* fields: I immutable, W the worker's own, A
     cf__deque futures;
 } cf__thread_worker;
 
-typedef struct cf__future_list { /* M */
-    cf_future *first, *last;
+/* First in, first out, in segments of up to CF__BATCH, whose first entries are linked by `segment`: one is taken without a
+ * look at its entries, each of which is another CPU's cache line (100 ns, times 32, under the mutex). */
+typedef struct cf__future_list { /* M; but for `first` undefined while it's empty */
+    cf_future *first, *last, *last_segment;
+    unsigned count; /* entries that the last segment has had */
 } cf__future_list;
 
 typedef struct cf__thread_pool { /* fields: I immutable, M under mutex, A atomic */
@@ -190,16 +195,18 @@ cf__thread_pool_start_worker(cf__thread_pool *pool)
     return error;
 }
 
-/* There is work: takes an idle worker to look for it, or starts one; NULL where none is needed or to be had.  The
- * mutex is held; the caller wakes the sleeper once it isn't.  *error: 0, or why no thread could be started. */
+/* There is work: takes an idle worker to look for it, or starts one; NULL where none is needed or to be had.  `crowded`:
+ * there is more than one searcher can take, so it's no reason not to start a thread.  The mutex is held; the caller wakes
+ * the sleeper once it isn't.  *error: 0, or why no thread could be started. */
 CF__PRIVATE cf__sleeper *
-cf__thread_pool_call_one(cf__thread_pool *pool, int *error)
+cf__thread_pool_call_one(cf__thread_pool *pool, bool crowded, int *error)
 {
     *error = 0;
     if (pool->spare == 0)
         return NULL;
     /* seq_cst [K1]: the work was pushed before.  Whoever searches sees it. */
-    if (cf__fetch_or_seq_cst(&pool->demand, CF__SEARCHING) & CF__SEARCHING)
+    bool searched = (cf__fetch_or_seq_cst(&pool->demand, CF__SEARCHING) & CF__SEARCHING) != 0;
+    if (searched && (!crowded || pool->idle != 0))
         return NULL;
     cf__sleeper *sleeper = cf__event_take(&pool->work);
     if (sleeper != NULL) {
@@ -207,7 +214,8 @@ cf__thread_pool_call_one(cf__thread_pool *pool, int *error)
         (void)cf__thread_pool_account(pool, 0);
         return sleeper;
     }
-    (void)cf__fetch_and_seq_cst(&pool->demand, ~CF__SEARCHING); /* a new thread looks before it searches */
+    if (!searched)
+        (void)cf__fetch_and_seq_cst(&pool->demand, ~CF__SEARCHING); /* a new thread looks before it searches */
     if (cf__thread_pool_growth(pool) != 0) {
         *error = cf__thread_pool_start_worker(pool);
         if (*error != 0) {
@@ -224,7 +232,7 @@ cf__thread_pool_wake(cf__local_worker *local)
     cf__thread_pool *pool = CF__POINTER_CAST(cf__thread_worker *, local)->pool;
     int error;
     cf__mutex_lock(&pool->mutex);
-    cf__sleeper *sleeper = cf__thread_pool_call_one(pool, &error);
+    cf__sleeper *sleeper = cf__thread_pool_call_one(pool, false, &error);
     cf__mutex_unlock(&pool->mutex);
     cf__sleeper_wake(sleeper);
 }
@@ -240,27 +248,40 @@ typedef struct cf__work {
 CF__PRIVATE void
 cf__future_list_append(cf__future_list *list, cf_future *future)
 {
-    future->next = NULL;
-    if (list->last != NULL)
+    future->next = future->segment = NULL;
+    if (list->first == NULL) {
+        list->first = list->last_segment = future;
+        list->count = 0;
+    } else {
         list->last->next = future;
-    else
-        list->first = future;
+        if (list->count == CF__BATCH) {
+            list->last_segment->segment = future;
+            list->last_segment = future;
+            list->count = 0;
+        }
+    }
     list->last = future;
+    list->count++;
 }
 
-/* The first future of the injection's highest priority; NULL when it is empty.  The mutex is held. */
+/* The first future of the injection's highest priority, or with `many` its whole segment, linked by `next` up to *end,
+ * which isn't among them; NULL when the injection is empty.  The mutex is held. */
 CF__PRIVATE cf_future *
-cf__thread_pool_uninject(cf__thread_pool *pool)
+cf__thread_pool_uninject(cf__thread_pool *pool, bool many, cf_future **end)
 {
     if ((pool->levels & ~CF__STRAYS) == 0)
         return NULL;
     unsigned level = 31u - CF__STATIC_CAST(unsigned, __builtin_clz(pool->levels & ~CF__STRAYS));
-    cf_future *future = pool->injection[level].first;
-    pool->injection[level].first = future->next;
-    if (future->next == NULL) {
-        pool->injection[level].last = NULL;
-        cf__store_relaxed(&pool->levels, pool->levels & ~(1u << level)); /* relaxed: a hint to those outside */
+    cf__future_list *list = &pool->injection[level];
+    cf_future *future = list->first;
+    *end = list->first = many ? future->segment : future->next;
+    if (*end != future->segment) { /* it's now the first of what is left of the segment */
+        (*end)->segment = future->segment;
+        if (list->last_segment == future)
+            list->last_segment = *end;
     }
+    if (*end == NULL)
+        cf__store_relaxed(&pool->levels, pool->levels & ~(1u << level)); /* relaxed: a hint to those outside */
     return future;
 }
 
@@ -271,27 +292,26 @@ cf__thread_worker_take(cf__thread_worker *self, cf__work *work)
 {
     cf__thread_pool *pool = self->pool;
     void *batch[CF__BATCH];
-    unsigned count = 0, most = 1;
+    unsigned count = 0;
+    cf_future *end = NULL;
     cf__mutex_lock(&pool->mutex);
     work->child = pool->strays;
     if (work->child != NULL) {
         pool->strays = work->child->next;
         if (pool->strays == NULL)
             cf__store_relaxed(&pool->levels, pool->levels & ~CF__STRAYS); /* relaxed: a hint to those outside */
-    } else if (!pool->bounded && pool->levels >> CF__DEFAULT_LEVEL == 1 && !cf__deque_has_entries(&self->futures))
-        most = CF__BATCH; /* all of one priority, the default */
-    while (work->child == NULL && count < most && (batch[count] = cf__thread_pool_uninject(pool)) != NULL) {
-        count++;
-        if (pool->levels >> CF__DEFAULT_LEVEL == 0)
-            break;
+    } else {
+        bool one = pool->bounded || cf__deque_has_entries(&self->futures) || pool->levels >> CF__DEFAULT_LEVEL != 1;
+        work->future = cf__thread_pool_uninject(pool, !one, &end); /* many, if all are of the default priority */
     }
     cf__mutex_unlock(&pool->mutex);
-    if (count == 0)
+    if (work->future == NULL)
         return work->child != NULL;
-    work->future = CF__STATIC_CAST(cf_future *, batch[0]);
-    if (count == 1)
+    for (cf_future *future = work->future->next; future != end; future = future->next)
+        batch[count++] = future;
+    if (count == 0)
         return true;
-    cf__deque_push_many(&self->futures, batch + 1, count - 1);
+    cf__deque_push_many(&self->futures, batch, count);
     self->batch_end = cf__load_relaxed(&self->futures.bottom); /* relaxed: ours */
     cf__local_worker_pushed(&self->local);
     return true;
@@ -361,11 +381,9 @@ cf__thread_worker_spin(cf__thread_worker *self, cf__work *work)
     }
     int64_t end = cf__os_now() + CF__SEARCH_SPIN;
     do {
-        for (int i = 0; i < 8; i++) {
-            if (cf__load_relaxed(&pool->levels) != 0 || cf__thread_pool_has_pushed(pool))
-                return cf__thread_worker_find(self, work);
-            cf__cpu_relax();
-        }
+        if (cf__load_relaxed(&pool->levels) != 0 || cf__thread_pool_has_pushed(pool))
+            return cf__thread_worker_find(self, work);
+        cf__cpu_relax();
     } while (cf__os_now() < end);
     return false;
 }
@@ -421,6 +439,8 @@ cf__thread_worker_next(cf__thread_worker *self, cf__work *work)
             break;
         if (!cf__thread_worker_park(self))
             return false;
+        /* It has let go of the search and then seen work, of which it takes one piece: who pushed the rest relied on it. */
+        cf__thread_worker_search(self);
     }
     if (self->searching) {
         /* Those that pushed meanwhile relied on us: clear, then look [K1]. */
@@ -532,7 +552,7 @@ cf__thread_pool_begin_wait(cf__local_worker *local, cf_future *future, cf_time d
         self->waits = *blocks = true;
         self->blocked_on = deadline == CF_FOREVER ? future : NULL;
         if (work)
-            sleeper = cf__thread_pool_call_one(pool, &start_error);
+            sleeper = cf__thread_pool_call_one(pool, false, &start_error);
     }
     cf__mutex_unlock(&pool->mutex);
     cf__sleeper_wake(sleeper);
@@ -583,7 +603,7 @@ cf__thread_pool_join(cf__local_worker *local, cf__child *child)
             pool->strays = stolen;
             (void)cf__exchange_seq_cst(&pool->levels, pool->levels | CF__STRAYS); /* [K1], as in submit */
             int error;
-            cf__sleeper *sleeper = cf__thread_pool_call_one(pool, &error);
+            cf__sleeper *sleeper = cf__thread_pool_call_one(pool, false, &error);
             cf__mutex_unlock(&pool->mutex);
             cf__sleeper_wake(sleeper);
         } else if (stolen != NULL) {

@@ -110,6 +110,23 @@ cf__slot_place(const cf_task_type *type)
     return place;
 }
 
+/* Puts a task into a slot that isn't published; with blocks for what doesn't fit, else NULL. */
+CF__PRIVATE void
+cf__slot_fill(cf__slot *slot, const cf_task_type *type, const void *args, void *args_block, void *result_block,
+              const cf__limits *limits)
+{
+    void *place = args_block != NULL ? args_block : slot->payload;
+    slot->run = type->run;
+    slot->args = place;
+    slot->result = result_block != NULL ? result_block : slot->payload + cf__slot_place(type).result_offset;
+    slot->code = 0;
+    slot->limited = cf__limits_any(limits);
+    if (cf__limits_any(limits))
+        slot->limits = *limits;
+    if (type->args_size != 0)
+        memcpy(place, args, type->args_size);
+}
+
 /* Of one slot, private to the template: what its worker's deaths have cost the task that is in it. */
 typedef struct cf__tries {
     uint64_t generation; /* of the task */

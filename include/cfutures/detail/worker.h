@@ -80,11 +80,9 @@ cf__worker_spin(const cf__arena_view *view, uint32_t number, int64_t budget)
         return false;
     int64_t end = cf__os_now() + budget;
     do {
-        for (int i = 0; i < 4; i++) {
-            if (cf__arena_has_hints(view))
-                return true;
-            cf__cpu_relax();
-        }
+        if (cf__arena_has_hints(view))
+            return true;
+        cf__cpu_relax();
     } while (cf__os_now() < end);
     return false;
 }
