@@ -145,8 +145,7 @@ cf__thread_worker_leave(cf__thread_worker *self)
     cf__current = NULL; /* a destructor of the program's that runs after this is in no worker */
     cf__slab_cache_empty(&self->local.cache, pool->slab);
     pool->start_failed = false;
-    (void)cf__thread_pool_account(pool, self->searching ? CF__SEARCHING : 0);
-    self->searching = false;
+    (void)cf__thread_pool_account(pool, 0);
     if (!pool->quit && (pool->levels != 0 || cf__thread_pool_has_pushed(pool)))
         sleeper = cf__thread_pool_call_one(pool, false, &error);
     if (pool->living == 0 && error != 0)

@@ -131,7 +131,7 @@ detail/scheduler.h | /^cf__thread_worker_park/,/^}/s/if (cf__thread_pool_has_pus
 detail/scheduler.h | /^cf__thread_worker_park/,/^}/s/if (pool->levels != 0.*) {/if (0) {/ | scheduler sched_submit_again | sleeps without a look at the injection
 detail/scheduler.h | /^cf__thread_worker_next/,/^}/s/(void)cf__fetch_and_seq_cst(&pool->demand, ~CF__SEARCHING);/;/ | scheduler sched_submit_again | searches for ever
 detail/scheduler.h | /^cf__thread_pool_call_one/,/^}/s/(void)cf__fetch_and_seq_cst(&pool->demand, ~CF__SEARCHING);/;/ | scheduler sched_burst_cold | a waker that finds nobody searches for ever
-detail/scheduler.h | /^cf__thread_worker_next/,/^}/s/^        cf__thread_worker_search(self);/        ;/ | scheduler sched_push_burst_spin | takes one of two that were left to it as the searcher
+detail/scheduler.h | /^cf__thread_worker_park/,/^}/s/cf__thread_worker_search(self);/;/ | scheduler sched_push_burst_spin | takes one of two that were left to it as the searcher
 detail/scheduler.h | s/cf__thread_pool_account(pool, searching);/cf__thread_pool_account(pool, 0);/ | scheduler sched_burst_spin | sleeps as the searcher
 detail/scheduler.h | s/self->searching = !pool->quit;/;/ | scheduler sched_submit_again | the woken doesn't take the search over
 detail/scheduler.h | s/pool->idle--; .. it owns/; \/* it owns/ | scheduler sched_submit_again | who is woken counts as idle

@@ -355,10 +355,12 @@ cf__arena_publish(const cf__arena_view *view, uint32_t number, uint32_t slot, ui
         if (found != CF__SLOT_SIGNALED)
             return false;
         /* The template is about to send the signal, and then says so; should it die, so do we.  Or a faulty task has set
-         * the flag: then the template takes it away. */
+         * the flag: then the template, if asked, takes it away. */
         while (cf__load_acquire(&self->signaled) == 0 &&
-               (cf__load_relaxed(&view->slots[slot].word) & CF__SLOT_SIGNALED) != 0)
+               (cf__load_relaxed(&view->slots[slot].word) & CF__SLOT_SIGNALED) != 0) {
+            (void)cf__arena_poke(view);
             cf__os_yield();
+        }
         cf__os_yield();                         /* a signal that is pending arrives at the end of any system call */
         cf__store_relaxed(&self->signaled, 0u); /* relaxed: the template sends none to this task any more */
         cf__slot_clear(&view->slots[slot], CF__SLOT_SIGNALED);

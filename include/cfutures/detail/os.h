@@ -102,33 +102,23 @@ cf__os_prefer_huge_pages(void *p, size_t size)
     errno = keep;
 }
 
-/* Zeroed memory, MAP_SHARED or MAP_PRIVATE, whose pages cost nothing until they're touched; NULL when there is none. */
+/* Zeroed memory whose pages cost nothing until they're touched; NULL when there is none.  Shared, it stays so across fork,
+ * at the same address, and out of core dumps. */
 CF__PRIVATE void *
-cf__os_map(size_t size, int whose)
+cf__os_map(const char *site, size_t size, int whose)
 {
+    (void)site;
     int keep = errno;
-    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, whose | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED)
-        p = NULL;
-    else if (whose == MAP_SHARED)
+    void *p = MAP_FAILED;
+    if (!CF__FAULT(site))
+        p = mmap(NULL, size, PROT_READ | PROT_WRITE, whose | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p != MAP_FAILED && whose == MAP_SHARED)
         (void)madvise(p, size, MADV_DONTDUMP);
     errno = keep;
-    return p;
+    return p != MAP_FAILED ? p : NULL;
 }
-
-/* Stays shared across fork, at the same address, and out of core dumps. */
-CF__PRIVATE void *
-cf__os_map_shared(size_t size)
-{
-    return CF__FAULT("map_shared") ? NULL : cf__os_map(size, MAP_SHARED);
-}
-
-/* This process's own. */
-CF__PRIVATE void *
-cf__os_map_private(size_t size)
-{
-    return CF__FAULT("map_private") ? NULL : cf__os_map(size, MAP_PRIVATE);
-}
+#define cf__os_map_shared(size) cf__os_map("map_shared", (size), MAP_SHARED)
+#define cf__os_map_private(size) cf__os_map("map_private", (size), MAP_PRIVATE)
 
 CF__PRIVATE void
 cf__os_unmap(void *p, size_t size)

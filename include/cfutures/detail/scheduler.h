@@ -19,8 +19,8 @@
  *   woken, and work waits behind other work, submits start threads in spite of a searcher.
  *
  * INVARIANTS (M: under the pool's mutex)
- *   K1  While there is work that nobody runs, a worker searches, or none is idle and none may be started.
- *   K2  CF__SEARCHING is owned by one worker (`searching`), or by a waker on the way to it.
+ *   K1  While there is work that nobody runs, a worker searches or starts, or none is idle and none may be started.
+ *   K2  CF__SEARCHING is owned by one worker (`searching`), or by a waker on the way to it; until `quit`.
  *   K3  living - blocked <= limit, but for those that find so when they look for sleep, and end.
  *   K4  A task's children are on its worker's deque above all that is older; while a worker runs a child that it
  *       stole, all entries of its `children` are descendants of it, for it stole with an empty deque.
@@ -215,7 +215,7 @@ cf__thread_pool_call_one(cf__thread_pool *pool, bool crowded, int *error)
         return sleeper;
     }
     if (!searched)
-        (void)cf__fetch_and_seq_cst(&pool->demand, ~CF__SEARCHING); /* a new thread looks before it searches */
+        (void)cf__fetch_and_seq_cst(&pool->demand, ~CF__SEARCHING); /* a new thread searches for itself */
     if (cf__thread_pool_growth(pool) != 0) {
         *error = cf__thread_pool_start_worker(pool);
         if (*error != 0) {
@@ -248,7 +248,6 @@ typedef struct cf__work {
 CF__PRIVATE void
 cf__future_list_append(cf__future_list *list, cf_future *future)
 {
-    future->next = future->segment = NULL;
     if (list->first == NULL) {
         list->first = list->last_segment = future;
         list->count = 0;
@@ -302,7 +301,7 @@ cf__thread_worker_take(cf__thread_worker *self, cf__work *work)
             cf__store_relaxed(&pool->levels, pool->levels & ~CF__STRAYS); /* relaxed: a hint to those outside */
     } else {
         bool one = pool->bounded || cf__deque_has_entries(&self->futures) || pool->levels >> CF__DEFAULT_LEVEL != 1;
-        work->future = cf__thread_pool_uninject(pool, !one, &end); /* many, if all are of the default priority */
+        work->future = cf__thread_pool_uninject(pool, !one, &end); /* many, if the highest priority is the default */
     }
     cf__mutex_unlock(&pool->mutex);
     if (work->future == NULL)
@@ -376,7 +375,10 @@ cf__thread_worker_spin(cf__thread_worker *self, cf__work *work)
     uint32_t cpu = cf__os_cpu();
     cf__store_relaxed(&pool->slab->worker_cpu, cpu); /* relaxed, both: cf__future_spin() */
     if (cpu == cf__load_relaxed(&pool->slab->waiter_cpu)) {
+        self->searching = false; /* that may take long, and others are perhaps idle on other CPUs */
+        (void)cf__fetch_and_seq_cst(&pool->demand, ~CF__SEARCHING);
         cf__os_yield();
+        cf__thread_worker_search(self); /* as in park */
         return cf__thread_worker_find(self, work);
     }
     int64_t end = cf__os_now() + CF__SEARCH_SPIN;
@@ -413,6 +415,7 @@ cf__thread_worker_park(cf__thread_worker *self)
         else
             pool->idle--;
         (void)cf__thread_pool_account(pool, 0);
+        cf__thread_worker_search(self); /* we'll take one piece: who pushed the rest relied on us */
         cf__mutex_unlock(&pool->mutex);
         return true;
     }
@@ -439,8 +442,6 @@ cf__thread_worker_next(cf__thread_worker *self, cf__work *work)
             break;
         if (!cf__thread_worker_park(self))
             return false;
-        /* It has let go of the search and then seen work, of which it takes one piece: who pushed the rest relied on it. */
-        cf__thread_worker_search(self);
     }
     if (self->searching) {
         /* Those that pushed meanwhile relied on us: clear, then look [K1]. */
@@ -537,6 +538,7 @@ cf__thread_pool_begin_wait(cf__local_worker *local, cf_future *future, cf_time d
     }
     cf__sleeper *sleeper = NULL;
     cf_err error = CF_OK;
+    int start_error;
     cf__mutex_lock(&pool->mutex);
     pool->blocked++;
     pool->start_failed = false;
@@ -548,12 +550,11 @@ cf__thread_pool_begin_wait(cf__local_worker *local, cf_future *future, cf_time d
         pool->blocked--;
         (void)cf__thread_pool_account(pool, 0);
     } else {
-        int start_error;
         self->waits = *blocks = true;
         self->blocked_on = deadline == CF_FOREVER ? future : NULL;
-        if (work)
-            sleeper = cf__thread_pool_call_one(pool, false, &start_error);
     }
+    if (work)
+        sleeper = cf__thread_pool_call_one(pool, false, &start_error);
     cf__mutex_unlock(&pool->mutex);
     cf__sleeper_wake(sleeper);
     return error;
