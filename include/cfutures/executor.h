@@ -91,7 +91,7 @@ typedef struct cf_pool_opts {
     unsigned min_workers CF__DEFAULT(0);     /* 0: 1 */
 } cf_pool_opts;
 
-/** What shutdown does with the tasks there are. */
+/** What shutdown does with the tasks there are.  What a thread takes at that moment, up to 32 tasks, counts as started. */
 typedef enum cf_shutdown_mode {
     CF_DRAIN,          /* run them all, pending ones too */
     CF_CANCEL_PENDING, /* cancel those that haven't started, let the others finish */

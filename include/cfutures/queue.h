@@ -6,7 +6,7 @@
  *
  * HOW IT WORKS  Items are copied in and out by size.  First in first out with a bound, they lie in a ring without
  *   locks (detail/cells.h); otherwise under a mutex (detail/items.h), and the ring only counts.  Either is tried first,
- *   and gives an answer at once.  Who must wait then joins one of three lines (detail/event.h): getters of an empty
+ *   and answers without sleep.  Who must wait then joins one of three lines (detail/event.h): getters of an empty
  *   queue, putters of a full one, joiners of unfinished work.  Beside each line is a word, `call`: whether there is
  *   somebody to be woken.  So as long as nobody sleeps, a put is a try and a look at that word.
  *

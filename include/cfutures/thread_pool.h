@@ -10,8 +10,8 @@
  *   and wake, and waits inside tasks; this file has the pool's life: submit, the workers' main loop, shutdown.
  *
  * INVARIANTS (M: under the mutex)
- *   T1  A future that was submitted is in the injection, on a deque, or run by a worker, with one reference of the
- *       pool's; injected + all pushed - all taken is how many.
+ *   T1  A future that was submitted is in the injection, on a deque, or in a worker's hands, run or about to be put on
+ *       its deque, with one reference of the pool's; injected + all pushed - all taken is how many.
  *   T2  With max_pending everything goes through the injection, and pending is that number.
  *   T3  Nothing is injected once `closed` is set; workers end when `quit` is set, and that is when nothing is left.
  * WHO OWES THE WAKE  scheduler.h for workers; a worker that ends a task: one submitter that waits for room; one that
