@@ -333,7 +333,7 @@ spreads(spreader *s)
     for (int i = 0; i < 125 && error == CF_OK; i++)
         error = cf_spawn(pool, nothing);
     if (error != CF_OK)
-        cf_fail(error, "%s", cf_strerror(error));
+        cf_fail((int)error, "%s", cf_strerror(error));
     gate_pass(&s->start);
 }
 CF_TASK_VOID(spreads, spreader *);

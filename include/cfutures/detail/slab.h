@@ -27,7 +27,8 @@
 #include "atomic.h"
 #include "os.h"
 
-#define CF__SLAB_CELL 192 /* bytes of a cell, aligned to a cache line: a future with 64 bytes of arguments and result */
+/* Bytes of a cell, aligned to a cache line: a future with 64 bytes of arguments and result. */
+#define CF__SLAB_CELL (CF__FUTEX ? 192 : 256)
 #define CF__SLAB_CHUNK_FIRST 32
 #define CF__SLAB_CHUNK_LAST 65536 /* cells of a chunk, 12 MiB; each has twice as many as the one before */
 #define CF__SLAB_CACHE 64         /* cells that a worker keeps at most */
