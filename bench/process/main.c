@@ -95,12 +95,13 @@ main(int argc, char **argv)
         .title = title,
         .subtitle = subtitle,
         .note =
-            "one by one: each a future, all submitted before the first is collected.  GB/s: bytes one way; in\n"
-            "place: read and written by tasks that get pointers into shared memory.  killed: on one worker, from\n"
-            "the submit of a task that kills its process to the next task's result; ProcessPoolExecutor must be\n"
-            "made anew for that, multiprocessing.Pool never says what became of the task.  from a worker's death: it\n"
-            "notes the time and kills itself; the next task on one worker, all workers on two.  ratio: to\n"
-            "ProcessPoolExecutor, for tasks one by one to multiprocessing.Pool, round by round.",
+            "one by one: each a future, all submitted before the first is collected.  GB/s: bytes one way, once\n"
+            "all workers have used the memory; in place: read and written by tasks that get pointers into it.\n"
+            "killed: on one worker, from the submit of a task that kills its process to the next task's result;\n"
+            "ProcessPoolExecutor must be made anew for that, multiprocessing.Pool never says what became of the\n"
+            "task.  from a worker's death: it notes the time and kills itself; the next task on one worker, all\n"
+            "workers on two.  ratio: to ProcessPoolExecutor, for tasks one by one to multiprocessing.Pool, round by\n"
+            "round.",
         .workers = w.workers,
         .rounds = &r,
         .machine = &here,

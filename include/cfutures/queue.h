@@ -33,7 +33,7 @@
  *        that it ends returns; and the same two cases against the joiner's exchange of call.
  * TWO CALLS AT ONCE  put, get, task_done, join, close, sizes: all safe; init and destroy: the caller excludes
  *   everything.
- * WAITING costs no CPU time, but for a few yields before sleep.
+ * WAITING costs no CPU time, but for a few yields before sleep, and 1 us for each position lost to another thread.
  * REJECTED  Everything under the one mutex: 1.4 to 1.8 times the time an item takes (bench/queue).  pthread condition
  *   variables: see event.h.  A wake for each item: who is on the way needs no second.  Sleepers that look at positions, which
  *   would save the exchange of the stamp: they'd have to spin while one who claimed a position doesn't run. */

@@ -35,7 +35,7 @@
 #include "atomic.h"
 #include "os.h"
 
-#define CF__CELLS_BACK_OFF INT64_C(1000) /* nanoseconds: some ten items of the one who goes on */
+#define CF__CELLS_BACK_OFF INT64_C(1000) /* nanoseconds: some thirty items of the one who goes on */
 #define CF__CELLS_CLOSED (CF__STATIC_CAST(size_t, 1) << 63)
 
 typedef struct cf__cells { /* fields: I immutable after init, A atomic, C by stamp */
