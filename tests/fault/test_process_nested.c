@@ -1,7 +1,7 @@
 /* tests/fault/test_process_nested.c - a worker that dies at any point, while tasks wait for children of theirs, costs the task it
  * ran and nothing else.
  * SPDX-License-Identifier: MIT
- *   --seconds N   every point, as long as that lasts; without it every STRIDEth
+ *   --seconds N   every point, as long as that lasts, all over the path from the start; without it every STRIDEth
  * Points, ways to die and audits: deaths.h.  A worker that dies may be one that waits, one that runs a child, a stand-in, or what
  * comes after a dead one.  Audits, in the parent and in workers that wait, are on in one half of the runs. */
 #include <stdint.h>
@@ -115,16 +115,19 @@ static void
 sweep(uint32_t workers)
 {
     static const unsigned ways[] = {DIES_KILLED, DIES_SEGV, DIES_EXIT_3, DIES_STOPPED};
-    uint32_t stride = seconds == 0 ? STRIDE : 1;
+    uint32_t stride = seconds == 0 ? STRIDE : 1, count = PATH / stride;
     cf_time end = cf_after_ms((int64_t)seconds * 500);
     sums sum;
     memset(&sum, 0, sizeof sum);
-    for (uint32_t n = 1; n <= PATH && (seconds == 0 || !cf_passed(end)); n += stride)
+    for (uint32_t done = 0; done < count && (seconds == 0 || !cf_passed(end)); done++) {
+        /* In an order that goes all over the path; the step has no divisor in common with `count`. */
+        uint32_t n = 1 + done * 257 % count * stride;
         for (uint32_t way = 0; way < sizeof ways / sizeof *ways; way++)
             for (uint32_t audits = 0; audits < 2; audits++) { /* each its own points */
                 uint32_t offset = (4 * way + 2 * audits + workers - 1) * stride / 16;
                 run_point(workers, audits != 0, n + offset, ways[way], &sum);
             }
+    }
     wait_until(living_processes() == 0);
     print_message("  %u worker%s: %u pools, %u deaths: %u tasks with children lost, %u with a child lost, %u well\n",
                   workers, workers == 1 ? "" : "s", sum.pools, sum.deaths, sum.parents.lost, sum.children_lost,

@@ -1045,6 +1045,8 @@ test_scribble_at_random(void **state)
         cf_executor_close(pool);
         sum.pools++;
         wait_until(living_processes() == 1); /* the bystander */
+        if (seconds != 0 && sum.pools % 500 == 0)
+            print_message("  %u rounds so far\n", rounds);
     }
     print_message("  %u rounds, %u pools: %u broken; tasks: %u well, %u corrupt, %u lost, %u failed, "
                   "%u cancelled, %u broken; %u workers stuck\n",
