@@ -119,7 +119,8 @@ sweep(uint32_t workers)
     cf_time end = cf_after_ms((int64_t)seconds * 500);
     sums sum;
     memset(&sum, 0, sizeof sum);
-    for (uint32_t done = 0; done < count && (seconds == 0 || !cf_passed(end)); done++) {
+    uint32_t done = 0;
+    for (; done < count && (seconds == 0 || !cf_passed(end)); done++) {
         /* In an order that goes all over the path; the step has no divisor in common with `count`. */
         uint32_t n = 1 + done * 257 % count * stride;
         for (uint32_t way = 0; way < sizeof ways / sizeof *ways; way++)
@@ -133,7 +134,11 @@ sweep(uint32_t workers)
                   workers, workers == 1 ? "" : "s", sum.pools, sum.deaths, sum.parents.lost, sum.children_lost,
                   sum.parents.good - sum.children_lost);
     assert_true(sum.deaths > sum.pools / 2);
-    assert_true(sum.parents.lost > 0 && sum.children_lost > 0);
+    if (done == count) { /* or the soak was too short for all */
+        assert_true(sum.parents.lost > 0);
+        /* With one worker the second to start is a stand-in, and points 27 to 49 are of the child that it runs. */
+        assert_true(sum.children_lost > 0 || workers > 1);
+    }
 }
 
 /* With one worker each child needs a stand-in. */
