@@ -15,10 +15,9 @@
 /** A limit that can end a task, see cf_submit_opts. */
 typedef enum cf_limit {
     CF_LIMIT_NONE,
-    CF_LIMIT_START, /* start_by: it hadn't started by then, and never did */
-    CF_LIMIT_TIME,  /* time_limit_ms */
-    CF_LIMIT_CPU,   /* cpu_limit_ms */
-    CF_LIMIT_STALL  /* stall_limit_ms */
+    CF_LIMIT_TIME, /* time_limit_ms */
+    CF_LIMIT_CPU,  /* cpu_limit_ms */
+    CF_LIMIT_STALL /* stall_limit_ms */
 } cf_limit;
 
 /** How a task was lost. */

@@ -45,7 +45,8 @@ typedef struct cf_submit_opts {
     /* A deadline: a task that hasn't started by then never does, and fails with CF_ERR_TIME_LIMIT, at the latest when a
      * worker comes to it. */
     cf_time start_by CF__DEFAULT(0);
-    /* Processes: bytes that the task may allocate on top of what its worker has; malloc() then fails. */
+    /* Processes: bytes that the task may allocate on top of what its worker has; malloc() then fails.  Where that can't be
+     * set the task isn't run: CF_ERR_FAILED, its code is the errno. */
     size_t memory_limit CF__DEFAULT(0);
     /* Processes: how often to run it again after it has ended its worker, or its worker has died in it: for tasks that
      * may be run twice.  Not after a limit.  At most 255. */

@@ -96,8 +96,8 @@ CF_API const char *cf_future_message(cf_future *future);
 /** What is known of a task that was lost with its worker process, or ended for a limit (CF_ERR_WORKER_LOST,
  *  CF_ERR_TIME_LIMIT): signal, time, memory, its last note.
  *
- * Returns: borrowed, as long as the caller's reference; NULL when the task isn't done, ended otherwise, or there was no
- *          memory for it. */
+ * Returns: borrowed, as long as the caller's reference; NULL when the task isn't done, never started (start_by), ended
+ *          otherwise, or there was no memory for it. */
 CF_API const cf_account *cf_future_account(cf_future *future);
 
 /** Whether the task is done, failed or cancelled. */

@@ -136,6 +136,23 @@ turn_round(large value)
 }
 CF_TASK(large, turn_round, large);
 
+static void
+hang(void)
+{
+    __atomic_store_n(&shared->running, 1, __ATOMIC_RELEASE);
+    for (;;)
+        (void)pause();
+}
+CF_TASK_VOID(hang);
+
+static void
+use_cpu(void)
+{
+    for (;;)
+        __atomic_store_n(&shared->running, 1, __ATOMIC_RELAXED);
+}
+CF_TASK_VOID(use_cpu);
+
 /* ---- one pool's life ---- */
 
 typedef struct life {
@@ -274,6 +291,45 @@ live_with_maps(life *l, cf_executor *pool)
         assert_int_equal(s.done, ITEMS);
 }
 
+/* A limit ends the task that passes it, and a retry comes to an end, whatever fails. */
+static void
+live_with_limits(life *l, cf_executor *pool)
+{
+    cf_future *in_memory = cf_submit_with(pool, cf_options(.memory_limit = 1 << 30), twice, 5);
+    const struct {
+        cf_future *future;
+        cf_err error;
+        cf_limit limit;
+    } ends[] = {
+        {cf_submit_with(pool, cf_options(.start_by = CF_NOW), twice, 4), CF_ERR_TIME_LIMIT, CF_LIMIT_NONE},
+        {cf_submit_with(pool, cf_options(.time_limit_ms = 1), hang), CF_ERR_TIME_LIMIT, CF_LIMIT_TIME},
+        {cf_submit_with(pool, cf_options(.stall_limit_ms = 1, .stop_grace_ms = 1), hang), CF_ERR_TIME_LIMIT,
+         CF_LIMIT_STALL},
+        {cf_submit_with(pool, cf_options(.cpu_limit_ms = 1, .term_grace_ms = 1), use_cpu), CF_ERR_TIME_LIMIT,
+         CF_LIMIT_CPU},
+        {cf_submit_with(pool, cf_options(.retries = 1), die, SIGKILL), CF_ERR_WORKER_LOST, CF_LIMIT_NONE},
+    };
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        if (went_well(l, cf_future_wait(ends[i].future, CF_FOREVER), ends[i].error)) {
+            const cf_account *account = cf_future_account(ends[i].future);
+            bool none = i == 0; /* it never started */
+            assert_true((account == NULL) == none || l->may_fail);
+            l->told += account == NULL && !none; /* no memory for it */
+            assert_true(account == NULL || account->limit == ends[i].limit);
+            assert_true(account == NULL || ends[i].limit != CF_LIMIT_NONE || account->tries == 2);
+        }
+        cf_future_release(ends[i].future);
+    }
+    if (cf_future_wait(in_memory, CF_FOREVER) == CF_ERR_FAILED) {
+        assert_true(l->may_fail);
+        assert_non_null(strstr(cf_future_message(in_memory), "memory_limit can't be set"));
+        l->told++;
+        cf_future_release(in_memory);
+    } else {
+        check_result(l, in_memory, 10);
+    }
+}
+
 /* Lives it; false: the pool couldn't be made. */
 static bool
 live_through(life *l, const char *site, bool once)
@@ -299,6 +355,8 @@ live_through(life *l, const char *site, bool once)
     cf_executor_free(pool, memory);
     live_with_futures(l, pool);
     live_with_maps(l, pool);
+    if (l->processes)
+        live_with_limits(l, pool);
 
     bool over = once && fault_fired(site) != 0; /* what was to fail has */
     cf_future *after = cf_submit(pool, twice, 21);
@@ -394,6 +452,7 @@ static const struct fault {
     {"dup", EBUSY, ONLY_PROCESSES},
     {"open", EMFILE, ONLY_PROCESSES},
     {"robust_list", ENOSYS, ONLY_PROCESSES},
+    {"rlimit", EPERM, ONLY_PROCESSES},
 };
 
 typedef struct figures {
@@ -476,15 +535,6 @@ template_process(cf_executor *pool)
 {
     return ((cf__process_pool *)pool)->setup.view.arena->template_process;
 }
-
-static void
-hang(void)
-{
-    __atomic_store_n(&shared->running, 1, __ATOMIC_RELEASE);
-    for (;;)
-        (void)pause();
-}
-CF_TASK_VOID(hang);
 
 /* A task that runs for ever, and does so by now. */
 static cf_future *
