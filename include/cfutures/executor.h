@@ -72,8 +72,8 @@ typedef struct cf_pool_opts {
     /* How many tasks may be pending or running; 0: no limit for threads, 4096 for processes. */
     size_t max_pending CF__DEFAULT(0);
     cf_full_policy when_full CF__DEFAULT(CF_FULL_WAIT); /* what a submit does then */
-    /* Called once in each worker before its first task; NULL: nothing.  It may cf_fail(): that worker then ends,
-     * and a pool that can get no worker is broken, with that message. */
+    /* Called once in each worker before its first task; NULL: nothing.  It may cf_fail(), or end its thread: that worker
+     * then ends, and a pool that can get no worker is broken, with that message. */
     void (*on_start)(void *context) CF__DEFAULT(NULL);
     /* Called in each worker that on_start went well in, when it ends; NULL: nothing.  Not when it dies or is killed. */
     void (*on_stop)(void *context) CF__DEFAULT(NULL);

@@ -135,13 +135,17 @@ cf__thread_pool_break(cf__thread_pool *pool, const char *message)
 
 /* ---- workers ---- */
 
-/* A thread ends, its last act; it isn't counted as living any more.  The mutex is held, and let go. */
+/* A thread ends, its last act; it isn't counted as living any more.  `unfit`: why it never ran a task, nor would another in
+ * its place; or NULL.  The mutex is held, and let go. */
 CF__PRIVATE void
-cf__thread_worker_leave(cf__thread_worker *self)
+cf__thread_worker_leave(cf__thread_worker *self, const char *unfit)
 {
     cf__thread_pool *pool = self->pool;
     cf__sleeper *sleeper = NULL;
     int error = 0;
+    pool->limit -= unfit != NULL;
+    if (unfit != NULL && pool->living == 0)
+        cf__thread_pool_break(pool, unfit);
     cf__current = NULL; /* a destructor of the program's that runs after this is in no worker */
     cf__slab_cache_empty(&self->local.cache, pool->slab);
     pool->start_failed = false;
@@ -178,7 +182,7 @@ cf__thread_worker_exited(void *argument)
         cf_future_release(future); /* each was run with a reference of ours */
     }
     cf__mutex_lock(&pool->mutex);
-    pool->living--;
+    pool->living -= !self->leaving;
     self->popped = 0;
     cf__store_relaxed(&self->ran, self->ran + popped);
     cf__store_release(&self->taken, self->taken + popped); /* release: cf__thread_pool_left() */
@@ -190,7 +194,7 @@ cf__thread_worker_exited(void *argument)
         pool->pending--;
         cf__sleeper_wake(cf__event_take(&pool->room));
     }
-    cf__thread_worker_leave(self);
+    cf__thread_worker_leave(self, self->context.can_fail ? "on_start has ended its thread" : NULL);
 }
 
 CF__PRIVATE void
@@ -212,10 +216,8 @@ cf__thread_worker_loop(void *argument)
     self->context.can_fail = false;
     if (self->context.failed) {
         cf__mutex_lock(&pool->mutex);
-        pool->limit--;
-        if (--pool->living == 0)
-            cf__thread_pool_break(pool, self->context.message);
-        cf__thread_worker_leave(self);
+        pool->living--;
+        cf__thread_worker_leave(self, self->context.message);
         return;
     }
     cf__thread_worker_search(self); /* it was started because there is work; there may be more (K1) */
@@ -234,11 +236,12 @@ cf__thread_worker_loop(void *argument)
             cf__mutex_unlock(&pool->mutex);
         }
     }
+    self->leaving = true;
     cf__mutex_unlock(&pool->mutex);
     if (options->on_stop != NULL)
         options->on_stop(options->on_start_context);
     cf__mutex_lock(&pool->mutex);
-    cf__thread_worker_leave(self);
+    cf__thread_worker_leave(self, NULL);
 }
 
 CF__PRIVATE void *

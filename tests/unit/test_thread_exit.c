@@ -267,6 +267,81 @@ test_exit_in_callback(void **state)
     assert_int_equal(counted(&calls), 3);
 }
 
+/* ---- in on_start and on_stop ---- */
+
+static void
+leave_second_time(void *times)
+{
+    if (__atomic_fetch_add((unsigned *)times, 1, __ATOMIC_SEQ_CST) == 1)
+        pthread_exit(NULL);
+}
+
+static void
+leave_always(void *times)
+{
+    count_one(times);
+    pthread_exit(NULL);
+}
+
+/* Threads that on_start ends aren't started again and again; that breaks the pool when there's no other worker. */
+static void
+test_exit_in_on_start(void **state)
+{
+    (void)state;
+    unsigned starts = 0;
+    cf_executor *pool = cf_thread_pool(.max_workers = 1, .on_start = leave_always, .on_start_context = &starts);
+    cf_future *f = cf_submit(pool, twice, 1);
+    assert_int_equal(cf_future_wait(f, CF_FOREVER), CF_ERR_BROKEN);
+    assert_non_null(strstr(cf_future_message(f), "on_start has ended its thread"));
+    cf_future_release(f);
+    close_clean(pool);
+    assert_int_equal(counted(&starts), 1);
+
+    gate g = GATE;
+    starts = 0;
+    pool = cf_thread_pool(.max_workers = 2, .on_start = leave_second_time, .on_start_context = &starts);
+    cf_future *first = cf_submit(pool, passes, &g), *second = cf_submit(pool, twice, 1);
+    wait_until(counted(&starts) == 2 && living(pool) == 1);
+    gate_open(&g);
+    assert_int_equal(cf_future_wait(first, CF_FOREVER), CF_OK);
+    assert_int_equal(cf_future_wait(second, CF_FOREVER), CF_OK);
+    cf_future_release(first);
+    cf_future_release(second);
+    close_clean(pool);
+    assert_int_equal(counted(&starts), 2);
+}
+
+static void
+awaits(cf_future *promise)
+{
+    (void)cf_future_wait(promise, CF_FOREVER);
+}
+CF_TASK_VOID(awaits, cf_future *);
+
+/* A worker that on_stop ends was counted out before; here the one too many, once it doesn't wait any more. */
+static void
+test_exit_in_on_stop(void **state)
+{
+    (void)state;
+    unsigned stops = 0;
+    cf_future *promise = cf_future_new(0);
+    cf_executor *pool = cf_thread_pool(.max_workers = 1, .on_stop = leave_always, .on_start_context = &stops);
+    cf_future *f = cf_submit(pool, awaits, promise);
+    wait_until(blocked(pool) == 1);
+    assert_works(pool); /* in a stand-in */
+    assert_int_equal(cf_future_set_result(promise, NULL, 0), CF_OK);
+    assert_int_equal(cf_future_wait(f, CF_FOREVER), CF_OK);
+    wait_until(counted(&stops) == 1);
+    cf__mutex_lock(&inside(pool)->mutex);
+    assert_int_equal(inside(pool)->living, 1);
+    cf__mutex_unlock(&inside(pool)->mutex);
+    assert_works(pool);
+    close_clean(pool);
+    assert_int_equal(counted(&stops), 2);
+    cf_future_release(f);
+    cf_future_release(promise);
+}
+
 /* ---- where no other thread is to be had ---- */
 
 /* The last worker ends with work queued: that fails rather than wait for ever, and the pool is broken. */
@@ -432,6 +507,8 @@ main(void)
         cmocka_unit_test(test_exit_in_stolen_child),
         /* the record of the callback that ends the thread is lost with it: not checked for leaks */
         cmocka_unit_test_setup_teardown(test_exit_in_callback, leaks_start, NULL),
+        cmocka_unit_test(test_exit_in_on_start),
+        cmocka_unit_test(test_exit_in_on_stop),
         cmocka_unit_test(test_exit_of_last_worker_breaks_pool),
         cmocka_unit_test(test_exit_of_last_idle_worker),
         cmocka_unit_test(test_exit_after_failed_stand_in),

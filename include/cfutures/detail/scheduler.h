@@ -77,6 +77,7 @@ typedef struct cf__thread_worker { /* fields: I immutable, W the worker's own, A
     const cf_future *blocked_on;  /* M: what it waits for, without a deadline; or NULL */
     cf__thread thread;            /* M */
     bool started, ended;          /* M: the thread is to be joined; and has ended */
+    bool leaving;                 /* W: it isn't counted in `living` any more */
     cf__task_context context;     /* W: of what runs between tasks: callbacks, on_start */
     void *user;                   /* W: cf_worker_local() */
     cf__deque futures;
@@ -170,7 +171,7 @@ cf__thread_pool_start_worker(cf__thread_pool *pool)
         worker = pool->workers[index];
         if (worker->ended)
             cf__os_thread_join(&worker->thread); /* it has let go of the mutex for the last time */
-        worker->started = worker->ended = false;
+        worker->started = worker->ended = worker->leaving = false;
     } else {
         worker = CF__STATIC_CAST(cf__thread_worker *, cf__os_alloc(sizeof *worker));
         if (worker == NULL)
