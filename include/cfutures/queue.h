@@ -114,8 +114,7 @@ CF_API void cf_queue_destroy(cf_queue *queue);
  *            CF_ERR_NOMEM (a queue without bound can't grow). */
 CF_API CF_NODISCARD cf_err cf_queue_put_until(cf_queue *queue, const void *item, cf_time deadline);
 
-/** Put a copy of `*item`, waiting for room as long as it takes.  As cf_queue_put_until(), without CF_ERR_TIMEOUT.
- *  */
+/** Put a copy of `*item`, waiting for room as long as it takes.  As cf_queue_put_until(), without CF_ERR_TIMEOUT. */
 CF_API cf_err cf_queue_put(cf_queue *queue, const void *item);
 
 /** Put a copy of `*item` if there is room now.  As cf_queue_put_until(), with CF_ERR_FULL in place of
@@ -141,8 +140,7 @@ CF_API CF_NODISCARD cf_err cf_queue_get_until(cf_queue *queue, void *item, cf_ti
 /** Get the next item, waiting for one as long as it takes.  As cf_queue_get_until(), without CF_ERR_TIMEOUT. */
 CF_API CF_NODISCARD cf_err cf_queue_get(cf_queue *queue, void *item);
 
-/** Get the next item if there is one now.  As cf_queue_get_until(), with CF_ERR_EMPTY in place of CF_ERR_TIMEOUT.
- *  */
+/** Get the next item if there is one now.  As cf_queue_get_until(), with CF_ERR_EMPTY in place of CF_ERR_TIMEOUT. */
 CF_API CF_NODISCARD cf_err cf_queue_try_get(cf_queue *queue, void *item);
 
 /** Get up to `count` items into an array: wait for the first until `deadline`, then take as many as there are.

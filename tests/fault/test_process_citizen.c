@@ -230,7 +230,9 @@ static void *
 work_in_a_storm(void *argument)
 {
     cf_executor *pool = argument;
-    int in[50], out[50];
+    int in[50], out[50], item;
+    cf_queue empty;
+    child_check(cf_queue_init(&empty, sizeof item, 1) == CF_OK);
     timer_t timer = start_storm();
     unsigned start = noted(&notes->signals);
     for (int i = 0; i < 50; i++)
@@ -244,6 +246,8 @@ work_in_a_storm(void *argument)
         child_check(cf_future_wait(held, deadline) == CF_ERR_TIMEOUT && cf_passed(deadline));
         deadline = cf_after_ms(10);
         child_check(cf_wait(&held, 1, CF_ALL_COMPLETED, deadline) == CF_ERR_TIMEOUT && cf_passed(deadline));
+        deadline = cf_after_ms(10);
+        child_check(cf_queue_get_until(&empty, &item, deadline) == CF_ERR_TIMEOUT && cf_passed(deadline));
         (void)cf_future_cancel(held);
         cf_future_release(held);
         cf_future_release(called);
@@ -253,6 +257,7 @@ work_in_a_storm(void *argument)
         cf_executor_close(other);
     }
     (void)timer_delete(timer);
+    cf_queue_destroy(&empty);
     return NULL;
 }
 
