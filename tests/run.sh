@@ -104,14 +104,16 @@ install() {
 
 # ---- stages ----
 
-note() { # name, ok, failed, skipped: a line of the table at the end
-    printf '%-34s %6s %6s %7s\n' "$@" >>"$work/table"
+note() { # name, ok, failed, skipped: a line of the table at the end, with the seconds since the one before
+    now=$(date +%s)
+    printf '%-34s %6s %6s %7s %6s\n' "$@" $((now - noted)) >>"$work/table"
+    noted=$now
     ok=$((ok + $2)) failed=$((failed + $3)) skipped=$((skipped + $4))
     [ "$3" -eq 0 ] || bad=1
 }
 
-build() { # directory, meson's options...: configures and builds, all warnings as errors
-    dir=build/$1; shift
+build() { # directory, which programs (how their names begin; all: everything), meson's options...: all warnings as errors
+    dir=build/$1 wanted=$2; shift 2
     say "== $dir"
     # Configuring again finds new test files.
     if [ ! -f "$dir/build.ninja" ] || ! meson setup --reconfigure "$dir" --werror "$@" >"$work/log" 2>&1; then
@@ -122,7 +124,10 @@ build() { # directory, meson's options...: configures and builds, all warnings a
             return 1
         fi
     fi
-    if ! meson compile -C "$dir" --ninja-args=-k,0 >"$work/log" 2>&1; then # -k 0: all errors at once
+    targets=
+    [ "$wanted" = all ] || targets=$(meson introspect "$dir" --targets | grep -oE "\"name\": \"($wanted)[^\"]*" | sed 's/.*"//')
+    # shellcheck disable=SC2086 # words
+    if ! meson compile -C "$dir" --ninja-args=-k,0 $targets >"$work/log" 2>&1; then # -k 0: all errors at once
         grep -vE '^(INFO|\[[0-9]+/[0-9]+\] (Compiling|Linking))' "$work/log" | head -n 150
         note "$dir: build" 0 1 0
         return 1
@@ -154,7 +159,7 @@ tests() { # directory, time limits' factor, suites...: meson's closing lines fol
 quick() {
     CF_MODEL_SECONDS=0.5 # of each scenario; --all goes on
     export CF_MODEL_SECONDS
-    if build tests; then
+    if build tests all; then
         tests tests 1 unit compile lint model
     else
         tests tests 1 compile lint # they need no program of ours, and may tell more
@@ -168,7 +173,7 @@ plain_signals=allocator_may_return_null=1:handle_segv=0:handle_sigbus=0:handle_s
 all() {
     CF_MODEL_SECONDS=10 # most scenarios end sooner, by themselves
     export CF_MODEL_SECONDS
-    if build tests; then
+    if build tests all; then
         tests tests 1 unit model
         tests tests 1 fault stress
         tests tests 1 strace
@@ -181,19 +186,19 @@ all() {
     tests tests 1 elsewhere
     if ! has clang; then
         note "build/clang: not installed" 0 0 1
-    elif build clang --native-file tests/support/clang.ini -Dbuildtype=release; then
+    elif build clang all --native-file tests/support/clang.ini -Dbuildtype=release; then
         # Optimized to the utmost, where reordering by the compiler shows.
         tests clang 1 unit
     fi
-    if build condvar -Dc_args=-DCF_USE_CONDVAR; then
+    if build condvar 'smoke|unit' -Dc_args=-DCF_USE_CONDVAR; then
         tests condvar 1 unit
     fi
-    if build asan -Db_sanitize=address,undefined; then
+    if build asan 'smoke|unit|fault' -Db_sanitize=address,undefined; then
         ASAN_OPTIONS=$plain_signals:detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1 CF_TEST_WATCHDOG=180
         export ASAN_OPTIONS UBSAN_OPTIONS CF_TEST_WATCHDOG
         tests asan 3 unit fault
     fi
-    if build tsan -Db_sanitize=thread; then
+    if build tsan 'smoke|unit|stress' -Db_sanitize=thread; then
         # The template process is forked while threads exist, which ThreadSanitizer refuses unless told.
         TSAN_OPTIONS=$plain_signals:die_after_fork=0:halt_on_error=1 CF_TEST_WATCHDOG=300
         export TSAN_OPTIONS CF_TEST_WATCHDOG
@@ -205,7 +210,7 @@ all() {
 }
 
 soak() {
-    build soak || return
+    build soak 'stress|fault' || return
     programs=$(find build/soak/tests -maxdepth 1 -type f -perm -u+x \( -name 'stress-*' -o -name 'fault-*' \) | LC_ALL=C sort)
     count=$(printf '%s\n' "$programs" | grep -c .)
     [ "$count" -gt 0 ] || { note "soak (no program yet)" 0 0 0; return; }
@@ -233,7 +238,7 @@ soak() {
     done
 }
 
-start=$(date +%s)
+start=$(date +%s) noted=$start
 install
 case $tier in
 quick) quick ;;
@@ -241,7 +246,7 @@ all) all ;;
 soak) soak ;;
 esac
 say
-printf '%-34s %6s %6s %7s\n' "$tier, $(($(date +%s) - start)) s" ok failed skipped
+printf '%-34s %6s %6s %7s %6s\n' "$tier, $(($(date +%s) - start)) s" ok failed skipped s
 cat "$work/table"
 say
 if [ $skipped -gt 0 ]; then
