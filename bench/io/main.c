@@ -6,12 +6,11 @@
  *
  * WHAT IS TIMED  the whole job: start the threads or the pool, all waits, stop and free. */
 #include "../support/options.h"
+#include "../support/python.h"
 #include "../support/report.h"
 #include "workload.h"
 
 static const metric metrics[] = {[MEASURE_TIME] = {"time", "s", "time, s", .caption = "time"}};
-
-static const contender *const contenders[] = {&io_serial, &io_pthreads, &io_threads};
 
 int
 main(int argc, char **argv)
@@ -41,7 +40,9 @@ main(int argc, char **argv)
          .help = "threads (default: one for each wait, at most 256)"},
     };
     options_parse(argc, argv,
-                  "Times K tasks that wait MS milliseconds each: serial, raw pthreads, cfutures threads, in turns.",
+                  "Times K tasks that wait MS milliseconds each: serial, raw pthreads, Python's threads, cfutures "
+                  "threads, in turns.\n"
+                  "Start it from the root of the tree, where bench/io/python.py is.",
                   own, sizeof own / sizeof *own, &common);
     FILE *json = output_open(common.json), *svg = output_open(common.svg);
 
@@ -53,9 +54,16 @@ main(int argc, char **argv)
                                          : 50,
     };
     w.workers = (unsigned)(workers > 0 ? workers : tasks < 256 ? tasks : 256);
+    const contender *contenders[4];
+    size_t count = 0;
+    contenders[count++] = &io_serial;
+    contenders[count++] = &io_pthreads;
+    if (python_available(io_script))
+        contenders[count++] = &io_executor;
+    contenders[count++] = &io_threads;
     rounds r = {
         .contenders = contenders,
-        .contender_count = sizeof contenders / sizeof *contenders,
+        .contender_count = count,
         .metrics = metrics,
         .metric_count = MEASURE_COUNT,
         .repeats = common.repeats > 0 ? (size_t)common.repeats

@@ -21,6 +21,7 @@ long wait_for_answer(int milliseconds);
 /** Whether `sum` is what all tasks together return.  If not, says what `who` got. */
 bool check_sum(const char *who, const struct workload *w, long sum);
 
-extern const contender io_serial, io_pthreads, io_threads;
+extern const contender io_serial, io_pthreads, io_executor, io_threads;
+extern const char io_script[]; /* Python's */
 
 #endif

@@ -7,6 +7,7 @@
  * Python's rows are left out, with a word, where there is no python3. */
 #include "../support/comparison.h"
 #include "../support/options.h"
+#include "../support/python.h"
 #include "workload.h"
 
 static const char executor[] = "ProcessPoolExecutor", mp_pool[] = "multiprocessing.Pool";
@@ -67,7 +68,7 @@ main(int argc, char **argv)
     const contender *contenders[4];
     size_t count = 0;
     contenders[count++] = &process_fork;
-    if (python_available()) {
+    if (python_available(process_script)) {
         contenders[count++] = &process_executor;
         contenders[count++] = &process_mp_pool;
     }

@@ -1,37 +1,15 @@
 /* bench/process/python.c - Python's process pools, by python.py.
- * SPDX-License-Identifier: MIT
- *
- * The script times itself: the interpreter's own start isn't part of any figure. */
+ * SPDX-License-Identifier: MIT */
+#include "../support/python.h"
+
 #include "workload.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
+const char process_script[] = "bench/process/python.py";
 
-#define SCRIPT "bench/process/python.py" /* from the root of the tree, where bench/run.sh starts us */
-
-bool
-python_available(void)
-{
-    if (access(SCRIPT, R_OK) != 0)
-        return complain("left out: Python's pools; " SCRIPT " isn't to be found from here");
-    if (system("python3 -c 'import concurrent.futures, multiprocessing' >/dev/null 2>&1") != 0)
-        return complain("left out: Python's pools; there is no python3 that has them");
-    return true;
-}
-
-/* What the script prints for the figure `what` of the pool `kind`. */
 static bool
 ask(const char *kind, const char *what, unsigned workers, long count, double *value)
 {
-    char command[160], answer[64] = "", *end = answer;
-    snprintf(command, sizeof command, "exec python3 " SCRIPT " %s %s %u %ld", kind, what, workers, count);
-    FILE *script = popen(command, "r");
-    if (script == NULL)
-        return complain("can't start: %s", command);
-    if (fgets(answer, sizeof answer, script) != NULL)
-        *value = strtod(answer, &end);
-    return (pclose(script) == 0 && end != answer) || complain("failed: %s", command);
+    return python_ask(value, process_script, "%s %s %u %ld", kind, what, workers, count);
 }
 
 #define PYTHON_CONTENDER(identifier, shown, kind)                                                                      \

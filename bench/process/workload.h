@@ -42,8 +42,8 @@ double median_of(double *times, long n);
 /** Sleep for 100 us. */
 void pause_100us(void);
 
-/** Whether python3 is there, with concurrent.futures, and python.py beside this file; if not, says which. */
-bool python_available(void);
+/** Python's contenders. */
+extern const char process_script[];
 
 extern const contender process_fork, process_executor, process_mp_pool, process_cfutures;
 
