@@ -75,7 +75,8 @@ typedef struct cf_pool_opts {
     /* Called once in each worker before its first task; NULL: nothing.  It may cf_fail(), or end its thread: that worker
      * then ends, and a pool that can get no worker is broken, with that message. */
     void (*on_start)(void *context) CF__DEFAULT(NULL);
-    /* Called in each worker that on_start went well in, when it ends; NULL: nothing.  Not when it dies or is killed. */
+    /* Called in each worker that on_start went well in, when it ends; NULL: nothing.  Not when it dies or is killed.  At the
+     * end of a pool of processes it has two seconds. */
     void (*on_stop)(void *context) CF__DEFAULT(NULL);
     void *on_start_context CF__DEFAULT(NULL); /* given to both; borrowed as long as the pool lives */
     size_t stack_size CF__DEFAULT(0);         /* bytes of a worker's stack; 0: the system's default */
@@ -164,7 +165,7 @@ CF_API const char *cf_executor_message(const cf_executor *executor);
 
 /** Take no more tasks, and deal with those there are.
  *
- * Blocks:   until none is left, or `deadline`.
+ * Blocks:   until none is left, or `deadline`; once none is left, until the workers are gone.
  * `report`: gets what was done, also after a timeout; NULL: not wanted.
  * Returns:  CF_OK: all tasks are settled, all workers gone; CF_ERR_TIMEOUT: report->left are left, call it again;
  *           CF_ERR_DEADLOCK: called with a deadline other than CF_NOW by a task or callback that the executor's own

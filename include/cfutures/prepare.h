@@ -80,6 +80,8 @@ cf__nursery_serve(cf__nursery_home *home)
     cf__nursery_request *request = &home->request;
     cf__arena *arena = request->setup.view.arena;
     int error = 0;
+    if (request->start && (home->file < 0 || request->setup.life_line[0] < 0))
+        return EMFILE; /* they were sent, and we could have no more */
     if (cf__os_map_file(home->file, request->memory, request->size) == MAP_FAILED)
         return errno;
     if (request->start)

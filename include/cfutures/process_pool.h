@@ -294,25 +294,38 @@ cf__process_end(cf__process_pool *pool)
     }
 }
 
+/* How long, from its beginning, a killing shutdown waits for the template before it kills it: as long as that has a shield
+ * to heed.  The mutex is held. */
+CF__PRIVATE int64_t
+cf__process_patience(const cf__process_pool *pool)
+{
+    for (uint32_t index = pool->oldest; index != CF__NO_SLOT; index = pool->shadows[index].newer) {
+        uint64_t word = cf__load_relaxed(&pool->setup.view.slots[index].word); /* relaxed: a guess; looked at again */
+        if (cf__slot_state(word) == CF__SLOT_RUNNING && (word & CF__SLOT_SHIELD) != 0)
+            return CF__SHIELD_MOST + CF__PROCESS_GRACE;
+    }
+    return CF__PROCESS_GRACE;
+}
+
 /* Waits until no slot is in use, or `deadline`.  The mutex is held, and let go meanwhile. */
 CF__PRIVATE void
 cf__process_drain(cf__process_pool *pool, cf_time deadline)
 {
     cf__arena *arena = pool->setup.view.arena;
     cf__slice slice = CF__SLICE_NEW;
-    cf_time patience = cf_after_ns(CF__PROCESS_GRACE);
+    cf_time start = cf__os_now();
     for (bool in_time = true; in_time || pool->in_use == 0;) {
         cf__store_seq_cst(&arena->pressure, 1u); /* seq_cst [A3]: then the look */
         cf_future *list = cf__slots_harvest(pool, UINT32_MAX, NULL);
         if (list == NULL && pool->in_use == 0)
             return;
-        bool killing = pool->killing, sleep = list == NULL;
+        bool killing = pool->killing && cf_passed(start + cf__process_patience(pool)), sleep = list == NULL;
         pool->short_of_room += sleep; /* who collects a slot in our place wakes us, too */
         cf__mutex_unlock(&pool->mutex);
         if (sleep) {
             if (!cf__slots_sleep(pool, &arena->pressure, 1, deadline, &slice))
                 cf__slots_audit(pool, NULL, &slice);
-            if (killing && cf_passed(patience))
+            if (killing)
                 cf__process_kill_template(pool); /* it doesn't kill: then its own death does */
             (void)cf__slots_template_ended(pool);
             in_time = !cf_passed(deadline);
@@ -398,6 +411,7 @@ cf__process_map(cf__process_pool *pool, cf__nursery *nursery, int *file, uint32_
     if (pool->memory == NULL)
         return false;
     (void)cf__arena_layout(&pool->setup.view, pool->memory, records, slots);
+    pool->minimum = least;
     cf__slots_want(pool, workers, least, workers);
     cf__store_relaxed(&pool->setup.view.arena->high, 0u); /* relaxed: nobody is there yet */
     if (cf__heap_init(&pool->heap, CF__STATIC_CAST(unsigned char *, pool->memory) + arena, heap))
@@ -552,7 +566,7 @@ cf_process_pool_resize(cf_executor *executor, unsigned workers)
         return CF_ERR_INVALID;
     bool elastic = pool->setup.idle_timeout != CF__NEVER;
     cf__mutex_lock(&pool->mutex);
-    cf__slots_want(pool, workers, elastic ? CF__MIN(pool->least, workers) : workers, workers);
+    cf__slots_want(pool, workers, elastic ? CF__MIN(pool->minimum, workers) : workers, workers);
     cf__mutex_unlock(&pool->mutex);
     cf__arena_wake_all(view);   /* who isn't wanted any more leaves */
     (void)cf__arena_poke(view); /* and who is missing is started */

@@ -1,6 +1,6 @@
 /* cfutures/sandbox.h - workers that can compute, and nothing else: for tasks that aren't trusted.  Include it by name.
  * SPDX-License-Identifier: MIT
- * LAYER 6.  Includes: task.h, detail/os_sandbox.h.  Included by: nobody.
+ * LAYER 6.  Includes: task.h, detail/os_process.h, detail/os_sandbox.h.  Included by: nobody.
  *
  *     cf_auto(cf_executor) pool = cf_process_pool(.on_start = cf_sandbox_on_start);
  *
@@ -16,10 +16,12 @@
  * WHAT LIBRARIES NEED  Most that a function of the C library asks for by itself is allowed, or refused such that it goes on.
  *   What opens files later (a time zone, a locale, a module) has to be done before, in an on_start of your own that then calls
  *   cf_sandbox_enter(); or its calls go into `allow`.
+ * NOT TOGETHER WITH  memory_limit and max_memory_per_worker, for which a worker must open a file: `memory` is for that.
  * ON THREADS  it would bind the whole program.  Only processes have something to gain. */
 #ifndef CFUTURES_SANDBOX_H
 #define CFUTURES_SANDBOX_H
 
+#include "detail/os_process.h"
 #include "detail/os_sandbox.h"
 #include "task.h"
 
@@ -90,6 +92,9 @@ cf_sandbox_enter(const cf_sandbox_opts *options)
         cf__filter_rule(&filter, ours.allow[i], CF__FILTER_ALLOW);
     cf__filter_rules(&filter);
 
+    cf__task_context *current = cf__task_current();
+    if (current != NULL && current->host != NULL)
+        cf__os_die_with(getppid()); /* again, should the user have been changed: later it's forbidden */
     cf__os_close_others(ours.keep, ours.keep_count);
     int error = cf__sandbox_limits(&ours);
     if (error == 0)

@@ -346,6 +346,33 @@ prepare_with_faults(void)
     return 0;
 }
 
+static int
+use_short_of_descriptors(void)
+{
+    child_check(cf_process_pool_prepare() == CF_OK);
+    struct rlimit usual;
+    child_check(prlimit(cf__prepared->self, RLIMIT_NOFILE, NULL, &usual) == 0);
+    for (rlim_t most = 3; most < 16; most++) {
+        struct rlimit few = {most, usual.rlim_max};
+        child_check(prlimit(cf__prepared->self, RLIMIT_NOFILE, &few, NULL) == 0);
+        cf_executor *pool = cf_process_pool(.max_workers = 1);
+        child_check(cf_executor_error(pool) == CF_OK);
+        check_works(pool);
+        cf_executor_close(pool);
+        child_check(kill(cf__prepared->self, 0) == 0);
+    }
+    return 0;
+}
+
+/* Where it may have none, or only one, of the descriptors that it's sent, the program does it by itself. */
+static void
+test_prepare_short_of_descriptors(void **state)
+{
+    (void)state;
+    assert_int_equal(run_program(use_short_of_descriptors), 0);
+    wait_until(living_processes() == 0);
+}
+
 /* Whatever fails: it says so, or does without; and nothing is left. */
 static void
 test_prepare_survives_faults(void **state)
@@ -372,7 +399,7 @@ main(void)
         citizen_test(test_prepare_gives_early_workers),   citizen_test(test_prepare_workers_have_no_descriptors),
         citizen_test(test_prepare_can_be_done_without),   citizen_test(test_prepare_lost_message),
         citizen_test(test_prepare_ends_with_the_program), citizen_test(test_prepare_is_not_for_children),
-        citizen_test(test_prepare_survives_faults),
+        citizen_test(test_prepare_short_of_descriptors),  citizen_test(test_prepare_survives_faults),
     };
     if (!citizen_notes_start())
         return 99;

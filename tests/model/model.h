@@ -331,7 +331,8 @@ typedef struct cf__robust_list {
      model__fork_hidden(MODEL__SITE("fork_hidden", #run), (run), (argument), sizeof *(argument), (process), (error)))
 #define cf__os_exit(status) model__exit(MODEL__SITE("exit", ""), (status))
 #define cf__os_pause_for_good() model__pause_for_good(MODEL__SITE("pause_for_good", ""))
-#define cf__os_signal(process, number) model__signal(MODEL__SITE("signal", #process), (process), (number))
+#define cf__os_signal(process, number) (model__signal(MODEL__SITE("signal", #process), (process), (number)), true)
+#define cf__os_user() UINT64_C(0)
 #define cf__os_signal_group(process, number) model__signal(MODEL__SITE("signal_group", #process), (process), (number))
 #define cf__os_pidfd_signal(pidfd, number) (model__signal(MODEL__SITE("pidfd_signal", #pidfd), (pidfd), (number)), true)
 #define cf__os_reset_signals(ignored, count)                                                                           \

@@ -146,6 +146,7 @@ work(void *arg)
     self.view = view;
     self.record = &view.workers[0];
     self.number = 1;
+    self.process = cf__os_pid();
     cf__store_relaxed(&self.record->due, CF__NEVER);
     model_check(cf__worker_start(&self));
     while (self.ran < tasks) {

@@ -176,6 +176,13 @@ push_for_stand_in(void *arg)
     cf__arena_push_hint(&view, &view.arena->parent_ring, view.parent_hints, 0);
     cf__arena_wake_one(&view);
 }
+/* Worker 1 is busy for ever; the pool may have another, whose number a stand-in has that isn't wanted any more. */
+static void
+setup_room_to_grow(void)
+{
+    setup_lend();
+    cf__arena_want(&view, 1, 1, 2);
+}
 /* Worker 2 stands in: lingers until it's wanted, and takes the task. */
 static void
 stand_in(void *arg)
@@ -458,6 +465,14 @@ static const model_scenario scenarios[] = {
      .setup = setup_lend,
      .threads = {{"parent", push_for_stand_in, NULL}},
      .processes = {{"worker1", lend_and_look, NULL}, {"stand-in", stand_in, NULL}},
+     .check = check_arena,
+     .spurious = MODEL_NONE,
+     .timeouts = MODEL_NONE,
+     .seconds = 6},
+    {.name = "nested_wanted_again",
+     .setup = setup_room_to_grow,
+     .threads = {{"parent", push_for_stand_in, NULL}},
+     .processes = {{"stand-in", stand_in, NULL}},
      .check = check_arena,
      .spurious = MODEL_NONE,
      .timeouts = MODEL_NONE,

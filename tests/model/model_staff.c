@@ -19,6 +19,18 @@ static uint32_t runs; /* how often a task has been run */
 /* ---- tasks ---- */
 
 static void
+tell(uint32_t *word)
+{
+    cf__store_release(word, 1u);
+    (void)cf__os_futex_wake(word, INT_MAX, CF__SCOPE_SHARED);
+}
+static void
+wait_for(uint32_t *word)
+{
+    while (cf__load_acquire(word) == 0)
+        (void)cf__os_futex_wait(word, 0, INT64_MAX, CF__SCOPE_SHARED);
+}
+static void
 run_quick(const void *args, void *result, void *context)
 {
     (void)args;
@@ -32,8 +44,7 @@ run_wait(const void *args, void *result, void *context)
     (void)args;
     (void)result;
     (void)context;
-    while (cf__load_acquire(&told) == 0)
-        (void)cf__os_futex_wait(&told, 0, INT64_MAX, CF__SCOPE_SHARED);
+    wait_for(&told);
 }
 static void
 run_tell(const void *args, void *result, void *context)
@@ -41,8 +52,7 @@ run_tell(const void *args, void *result, void *context)
     (void)args;
     (void)result;
     (void)context;
-    cf__store_release(&told, 1u);
-    (void)cf__os_futex_wake(&told, INT_MAX, CF__SCOPE_SHARED);
+    tell(&told);
 }
 
 /* ---- an arena, and its parent ---- */
@@ -201,6 +211,43 @@ enlarge(void *arg)
     submit(1, run_tell);
     await_done(0);
     await_done(1);
+    stop();
+}
+/* One that isn't wanted any more when it is ready takes its time to leave; what it may owe doesn't wait for it. */
+static uint32_t starts, resized, leaving;
+static void
+start_slowly(void *context)
+{
+    (void)context;
+    if (cf__fetch_add_relaxed(&starts, 1u) == 1)
+        wait_for(&resized);
+}
+static void
+leave_slowly(void *context)
+{
+    (void)context;
+    tell(&leaving);
+    wait_for(&told);
+}
+static void
+setup_slow_to_leave(void)
+{
+    setup_arena(2, 2, 2);
+    setup_of_pool.on_start = start_slowly;
+    setup_of_pool.on_stop = leave_slowly;
+    starts = resized = leaving = 0;
+}
+static void
+shrink_and_tell(void *arg)
+{
+    (void)arg;
+    submit(1, run_quick);
+    await_done(1);
+    resize(1);
+    tell(&resized);
+    wait_for(&leaving);
+    submit(0, run_tell);
+    await_done(0);
     stop();
 }
 /* Those who are started while the pool ends are told of that. */
@@ -487,6 +534,15 @@ static const model_scenario scenarios[] = {
     {.name = "staff_shrink",
      .setup = setup_two,
      .threads = {{"parent", shrink, NULL}},
+     TEMPLATE,
+     .check = check_arena,
+     .stale_reads = MODEL_NONE,
+     .spurious = MODEL_NONE,
+     .preemptions = 1,
+     .seconds = 5},
+    {.name = "staff_slow_to_leave",
+     .setup = setup_slow_to_leave,
+     .threads = {{"parent", shrink_and_tell, NULL}},
      TEMPLATE,
      .check = check_arena,
      .stale_reads = MODEL_NONE,

@@ -217,7 +217,7 @@ detail/template.h | s/again = cf__template_look(template_, false);/again = next;
 detail/arena.h | s/if (cf__load_relaxed(&self->due) <= cf__os_now() .. cf__load_seq_cst(&view->arena->stop) == CF__ARENA_KILLS)/if (0)/ | limits limits_shield_put_off | no poke at the end of a shield
 detail/arena.h | s/ .. cf__load_seq_cst(&view->arena->stop) == CF__ARENA_KILLS)/)/ | limits limits_shield_and_stop_endless | no poke when the pool is being killed
 detail/arena.h | s/CF__SLOT_SHIELD, CF__SLOT_KILLING,$/CF__SLOT_SHIELD, 0,/ | limits limits_shield | a shield begins when the kill is on its way
-detail/ladder.h | s/if (now < ladder->next && !(poked && ladder->kill_due != 0))/if (now < ladder->next)/ | limits limits_shield_put_off | a poke doesn't end what was put off
+detail/ladder.h | s/if (now < ladder->next && !(poked && .*/if (now < ladder->next)/ | limits limits_shield_put_off | a poke doesn't end what was put off
 detail/ladder.h | s/^        unless = 0;/        ;ladder->next = now + 1; return false;/ | limits limits_shield_late | a shield that holds for ever
 detail/template.h | s/ && !cf__ladder_claim_kill(view, ladder, i + 1, now) && ladder->slot != 0)/ \&\& (word \& CF__SLOT_SHIELD))/ | limits limits_shield_and_stop | looks for a shield, then kills
 detail/worker.h | s/cf__os_pause_for_good(); .. it's being killed.*/;/ | limits limits_shield | goes on into a shield that it was refused
@@ -280,7 +280,7 @@ detail/arena.h | s/^        cf__arena_has_hints(view))$/        0)/ | staff staf
 detail/arena.h | s/cf__cas_seq_cst(&view->arena->wanted, &wanted, number - 1)/cf__cas_acq_rel(\&view->arena->wanted, \&wanted, number - 1)/ | staff staff_retire_small | half of Dekker's for who leaves
 detail/arena.h | s/uint32_t wanted = cf__load_seq_cst(&view->arena->wanted);/uint32_t wanted = cf__load_relaxed(\&view->arena->wanted);/ | staff staff_retire_small | the other half
 detail/arena.h | s/    if (!cf__arena_wake_another(view))$/    if (cf__arena_wake_another(view))/ | staff staff_grow | doesn't grow when all are busy
-detail/arena.h | s/^        (void)cf__arena_poke(view); .. should we die.*/        ;/ | staff staff_grow | grows and tells nobody
+detail/arena.h | s/^        (void)cf__arena_poke(view);  .*/        ;/ | staff staff_grow | grows and tells nobody
 detail/arena.h | s/        if (!relied && cf__arena_may_grow(view))/        if (0)/ | staff staff_retire | a death breaks the chain of wakes
 detail/arena.h | s/} else if (cf__arena_is_wanted(view, number)) {/} else {/ | staff staff_shrink | sleeps unwanted
 detail/arena.h | s/number = 1; number <= last; number++/number = 1; number < last; number++/ | staff staff_shrink | doesn't wake the last
@@ -291,7 +291,7 @@ detail/arena.h | s/if (cf__slot_retry(slot, number)) .. else the parent.*/if (!c
 detail/template.h | s/mine->count <= CF__MIN(retries, 255u)/mine->count <= CF__MIN(retries, 255u) + 1/ | staff staff_retry_too_often | tries once too often
 detail/template.h | s/return cf__load_relaxed(&view->workers.number - 1..overwritten) == 0 &&/return/ | staff staff_retry_of_failed | tries again with a message for arguments
 detail/process_future.h | s/        if (may_expire && cf_passed(future->start_by))/        if (0)/ | staff staff_start_by_busy | a waiter sleeps on behind a busy worker
-detail/worker.h | s/if (limits->start_by != 0 && now >= limits->start_by)/if (0)/ | staff staff_start_by_late | runs what came too late
+detail/worker.h | s/if (limits->start_by != 0 && now >= limits->start_by && .*/if (0)/ | staff staff_start_by_late | runs what came too late
 detail/template.h | s/(void)cf__exchange_seq_cst(&arena->next_look, next);/(void)cf__exchange_acq_rel(\&arena->next_look, next);/ | limits limits_look | next_look may be seen after the second look
 detail/process_slots.h | s/if (cf__cas_seq_cst(&slot->word, &word, cf__slot_with_state(word, to)))/if ((cf__store_seq_cst(\&slot->word, cf__slot_with_state(word, to)), 1))/ | staff staff_retry_and_cancel | withdraws what a worker has claimed
 detail/arena_nested.h | s/(void)cf__fetch_or_seq_cst(&view->arena->nested, UINT64_C(1) << (owner % 64));/(void)cf__fetch_or_acq_rel(\&view->arena->nested, UINT64_C(1) << (owner % 64));/ | nested nested_one_after_another | half of Dekker's for a child
@@ -305,6 +305,8 @@ detail/arena_nested.h | s/if (cf__load_seq_cst(&view->workers.i..children) != 0)
 detail/arena_nested.h | s/cf__load_seq_cst(&view->arena->lent.i.)/cf__load_acquire(\&view->arena->lent[i])/ | nested nested_lend | half of Dekker's for a stand-in
 detail/arena.h | s/^        cf__arena_call_stand_ins(view);/        ;/ | nested nested_lend | whoever finds nobody idle calls no stand-in
 detail/arena.h | s/^            cf__arena_wake_worker(view, number);/            ;/ | nested nested_lend | a stand-in that lingers isn't woken
+detail/arena.h | s/^        cf__arena_wake_worker(view, wanted + 1);/        ;/ | nested nested_wanted_again | nor when the pool grows to its number
+detail/worker.h | s/^            cf__arena_pass_on(&self.view, number);/            ;/ | staff staff_slow_to_leave | keeps what it owes until it's dead
 detail/arena.h | /^cf__arena_linger/,/^}/s/if (cf__arena_is_wanted(view, number) || /if (/ | nested nested_lend | lingers without a last look
 detail/arena.h | s/^            missing = true;/            ;/ | nested nested_child | a stand-in that is missing isn't started
 detail/nested.h | s/if (lent && cf__arena_has_hints(view))/if (0)/ | nested nested_child | a waiter calls no stand-in

@@ -4,6 +4,8 @@
  * an hour, and one that has to do something first is tried again with a longer limit, see READY_IN_TIME.  After each test no process of ours lives, and no memory, descriptor or thread is left. */
 #include "unit.h"
 
+static int64_t grace = INT64_C(2000000000); /* how long a killing shutdown waits until it kills the template */
+#define CF__PROCESS_GRACE grace
 #include <cfutures.h>
 
 #include <poll.h>
@@ -382,6 +384,86 @@ test_time_limit_terminates(void **state)
     cf_executor_close(pool);
 }
 
+static void
+leave_on_term_when_told(int signal_number)
+{
+    (void)signal_number;
+    write_note(&shared->saved, 1);
+    while (read_note(&shared->go_on) == 0)
+        (void)sched_yield();
+    _exit(7);
+}
+
+static void
+clear_up_on_term(void)
+{
+    (void)signal(SIGTERM, leave_on_term_when_told);
+    write_note(&shared->inside, 1);
+    for (;;)
+        (void)pause();
+}
+CF_TASK_VOID(clear_up_on_term);
+
+/* It has all of its grace, though the template wakes meanwhile: a worker dies, and is replaced. */
+static void
+test_time_limit_keeps_its_grace(void **state)
+{
+    (void)state;
+    cf_executor *pool = cf_process_pool(.max_workers = 2);
+    cf_future *f;
+    unsigned limit = 10;
+    for (;; limit *= 2) { /* as READY_IN_TIME; but here it's to be met while it ends */
+        write_note(&shared->inside, 0);
+        f = cf_submit_with(pool, cf_options(.time_limit_ms = limit, .term_grace_ms = HOUR), clear_up_on_term);
+        wait_until(read_note(&shared->saved) != 0 || cf_future_done(f));
+        if (read_note(&shared->saved) != 0)
+            break;
+        cf_future_release(f);
+    }
+    for (int i = 0; i < 3; i++) {
+        cf_future *crash = cf_submit(pool, leave_with, 1);
+        assert_int_equal(cf_future_wait(crash, CF_FOREVER), CF_ERR_WORKER_LOST);
+        cf_future_release(crash);
+        assert_works(pool); /* in the next one, which was started after the template had looked */
+    }
+    assert_false(cf_future_done(f));
+    write_note(&shared->go_on, 1);
+    assert_passed(f, CF_LIMIT_TIME, "its time limit, ");
+    assert_int_equal(cf_future_status(f), 7);
+    cf_future_release(f);
+    cf_executor_close(pool);
+}
+
+static void
+become_nobody(void *context)
+{
+    (void)context;
+    if (setgid(65534) != 0 || setuid(65534) != 0)
+        (void)cf_fail(1, "can't");
+}
+
+/* Workers that are another user can't tell the template anything; limits hold for them, and they die with it. */
+static void
+test_limits_of_another_user(void **state)
+{
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    cf_executor *pool = cf_process_pool(.max_workers = 2, .on_start = become_nobody);
+    assert_works(pool);
+    cf_future *f = cf_submit_with(pool, cf_options(.time_limit_ms = 20), loop_for_ever);
+    assert_passed(f, CF_LIMIT_TIME, "its time limit, 20 ms");
+    cf_future_release(f);
+    write_note(&shared->inside, 0);
+    f = cf_submit(pool, wait_for_ever);
+    wait_until(read_note(&shared->inside) == 1);
+    assert_int_equal(kill(((cf__process_pool *)pool)->template_process, SIGKILL), 0);
+    wait_until(living_processes() == 0);
+    assert_int_equal(cf_future_wait(f, CF_FOREVER), CF_ERR_BROKEN);
+    cf_future_release(f);
+    cf_executor_close(pool);
+}
+
 /* CPU time counts, and time in which a task sleeps doesn't. */
 static void
 test_cpu_limit(void **state)
@@ -540,6 +622,10 @@ test_shield_and_shutdown(void **state)
     assert_int_equal(cf_executor_shutdown(pool, CF_KILL, cf_after_ms(50), &report), CF_ERR_TIMEOUT);
     assert_int_equal(report.left, 1);
     assert_int_equal(read_note(&shared->saved), 0);
+    int64_t usual_grace = grace;
+    grace = 1; /* it waits for a shield all the same */
+    assert_int_equal(cf_executor_shutdown(pool, CF_KILL, cf_after_ms(50), &report), CF_ERR_TIMEOUT);
+    grace = usual_grace;
     write_note(&shared->go_on, 1);
     assert_int_equal(cf_executor_shutdown(pool, CF_KILL, CF_FOREVER, &report), CF_OK);
     assert_int_equal(report.killed, 1);
@@ -614,6 +700,41 @@ test_retries(void **state)
     run_crashes(1, 0, CF_ERR_WORKER_LOST, 1);
 }
 
+/* Crashes in its first run, once `start_by` has passed. */
+static unsigned
+crash_late(int64_t start_by)
+{
+    unsigned run = __atomic_add_fetch(&shared->runs, 1, __ATOMIC_ACQ_REL);
+    while (run == 1 && !cf_passed(start_by))
+        (void)sched_yield();
+    if (run == 1)
+        (void)raise(SIGKILL);
+    return run;
+}
+CF_TASK(unsigned, crash_late, int64_t);
+
+/* A task that has been started in time isn't late when it's tried again. */
+static void
+test_retries_start_in_time(void **state)
+{
+    (void)state;
+    cf_executor *pool = cf_process_pool(.max_workers = 1);
+    for (int64_t limit = 10;; limit *= 2) {
+        unsigned run = 0;
+        write_note(&shared->runs, 0);
+        cf_time start_by = cf_after_ms(limit);
+        cf_future *f = cf_submit_with(pool, cf_options(.start_by = start_by, .retries = 1), crash_late, start_by);
+        cf_err error = cf_result(f, crash_late, &run, CF_FOREVER);
+        cf_future_release(f);
+        if (read_note(&shared->runs) == 0)
+            continue; /* it wasn't */
+        assert_int_equal(error, CF_OK);
+        assert_int_equal(run, 2);
+        break;
+    }
+    cf_executor_close(pool);
+}
+
 /* Each task has its own count, though they use the same slot. */
 static void
 test_retries_of_the_next_task(void **state)
@@ -656,6 +777,8 @@ main(void)
         TEST(test_time_limit_asks_first),
         TEST(test_time_limit_sends_the_wanted_signal),
         TEST(test_time_limit_terminates),
+        TEST(test_time_limit_keeps_its_grace),
+        TEST(test_limits_of_another_user),
         TEST(test_cpu_limit),
         TEST(test_stall_limit),
         TEST(test_start_by),
@@ -666,6 +789,7 @@ main(void)
         TEST(test_shield_and_shutdown),
         TEST(test_account_of_a_crash),
         TEST(test_retries),
+        TEST(test_retries_start_in_time),
         TEST(test_retries_of_the_next_task),
         TEST(test_no_retry_after_a_limit),
     };

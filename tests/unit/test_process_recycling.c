@@ -190,6 +190,37 @@ test_idle_timeout_loses_no_task(void **state)
     cf_executor_close(pool);
 }
 
+static int
+wait_for_child(int n)
+{
+    int value = -1;
+    cf_future *child = cf_submit(cf_current_executor(), wait_inside, n);
+    (void)cf_result(child, wait_inside, &value, CF_FOREVER);
+    cf_future_release(child);
+    return value;
+}
+CF_TASK(int, wait_for_child, int);
+
+/* A worker that has stood in for one that waits, and is then wanted for its own sake, leaves as any other. */
+static void
+test_idle_stand_in_leaves(void **state)
+{
+    (void)state;
+    cf_executor *pool = cf_process_pool(.max_workers = 1, .idle_timeout_ms = 150);
+    cf_future *parent = cf_submit(pool, wait_for_child, 1);
+    wait_until(read_note(&shared->inside) == 1); /* in a stand-in */
+    assert_int_equal(cf_process_pool_resize(pool, 2), CF_OK);
+    cf_future *other = cf_submit(pool, wait_inside, 2);
+    wait_until(read_note(&shared->inside) == 2);
+    __atomic_store_n(&shared->open, 1, __ATOMIC_RELEASE);
+    assert_int_equal(cf_future_wait(parent, CF_FOREVER), CF_OK);
+    assert_int_equal(cf_future_wait(other, CF_FOREVER), CF_OK);
+    wait_until(workers_here() == 1);
+    cf_future_release(parent);
+    cf_future_release(other);
+    cf_executor_close(pool);
+}
+
 /* ---- resize ---- */
 
 static void
@@ -207,6 +238,16 @@ test_resize(void **state)
     assert_int_equal(workers_here(), 1);
     assert_int_equal(cf_process_pool_resize(pool, 3), CF_OK);
     assert_runs_at_once(pool, 3);
+    cf_executor_close(pool);
+
+    /* The least there are to be comes back with the most. */
+    pool = cf_process_pool(.max_workers = 4, .min_workers = 3, .idle_timeout_ms = 5);
+    assert_int_equal(cf_process_pool_resize(pool, 1), CF_OK);
+    wait_until(workers_here() == 1);
+    assert_int_equal(cf_process_pool_resize(pool, 4), CF_OK);
+    assert_int_equal(((cf__process_pool *)pool)->least, 3);
+    assert_runs_at_once(pool, 4);
+    wait_until(workers_here() == 3);
     cf_executor_close(pool);
 }
 
@@ -309,6 +350,7 @@ main(void)
         TEST(test_max_memory_per_worker),
         TEST(test_idle_workers_leave_and_come_back),
         TEST(test_idle_timeout_loses_no_task),
+        TEST(test_idle_stand_in_leaves),
         TEST(test_resize),
         TEST(test_resize_while_busy),
         TEST(test_resize_among_submits),

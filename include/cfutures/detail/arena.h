@@ -235,7 +235,7 @@ cf__arena_poke(const cf__arena_view *view)
     if (view->template_pidfd >= 0)
         return cf__os_pidfd_signal(view->template_pidfd, SIGUSR1);
     if (view->template_process != 0)
-        cf__os_signal(view->template_process, SIGUSR1);
+        (void)cf__os_signal(view->template_process, SIGUSR1); /* if we may: `mute` */
     return true;
 }
 
@@ -282,8 +282,10 @@ cf__arena_grow(const cf__arena_view *view)
     uint32_t wanted = cf__load_seq_cst(&view->arena->wanted);
     if (wanted >= CF__MIN(cf__load_relaxed(&view->arena->most), view->worker_count))
         cf__arena_call_stand_ins(view);
-    else if (cf__cas_seq_cst(&view->arena->wanted, &wanted, wanted + 1))
-        (void)cf__arena_poke(view); /* should we die before it: the template looks after each death */
+    else if (cf__cas_seq_cst(&view->arena->wanted, &wanted, wanted + 1)) {
+        cf__arena_wake_worker(view, wanted + 1); /* a stand-in may be there, and sleep */
+        (void)cf__arena_poke(view);              /* should we die before it: the template looks after each death */
+    }
 }
 
 /* Wakes one idle worker, or asks for one more. */
@@ -453,6 +455,15 @@ cf__arena_is_wanted(const cf__arena_view *view, uint32_t number)
             number <= cf__arena_staff(view));
 }
 
+/* Worker `number` isn't wanted: somebody may have relied on it [A2]. */
+CF__PRIVATE void
+cf__arena_pass_on(const cf__arena_view *view, uint32_t number)
+{
+    uint32_t waking = number;
+    if (cf__cas_seq_cst(&view->arena->waking, &waking, 0u) && cf__arena_has_hints(view))
+        cf__arena_call_another(view);
+}
+
 #ifndef CF__LINGER /* nanoseconds that a stand-in stays when it isn't wanted; tests have more patience */
 #define CF__LINGER INT64_C(100000000)
 #endif
@@ -463,11 +474,7 @@ CF__PRIVATE bool
 cf__arena_linger(const cf__arena_view *view, uint32_t number)
 {
     cf__worker_record *self = &view->workers[number - 1];
-    uint32_t waking = number;
     bool in_time = true;
-    /* Somebody may have relied on us [A2]. */
-    if (cf__cas_seq_cst(&view->arena->waking, &waking, 0u) && cf__arena_has_hints(view))
-        cf__arena_call_another(view);
     /* Whatever a faulty task wrote there while we slept: whoever wakes us to have it put right (cf__slots_audit_one) may do
      * so again and again, and would wait for ever.  release [A7]. */
     cf__store_release(&self->intent, 0u);
@@ -477,7 +484,7 @@ cf__arena_linger(const cf__arena_view *view, uint32_t number)
     cf_time deadline = cf_after_ns(CF__LINGER);
     while (cf__load_acquire(&self->park) == 0 && in_time) /* acquire [A5] */
         in_time = cf__park(&self->park, 0, deadline, CF__SCOPE_SHARED);
-    return in_time;
+    return in_time || cf__arena_is_wanted(view, number);
 }
 
 /* Worker `number`: sleeps until there may be work, or it isn't wanted any more, or `deadline`: then false.  Wakers and the

@@ -49,6 +49,7 @@ typedef struct cf__worker_record { /* of worker number index + 1; fields: A atom
     uint64_t children;    /* A: bit i: its nested slot i may be pending (arena_nested.h); any worker, the template */
     uint32_t has_nested;  /* A: 1: one with this number has used its nested slots; the worker */
     uint32_t staffed;     /* A: 1: there is a worker with this number; the template */
+    uint32_t mute;        /* A: 1: it may not send signals to the template; the worker */
     /* What it leaves behind when it dies; the worker, read by the template then. */
     char note[CF_NOTE_SIZE]; /* the last of its task */
     uint32_t fault_known;    /* postmortem.h, as the rest: see cf_account */

@@ -172,7 +172,7 @@ cf__ladder_look(const cf__arena_view *view, cf__ladder *ladder, uint32_t number,
         return CF__NEVER; /* it will say so, and poke us */
     if (cf__ladder_move(ladder, intent, word))
         ladder->next = due;
-    if (now < ladder->next && !(poked && ladder->kill_due != 0))
+    if (now < ladder->next && !(poked && ladder->kill_due != 0 && ladder->rung < CF__TERMINATED))
         return ladder->next;
     if (ladder->rung == CF__GROUND) {
         cf__limits limits = cf__ladder_limits(slot);

@@ -236,6 +236,8 @@ cf__nested_wait(cf__nested_future *future, cf_time deadline)
             return deadline == CF_NOW ? CF_ERR_TIMEOUT : CF_ERR_DEADLOCK;
         uint32_t state = cf__nested_state(future, &word);
         bool pending = state == CF__SLOT_PENDING;
+        if (cf__slot_tries(word) != 0)
+            start_by = CF_FOREVER; /* it has been started */
         if (state >= CF__SLOT_DONE) {
             cf__nested_settle(future, state);
         } else if (deadline == CF_NOW || cf_passed(deadline)) {

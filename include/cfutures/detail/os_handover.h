@@ -123,9 +123,10 @@ cf__os_receive(int socket, void *message, size_t size, int descriptors[CF__HANDE
     } while (got < 0 && errno == EINTR);
     for (int i = 0; i < CF__HANDED; i++)
         descriptors[i] = -1;
-    if (got >= 0 && parcel.msg_controllen >= CMSG_LEN(CF__HANDED * sizeof(int)) &&
-        handed.header.cmsg_type == SCM_RIGHTS)
-        memcpy(descriptors, CMSG_DATA(&handed.header), CF__HANDED * sizeof(int));
+    /* Fewer where we may have no more. */
+    if (got >= 0 && parcel.msg_controllen >= CMSG_LEN(sizeof(int)) && handed.header.cmsg_type == SCM_RIGHTS)
+        memcpy(descriptors, CMSG_DATA(&handed.header),
+               CF__MIN(handed.header.cmsg_len - CMSG_LEN(0), CF__HANDED * sizeof(int)));
     errno = keep;
     return got == CF__STATIC_CAST(ssize_t, size);
 }

@@ -1,6 +1,6 @@
 /* cfutures/detail/os_process.h - processes, as we ask the system for them.  Part of THE SEAM.
  * SPDX-License-Identifier: MIT
- * LAYER 0.  Includes: os.h.  Included by: worker.h, template.h, process_pool.h.
+ * LAYER 0.  Includes: os.h.  Included by: worker.h, template.h, process_pool.h, sandbox.h.
  *
  * A PROCESS THAT THE PROGRAM DOESN'T SEE  cf__os_fork_hidden() makes one that no wait() of the program's returns
  *   and that sends it no SIGCHLD, from a program with any number of threads:
@@ -356,11 +356,18 @@ cf__os_prefer_as_victim(void)
     (void)close(descriptor);
 }
 
-/* Sends a signal to a process of ours that is surely still there. */
-CF__PRIVATE void
+/* Sends a signal to a process of ours that is surely still there; false: we may not. */
+CF__PRIVATE bool
 cf__os_signal(int32_t process, int signal_number)
 {
-    (void)kill(process, signal_number);
+    return kill(process, signal_number) == 0;
+}
+
+/* Whose rights we have; a change of them makes the kernel forget what cf__os_die_with() has told it. */
+CF__PRIVATE uint64_t
+cf__os_user(void)
+{
+    return CF__STATIC_CAST(uint64_t, geteuid()) << 32 | getegid();
 }
 
 /* Reaps `process` if it's a child of ours that has ended. */
@@ -488,7 +495,9 @@ cf__os_end_with_thread(void)
 CF__PRIVATE void
 cf__os_die_with(int32_t parent)
 {
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    int signal_number = 0; /* the question is allowed in a sandbox, the order isn't */
+    if (prctl(PR_GET_PDEATHSIG, &signal_number, 0, 0, 0) != 0 || signal_number != SIGKILL)
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (getppid() != parent)
         _exit(0);
 }

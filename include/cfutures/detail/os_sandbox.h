@@ -110,6 +110,18 @@ cf__filter_rule_kill(cf__filter *filter, int32_t self, int32_t parent, int signa
     cf__filter_add(filter, CF__FILTER_RETURN, 0, 0, filter->forbidden);
 }
 
+/* prctl() is allowed for a thread's name, and to ask (cf__os_die_with()). */
+CF__PRIVATE void
+cf__filter_rule_prctl(cf__filter *filter)
+{
+    cf__filter_add(filter, CF__FILTER_EQUAL, 0, 5, CF__STATIC_CAST(uint32_t, SYS_prctl));
+    cf__filter_add(filter, CF__FILTER_LOAD, 0, 0, CF__FILTER_ARGUMENT(0));
+    cf__filter_add(filter, CF__FILTER_EQUAL, 1, 0, PR_SET_NAME);
+    cf__filter_add(filter, CF__FILTER_EQUAL, 0, 1, PR_GET_PDEATHSIG);
+    cf__filter_add(filter, CF__FILTER_RETURN, 0, 0, CF__FILTER_ALLOW);
+    cf__filter_add(filter, CF__FILTER_RETURN, 0, 0, filter->forbidden);
+}
+
 /* What a worker of a process pool needs for itself, and what a task may want that leads nowhere. */
 CF__PRIVATE void
 cf__filter_rules(cf__filter *filter)
@@ -177,7 +189,7 @@ cf__filter_rules(cf__filter *filter)
     cf__filter_rule_if(filter, SYS_mmap, 3, true, 0x20);                                   /* MAP_ANONYMOUS */
     cf__filter_rule_if(filter, SYS_tgkill, 0, false, CF__STATIC_CAST(uint32_t, getpid())); /* abort() */
     cf__filter_rule_if(filter, SYS_prlimit64, 0, false, 0);
-    cf__filter_rule_if(filter, SYS_prctl, 0, false, PR_SET_NAME);
+    cf__filter_rule_prctl(filter);
     cf__filter_rule_kill(filter, getpid(), getppid(), SIGUSR1); /* a worker may tell the template to look at it */
     /* C libraries ask these before they first write to a stream, and go on when told no. */
     cf__filter_rule(filter, SYS_ioctl, CF__FILTER_ERRNO | ENOTTY);

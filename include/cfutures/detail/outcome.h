@@ -30,9 +30,9 @@ CF__SLOW void
 cf__outcome_describe_loss(cf_future *future, const cf__limits *limits, const cf_account *account)
 {
     char message[3 * CF__MESSAGE_SIZE];
-    static const char *const passed[] = {"", "", "its time limit", "its limit of CPU time",
+    static const char *const passed[] = {"", "its time limit", "its limit of CPU time",
                                          "its limit for the time between two notes"};
-    const uint32_t limit[] = {0, 0, limits->time_ms, limits->cpu_ms, limits->stall_ms};
+    const uint32_t limit[] = {0, limits->time_ms, limits->cpu_ms, limits->stall_ms};
     double run_ms = CF__STATIC_CAST(double, account->run_ns) / 1e6,
            cpu_ms = CF__STATIC_CAST(double, account->cpu_ns) / 1e6;
 

@@ -72,7 +72,15 @@ cf__process_await(cf_future *base, cf_time deadline)
         }
         if (cf__slots_template_ended(pool))
             continue;
-        if (deadline == CF_NOW || cf_passed(deadline))
+        bool may_expire =
+            future->start_by != 0 && cf__slot_state(word) == CF__SLOT_PENDING && cf__slot_tries(word) == 0;
+        if (deadline == CF_NOW)
+            return CF_ERR_TIMEOUT;
+        if (may_expire && cf_passed(future->start_by)) {
+            (void)cf__process_withdraw(future, CF__SLOT_LATE);
+            continue;
+        }
+        if (cf_passed(deadline))
             return CF_ERR_TIMEOUT;
         if (!spun) {
             cf__process_spin(&pool->setup.view, slot, word);
@@ -83,13 +91,10 @@ cf__process_await(cf_future *base, cf_time deadline)
             continue;
         /* The worker that settles the slot owes the wake, or who buries it, or who collects the slot before us. */
         (void)cf__fetch_add_seq_cst(&future->sleepers, 1u); /* seq_cst: pairs with cf__slots_detach() */
-        bool may_expire = future->start_by != 0 && cf__slot_state(word) == CF__SLOT_PENDING;
         bool woken = cf__slots_sleep(pool, cf__slot_futex(slot), cf__slot_futex_value(word),
                                      may_expire ? CF__MIN(deadline, future->start_by) : deadline, &slice);
         (void)cf__fetch_sub_acq_rel(&future->sleepers, 1u);
-        if (may_expire && cf_passed(future->start_by))
-            (void)cf__process_withdraw(future, CF__SLOT_LATE);
-        else if (!woken)
+        if (!woken)
             cf__slots_audit(pool, future, &slice);
     }
 }

@@ -78,6 +78,7 @@ typedef struct cf__process_pool { /* fields: I immutable, A atomic, M under mute
     int32_t template_process; /* I */
     bool waits_for_two;       /* A, relaxed: the kernel has futex_waitv; cleared when it says no */
     bool audits;              /* I: who sleeps pushes the hints of pending slots again now and then; tests clear it */
+    cf_time next_audit;       /* M: of all slots: not before */
     uint32_t references;      /* A: the executor, and each future */
     cf__mutex mutex;
     cf__event quiet;         /* M: those that wait for another's shutdown */
@@ -87,6 +88,7 @@ typedef struct cf__process_pool { /* fields: I immutable, A atomic, M under mute
     uint32_t oldest, newest; /* M: of the slots in use */
     uint32_t in_use;         /* M */
     uint32_t short_of_room;  /* M: threads that sleep on arena->pressure: for room, or for the end */
+    uint32_t minimum;        /* I: min_workers */
     uint32_t least, most;    /* M: between which the number of workers moves by itself */
     size_t finished, killed; /* M: tasks that have ended, ever; lost ones during a killing shutdown */
     bool closed;             /* M: no more submits */
@@ -426,22 +428,26 @@ cf__slots_audit_one(cf__process_pool *pool, uint32_t index, bool *pending, cf_fu
 
 /* A slice of sleep has passed: whoever had the hint of a slot, or a wake to pass on, may have been stopped with it, or
  * a task may have written over the one or the other.  So audit the slot of `future`, or, NULL, all; and if tasks are
- * pending wake every worker, for the stopped one may have taken an idle bit. */
+ * pending wake every worker, for the stopped one may have taken an idle bit.  All, not more often than once in a first slice. */
 CF__SLOW void
 cf__slots_audit(cf__process_pool *pool, cf__process_future *future, cf__slice *slice)
 {
+    cf__ring *ring = &pool->setup.view.arena->parent_ring;
     bool pending = false;
     cf_future *list = NULL;
     uint32_t next;
     if (!pool->audits)
         return;
     cf__mutex_lock(&pool->mutex);
-    if (future == NULL) {
+    if (future == NULL && cf_passed(pool->next_audit)) {
+        pool->next_audit = cf_after_ns(CF__SLICE_FIRST); /* many may wait, or try again and again */
+        /* All hints anew, in the order of the submits; added to those there are, they would overflow. */
+        (void)cf__exchange_acq_rel(&ring->head, cf__load_relaxed(&ring->tail)); /* as cf__arena_rebuild() */
         for (uint32_t index = pool->oldest; index != CF__NO_SLOT; index = next) {
             next = pool->shadows[index].newer;
             list = cf__slots_audit_one(pool, index, &pending, list);
         }
-    } else if (pool->shadows[future->index].future == future) {
+    } else if (future != NULL && pool->shadows[future->index].future == future) {
         list = cf__slots_audit_one(pool, future->index, &pending, list);
     }
     bool repaired = pending && cf__slots_put_right_wanted(pool);

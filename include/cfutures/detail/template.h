@@ -31,7 +31,8 @@
 
 #if CF__BODIES && CF__FUTEX
 
-#define CF__START_FAILURES 8 /* in a row, until the pool is broken */
+#define CF__START_FAILURES 8             /* in a row, until the pool is broken */
+#define CF__MUTE_LOOK INT64_C(100000000) /* nanoseconds between two looks at what a worker can't tell */
 
 /* Values of arena->life, as the kernel's robust lists have them. */
 #define CF__LIFE_WAITERS 0x80000000u /* wake one waiter at the owner's death */
@@ -140,6 +141,7 @@ cf__template_start_workers(cf__template *template_)
         cf__store_relaxed(&record->started, 0u); /* relaxed, all: the fork carries it */
         cf__store_relaxed(&record->due, CF__NEVER);
         cf__store_relaxed(&record->overwritten, 0u);
+        cf__store_relaxed(&record->mute, 0u);
         cf__store_relaxed(&record->condemned, 0);
         record->message[0] = record->note[0] = 0;
         record->fault_known = record->frame_count = 0;
@@ -293,7 +295,8 @@ cf__template_look(cf__template *template_, bool poked)
         cf__employee *employee = &template_->employees[i];
         if (employee->process != 0) {
             int64_t look = cf__ladder_look(view, &employee->ladder, i + 1, employee->process, now, poked);
-            next = CF__MIN(next, look);
+            bool mute = cf__load_relaxed(&view->workers[i].mute) != 0;
+            next = CF__MIN(next, mute ? CF__MIN(look, now + CF__MUTE_LOOK) : look);
         }
     }
     return next;

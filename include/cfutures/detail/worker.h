@@ -9,7 +9,8 @@
  *   only the parent and a kill reaches what its tasks start; signals are at their defaults, but for SIGINT and
  *   SIGTTOU, which are ignored; standard input is empty; and exit() or quick_exit() in a task ends the process
  *   without running the program's handlers or writing what the program had left in its buffers.  It has no descriptor of ours: a
- *   task may close whatever it finds.
+ *   task may close whatever it finds.  An on_start may change the user: then it can't poke the template any more, which
+ *   looks every CF__MUTE_LOOK.
  * LIMITS  Before a task that has some the worker says when to look at it; what then happens is the template's business
  *   (ladder.h).  Its memory limit is the kernel's, RLIMIT_DATA, for as long as the task runs.
  * LEAVING  A worker that has run max_tasks, owns too much memory, or isn't wanted any more, ends between two tasks, as at
@@ -99,10 +100,11 @@ typedef struct cf__worker {   /* private to the process */
     uint32_t index;                /* the slot whose task it runs */
     uint32_t ran;                  /* tasks */
     int64_t cpu_read, memory_read; /* when it last looked at its CPU clock, its memory */
-    uint32_t *fork_guard;
-    void *user;        /* cf_worker_local() */
-    const void *pool;  /* the setup's; NULL: the address is another executor's here */
-    cf__nested nested; /* ops NULL: no task has used it */
+    uint32_t *fork_guard;          /* as an executor's */
+    int32_t process;               /* where there is none */
+    void *user;                    /* cf_worker_local() */
+    const void *pool;              /* the setup's; NULL: the address is another executor's here */
+    cf__nested nested;             /* ops NULL: no task has used it */
 } cf__worker;
 
 CF__PRIVATE cf__worker *
@@ -195,7 +197,8 @@ CF__SLOW bool
 cf__worker_limit(cf__worker *worker, const cf__limits *limits, int64_t now, cf__task_context *context, uint64_t *before)
 {
     cf_limit first = CF_LIMIT_NONE;
-    if (limits->start_by != 0 && now >= limits->start_by)
+    uint64_t word = cf__load_relaxed(&worker->view.slots[worker->index].word); /* relaxed: we claimed it */
+    if (limits->start_by != 0 && now >= limits->start_by && cf__slot_tries(word) == 0)
         return false;
     if (limits->memory != 0) {
         int error = cf__os_limit_memory(limits->memory, before);
@@ -236,10 +239,14 @@ cf__worker_run(cf__worker *worker)
         slot->run(slot->args, slot->result, &context);
     else if (!context.failed)
         state = CF__SLOT_LATE;
-    if (worker->fork_guard != NULL && cf__load_relaxed(worker->fork_guard) == 0) /* relaxed: only a fork changes it */
+    /* relaxed: only a fork changes it */
+    if (worker->fork_guard != NULL ? cf__load_relaxed(worker->fork_guard) == 0 : cf__os_pid() != worker->process)
         cf__os_exit(0);
-    if (worker->nested.base.ops != NULL)
+    if (worker->nested.base.ops != NULL) {
+        cf__current = &context; /* a child that runs here hears that we are to stop */
         cf__nested_finish(&worker->nested);
+        cf__current = &worker->context;
+    }
     cf__os_flush_streams();
     if (limited) {
         cf__store_relaxed(&worker->record->due, CF__NEVER); /* relaxed: a look for nothing does no harm */
@@ -284,6 +291,7 @@ CF__PRIVATE bool
 cf__worker_start(cf__worker *worker)
 {
     const cf__process_setup *setup = worker->setup;
+    uint64_t user = cf__os_user();
     cf__task_context_init(&worker->context, NULL, 0);
     worker->context.local = &worker->user;
     worker->context.host = cf__worker_host();
@@ -294,6 +302,11 @@ cf__worker_start(cf__worker *worker)
         cf__os_flush_streams();
         if (worker->context.failed)
             memcpy(worker->record->message, worker->context.message, sizeof worker->record->message);
+    }
+    if (cf__os_user() != user) {
+        cf__os_die_with(worker->view.template_process);
+        if (!cf__os_signal(worker->view.template_process, SIGUSR1))
+            cf__store_relaxed(&worker->record->mute, 1u); /* relaxed: the template looks from time to time */
     }
     return !worker->context.failed;
 }
@@ -316,6 +329,7 @@ cf__worker_main(const cf__process_setup *setup, int32_t template_process, uint32
     if (!cf__worker_start(&self))
         cf__os_exit(EXIT_FAILURE);
     self.fork_guard = cf__os_fork_guard_new();
+    self.process = cf__os_pid();
     cf__store_release(&self.record->started, 1u); /* the template reads it after our death */
     (void)cf__arena_search(&self.view, number); /* as if we had been woken: if there is more to do, we call the next */
 
@@ -323,9 +337,10 @@ cf__worker_main(const cf__process_setup *setup, int32_t template_process, uint32
         bool wanted = cf__arena_is_wanted(&self.view, number);
         bool stops = !wanted && cf__load_acquire(&self.view.arena->stop) != CF__ARENA_RUNS;
         if (!wanted && !stops) {
+            cf__arena_pass_on(&self.view, number); /* our death would make up for it, but only after on_stop */
             if (stands_in && cf__arena_linger(&self.view, number))
                 continue;
-            break; /* there are others; should we owe a wake, our death makes up for it */
+            break; /* there are others */
         }
         if (cf__arena_claim(&self.view, number, &self.index)) {
             cf__worker_run(&self);
@@ -341,8 +356,9 @@ cf__worker_main(const cf__process_setup *setup, int32_t template_process, uint32
         int64_t asleep = cf__os_now();
         bool stays = setup->idle_timeout == CF__NEVER || number <= cf__load_relaxed(&self.view.arena->least);
         int64_t retires = stays ? CF__NEVER : asleep + setup->idle_timeout;
-        int64_t looks =
-            stands_in ? cf_after_ns(CF__LINGER) : CF__NEVER; /* whether it's still wanted: nobody tells it */
+        /* Who stands in now: whether it's still wanted, for nobody tells it (relaxed: a change of `wanted` wakes it). */
+        bool spare = number > cf__load_relaxed(&self.view.arena->wanted);
+        int64_t looks = spare ? cf_after_ns(CF__LINGER) : CF__NEVER;
         if (!cf__arena_park(&self.view, number, CF__MIN(retires, looks)) && retires <= looks)
             cf__arena_retire(&self.view, number);
         /* Work that came so soon would have been found by a longer spin; if it took long, spinning was a waste. */
