@@ -195,9 +195,9 @@ wait_for_child(int n)
 {
     int value = -1;
     cf_future *child = cf_submit(cf_current_executor(), wait_inside, n);
-    (void)cf_result(child, wait_inside, &value, CF_FOREVER);
+    cf_err error = cf_result(child, wait_inside, &value, CF_FOREVER);
     cf_future_release(child);
-    return value;
+    return error == CF_OK ? value : -1;
 }
 CF_TASK(int, wait_for_child, int);
 
