@@ -350,11 +350,11 @@ static int
 use_short_of_descriptors(void)
 {
     child_check(cf_process_pool_prepare() == CF_OK);
-    struct rlimit usual;
-    child_check(prlimit(cf__prepared->self, RLIMIT_NOFILE, NULL, &usual) == 0);
-    for (rlim_t most = 3; most < 16; most++) {
-        struct rlimit few = {most, usual.rlim_max};
-        child_check(prlimit(cf__prepared->self, RLIMIT_NOFILE, &few, NULL) == 0);
+    uint64_t usual[2];
+    child_check(syscall(SYS_prlimit64, cf__prepared->self, RLIMIT_NOFILE, NULL, usual) == 0);
+    for (uint64_t most = 3; most < 16; most++) {
+        uint64_t few[2] = {most, usual[1]};
+        child_check(syscall(SYS_prlimit64, cf__prepared->self, RLIMIT_NOFILE, few, NULL) == 0);
         cf_executor *pool = cf_process_pool(.max_workers = 1);
         child_check(cf_executor_error(pool) == CF_OK);
         check_works(pool);
