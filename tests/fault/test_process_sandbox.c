@@ -450,6 +450,31 @@ test_sandbox_limits_memory(void **state)
     cf_executor_close(pool);
 }
 
+static void
+become_nobody_in_sandbox(void *unused)
+{
+    (void)unused;
+    if (setgid(65534) != 0 || setuid(65534) != 0 || cf_sandbox_enter(NULL) != CF_OK)
+        (void)cf_fail(1, "can't");
+}
+
+/* Workers that are another user as well have their limits, and die with the template. */
+static void
+test_sandbox_of_another_user(void **state)
+{
+    (void)state;
+    SKIP_UNLESS_SUPPORTED();
+    if (geteuid() != 0)
+        skip();
+    cf_executor *pool = cf_process_pool(.max_workers = 2, .on_start = become_nobody_in_sandbox);
+    cf_future *spins = cf_submit_with(pool, cf_options(.time_limit_ms = 20), spin);
+    assert_int_equal(cf_future_wait(spins, CF_FOREVER), CF_ERR_TIME_LIMIT);
+    cf_future_release(spins);
+    assert_int_equal(kill(((cf__process_pool *)pool)->template_process, SIGKILL), 0);
+    wait_until(living_processes() == 0);
+    cf_executor_close(pool);
+}
+
 /* What is allowed in addition works, and what it's needed for; rights can't be had any more. */
 static void
 test_sandbox_allows_more(void **state)
@@ -540,6 +565,7 @@ main(void)
         cmocka_unit_test(test_sandbox_closes_descriptors),
         cmocka_unit_test(test_sandbox_limits),
         cmocka_unit_test(test_sandbox_limits_memory),
+        cmocka_unit_test(test_sandbox_of_another_user),
         cmocka_unit_test(test_sandbox_allows_more),
         cmocka_unit_test(test_sandbox_failures),
     };
