@@ -156,12 +156,45 @@ test_nested_points_of_one_of_two(void **state)
     sweep(2);
 }
 
+static bool
+stops_when_asked(int parent)
+{
+    while (!cf_cancelled() && getpid() == parent)
+        (void)sched_yield();
+    return true;
+}
+CF_TASK(bool, stops_when_asked, int);
+
+static cf_err
+leaves_a_child(void)
+{
+    return cf_spawn(cf_current_executor(), stops_when_asked, getpid());
+}
+CF_TASK(cf_err, leaves_a_child);
+
+/* A child that its parent's worker runs, once the parent has returned, hears that the parent is to stop. */
+static void
+test_nested_child_hears_of_its_parents_end(void **state)
+{
+    (void)state;
+    cf_err error = CF_ERR_INVALID;
+    nested_slice = 1; /* nobody else begins it so soon; should one, it ends by itself */
+    cf_executor *pool = cf_process_pool(.max_workers = 1);
+    cf_future *parent =
+        cf_submit_with(pool, cf_options(.time_limit_ms = 50, .stop_grace_ms = 3600 * 1000), leaves_a_child);
+    assert_int_equal(cf_result(parent, leaves_a_child, &error, CF_FOREVER), CF_OK);
+    assert_int_equal(error, CF_OK);
+    cf_future_release(parent);
+    cf_executor_close(pool);
+}
+
 int
 main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nested_points_of_only_worker),
         cmocka_unit_test(test_nested_points_of_one_of_two),
+        cmocka_unit_test(test_nested_child_hears_of_its_parents_end),
     };
     starts = mmap(NULL, 2 * sizeof *starts, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (starts == MAP_FAILED)
