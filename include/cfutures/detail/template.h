@@ -295,7 +295,9 @@ cf__template_look(cf__template *template_, bool poked)
         cf__employee *employee = &template_->employees[i];
         if (employee->process != 0) {
             int64_t look = cf__ladder_look(view, &employee->ladder, i + 1, employee->process, now, poked);
-            bool mute = cf__load_relaxed(&view->workers[i].mute) != 0;
+            /* acquire: what it has found out before it was ready; nobody tells us when it has. */
+            bool mute = template_->setup->on_start != NULL && (cf__load_acquire(&view->workers[i].started) == 0 ||
+                                                               cf__load_relaxed(&view->workers[i].mute) != 0);
             next = CF__MIN(next, mute ? CF__MIN(look, now + CF__MUTE_LOOK) : look);
         }
     }

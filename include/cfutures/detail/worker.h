@@ -306,7 +306,7 @@ cf__worker_start(cf__worker *worker)
     if (cf__os_user() != user) {
         cf__os_die_with(worker->view.template_process);
         if (!cf__os_signal(worker->view.template_process, SIGUSR1))
-            cf__store_relaxed(&worker->record->mute, 1u); /* relaxed: the template looks from time to time */
+            cf__store_relaxed(&worker->record->mute, 1u); /* relaxed: `started` publishes it */
     }
     return !worker->context.failed;
 }
