@@ -548,6 +548,7 @@ static const model_scenario scenarios[] = {
      .stale_reads = MODEL_NONE,
      .spurious = MODEL_NONE,
      .preemptions = 1,
+     .timeouts = 1, /* the template looks again and again while one starts */
      .seconds = 5},
     {.name = "staff_enlarge",
      .setup = setup_one_of_two,
