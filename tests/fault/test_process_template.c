@@ -117,7 +117,7 @@ enum { START_FAILS, START_CRASHES, START_EXITS, START_HANGS, START_IS_LOST, WAYS
 typedef struct start_log { /* in shared memory; fields: A atomic */
     uint32_t way;
     uint32_t starts;            /* A */
-    cf_time times[MOST_STARTS]; /* of each */
+    cf_time times[MOST_STARTS]; /* A: of each; a little after it is counted */
     uint32_t good;              /* so many of the first are ready, and no other */
     uint32_t released;          /* A: so many that hang may go on, and die */
 } start_log;
@@ -130,7 +130,7 @@ start_badly(void *context)
     (void)context;
     uint32_t number = __atomic_fetch_add(&starts->starts, 1, __ATOMIC_SEQ_CST);
     if (number < MOST_STARTS)
-        starts->times[number] = cf_after_ms(0);
+        __atomic_store_n(&starts->times[number], cf_after_ms(0), __ATOMIC_RELEASE);
     if (number < starts->good)
         return;
     switch (starts->way) {
@@ -165,6 +165,7 @@ static void
 check_back_off(uint32_t first, uint32_t count)
 {
     for (uint32_t i = first + 1; i < count && i < MOST_STARTS; i++) {
+        wait_until(__atomic_load_n(&starts->times[i], __ATOMIC_ACQUIRE) != 0);
         int64_t pause = starts->times[i] - starts->times[i - 1];
         uint32_t failures = i - first - 1 < FAILURES ? i - first - 1 : FAILURES; /* before the last one */
         assert_true(pause >= INT64_C(1000000) << failures);
