@@ -196,7 +196,8 @@ all() {
     if build asan 'smoke|unit|fault' -Db_sanitize=address,undefined; then
         ASAN_OPTIONS=$plain_signals:detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1 CF_TEST_WATCHDOG=180
         export ASAN_OPTIONS UBSAN_OPTIONS CF_TEST_WATCHDOG
-        tests asan 3 unit fault
+        tests asan 3 fault # by themselves: all can run beside the longest, but no unit test that runs alone
+        tests asan 3 unit
     fi
     if build tsan 'smoke|unit|stress' -Db_sanitize=thread; then
         # The template process is forked while threads exist, which ThreadSanitizer refuses unless told.
