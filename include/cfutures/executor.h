@@ -73,7 +73,7 @@ typedef struct cf_pool_opts {
     size_t max_pending CF__DEFAULT(0);
     cf_full_policy when_full CF__DEFAULT(CF_FULL_WAIT); /* what a submit does then */
     /* Called once in each worker before its first task; NULL: nothing.  It may cf_fail(), or end its thread: that worker
-     * then ends, and a pool that can get no worker is broken, with that message. */
+     * then ends, and a pool that can get no worker is broken, with that message.  In a process it may change the user. */
     void (*on_start)(void *context) CF__DEFAULT(NULL);
     /* Called in each worker that on_start went well in, when it ends; NULL: nothing.  Not when it dies or is killed.  At the
      * end of a pool of processes it has two seconds. */

@@ -44,7 +44,7 @@
  *
  * INVARIANTS
  *   A1  A slot of the parent's that is PENDING has a hint in a ring, or is the intent of a worker that hasn't claimed
- *       it yet, or of a dead one not yet reaped.
+ *       it yet, or of a dead one not yet reaped.  Not while the producer begins its ring anew, after which it wakes all.
  *   A2  Nobody holds a lock, or anything else that must be given back, when it dies; except the hint, the claim and
  *       the owed wakes that its intent names.
  *   A3  A worker number is used again only after its predecessor has been reaped.

@@ -25,7 +25,7 @@
 #define CF__ARENA_KILLS 2u  /* the template kills them */
 
 typedef struct cf__ring { /* of hints, see cf__slot_hint(); fields: A atomic */
-    uint64_t head;        /* A: next to take; any consumer, by CAS */
+    uint64_t head;        /* A: next to take; any consumer, by CAS; the producer, to begin anew */
     unsigned char pad1[CF__CACHE_LINE - 8];
     uint64_t tail; /* A: next to fill; the producer */
     unsigned char pad2[CF__CACHE_LINE - 8];
