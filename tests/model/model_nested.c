@@ -194,6 +194,51 @@ stand_in(void *arg)
     while (!cf__arena_claim(&view, 2, &index))
         (void)cf__arena_park(&view, 2, CF_FOREVER);
 }
+/* Worker 2 runs worker 1's child, and has one itself, for which there are no more than these two: whoever comes last sees
+ * that, or tells the other. */
+static void
+setup_all_wait(void)
+{
+    setup_arena(1, 2);
+    cf__store_relaxed(&view.workers[0].staffed, 1u);
+    cf__store_relaxed(&view.workers[1].staffed, 1u);
+    cf__slot_publish_task(&view.slots[cf__nested_first(&view, 1)], 0);
+    model_check(cf__slot_claim(&view.slots[cf__nested_first(&view, 1)], 2, 0));
+    cf__store_relaxed(&view.workers[1].intent, cf__nested_first(&view, 1) + 1);
+}
+static void
+wait_for_child(uint32_t number)
+{
+    cf__nested nested;
+    cf__nested_future future;
+    memset(CF__STATIC_CAST(void *, &nested), 0, sizeof nested);
+    memset(CF__STATIC_CAST(void *, &future), 0, sizeof future);
+    nested.view = &view;
+    nested.number = number;
+    nested.futures[0] = &future;
+    future.nested = &nested;
+    for (;;) {
+        uint64_t word = cf__load_acquire(&cf__nested_slot(&nested, 0)->word);
+        if (cf__slot_settled(word) ||
+            (!cf__nested_sleep(&future, &word, CF_FOREVER) && cf__nested_take_back(&future, word)))
+            return;
+    }
+}
+static void
+wait_for_running(void *arg)
+{
+    (void)arg;
+    wait_for_child(1);
+}
+static void
+wait_for_pending(void *arg)
+{
+    (void)arg;
+    cf__slot_publish_task(&view.slots[cf__nested_first(&view, 2)], 0);
+    cf__nested_push_hint(&view, cf__nested_first(&view, 2));
+    wait_for_child(2);
+    model_check(cf__arena_publish(&view, 2, cf__nested_first(&view, 1), CF__SLOT_DONE));
+}
 
 /* ---- with the real template and workers ---- */
 
@@ -477,6 +522,13 @@ static const model_scenario scenarios[] = {
      .spurious = MODEL_NONE,
      .timeouts = MODEL_NONE,
      .seconds = 6},
+    {.name = "nested_last_waits",
+     .setup = setup_all_wait,
+     .processes = {{"worker1", wait_for_running, NULL}, {"worker2", wait_for_pending, NULL}},
+     .check = check_arena,
+     .spurious = MODEL_NONE,
+     .timeouts = MODEL_NONE,
+     .seconds = 6},
     {REAL("nested_child", setup_one, run_parent_of_one), .timeouts = MODEL_NONE, .preemptions = 1, .seconds = 6},
     {REAL("nested_child_run_by_waiter", setup_alone, run_parent_of_one), .timeouts = MODEL_NONE, .preemptions = 1,
      .seconds = 3},
@@ -490,6 +542,8 @@ static const model_scenario scenarios[] = {
      .seconds = 6},
     {REAL("nested_grandchild", setup_one_of_three, run_grandparent), .timeouts = MODEL_NONE, .preemptions = 1,
      .seconds = 6},
+    /* All that there may be wait: the one before had one to rely on, the last one's child runs already. */
+    {REAL("nested_all_wait", setup_one, run_grandparent), .timeouts = MODEL_NONE, .preemptions = 2, .seconds = 6},
     {REAL("nested_death", setup_one, run_parent_that_may_die), .timeouts = MODEL_NONE, .preemptions = MODEL_NONE,
      .kills = 1, .seconds = 8},
     {REAL("nested_death_two_workers", setup_two, run_parent_that_may_die), .timeouts = MODEL_NONE,

@@ -309,9 +309,12 @@ detail/arena.h | s/^        cf__arena_wake_worker(view, wanted + 1);/        ;/ 
 detail/worker.h | s/^            cf__arena_pass_on(&self.view, number);/            ;/ | staff staff_slow_to_leave | keeps what it owes until it's dead
 detail/arena.h | /^cf__arena_linger/,/^}/s/if (cf__arena_is_wanted(view, number) || /if (/ | nested nested_lend | lingers without a last look
 detail/arena.h | s/^            missing = true;/            ;/ | nested nested_child | a stand-in that is missing isn't started
-detail/nested.h | s/if (lent && cf__arena_has_hints(view))/if (0)/ | nested nested_child | a waiter calls no stand-in
+detail/nested.h | s/else if (cf__arena_has_hints(view)) {/else if (0) {/ | nested nested_child | a waiter calls no stand-in
 detail/template.h | s/^    cf__store_seq_cst(&record->staffed, 0u);.*/    ;/ | nested nested_one_then_another | a stand-in that has left counts as there
-detail/nested.h | s/if (!lent && cf__slot_state(.word) == CF__SLOT_PENDING)/if (0)/ | nested nested_child_run_by_waiter | a waiter without a stand-in waits for one
+detail/nested.h | s/sleeps = !pending;/;/ | nested nested_child_run_by_waiter | a waiter without a stand-in waits for one
+detail/nested.h | s/^            cf__arena_wake_lent(view);/            ;/ | nested nested_last_waits | the last one that waits tells nobody
+detail/arena_nested.h | s/cf__cas_acq_rel(&slot->word, &word, word & ~CF__SLOT_WAIT))/true)/ | nested nested_last_waits | a waiter that is about to sleep isn't told
+detail/arena_nested.h | s/^                cf__slot_wake(slot, CF__SLOT_WAIT);/                ;/ | nested nested_last_waits | nor one that sleeps
 detail/template.h | s/^            cf__arena_unlend(view, i + 1);.*/            ;/ | nested nested_death | who dies as it waits stays lent
 detail/arena_nested.h | s/bool used = .*/bool used = false;/ | nested nested_death | children of the dead stay pending
 detail/worker.h | s/^        cf__nested_finish(&worker->nested);/        ;/ | nested nested_spawned | a task ends before its children

@@ -13,8 +13,8 @@
 #include <cfutures/detail/process_slots.h>
 #undef CF__SLICE_FIRST
 #define CF__SLICE_FIRST parent_slice
-static int64_t parent_slice; /* how long the parent sleeps at first */
 static const int64_t usual_slice = INT64_C(20000000), no_slice = INT64_C(3600000000000);
+static int64_t parent_slice = INT64_C(20000000); /* how long the parent sleeps at first; 0 would be a spin */
 
 #include <cfutures.h>
 

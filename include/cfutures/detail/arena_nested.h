@@ -13,6 +13,9 @@
  *   its bit in `lent`, and as long as that is there the pool may have one worker more, a *stand-in*: numbers 1 to
  *   cf__arena_staff() have a worker, up to CF__LENT_MOST times as many as there may be.  A stand-in that isn't wanted any more
  *   stays for a while before it leaves, for the next wait comes soon (cf__arena_linger).
+ *   Who comes when there can be no more takes its child back and runs it; unless the child runs already.  Then it waits as
+ *   well, though somebody may have relied on it to begin another: so it wakes all whose children are pending
+ *   (cf__arena_wake_lent), and they take these back.
  * AFTER A DEATH of a worker its bit in `lent` goes (cf__template_put_right).  Those of its children that are pending are
  *   withdrawn, those that run are asked to stop, aren't tried again, and end for nobody (cf__nested_reap).  A slot of the
  *   range is used again, by the worker's heir, once its word is settled.  And every bit of `nested` that may be missing is
@@ -31,6 +34,10 @@
  *   [N3] a stand-in that is missing -> the template, the same
  *          call:  set the bit in lent,        then look at staffed; poke if it's 0
  *          bury:  clear staffed,              then look at lent
+ *   [N4] the last one that waits -> those that count on it, the same
+ *          wait:  set WAIT in the word, set the bit in lent, then count; sleep if there is one more to come
+ *          last:  set the bit in lent, count, then look at the others' bits and words
+ *        A resize to fewer tells nobody: should it come just between a push and the claim, the waiter's audit takes the child back.
  * REJECTED  A ring of hints per worker, as the parent has one: a worker that looks for work would have up to 1024 to poll, or
  *   an index of them, which is this one.  One ring for all workers: a producer that dies between taking a cell and filling it
  *   holds up the others.  A count of the lent ones: who dies while it waits leaves it wrong for ever. */
@@ -152,18 +159,38 @@ cf__arena_staff(const cf__arena_view *view)
     return CF__STATIC_CAST(uint32_t, CF__MIN(wished, most));
 }
 
-/* Worker `number` waits for a child from now on; the caller then looks whether there is work for a stand-in.  False: there is
- * nobody who could stand in, and it isn't lent. */
+/* Worker `number` waits for a child from now on.  True: the pool may have one worker more for it, and the caller looks whether
+ * there is work for that.  False: all that there may be might wait [N4]. */
 CF__PRIVATE bool
 cf__arena_lend(const cf__arena_view *view, uint32_t number)
 {
-    uint64_t *lent = &view->arena->lent[(number - 1) / 64], bit = UINT64_C(1) << ((number - 1) % 64);
-    uint64_t wanted = cf__load_relaxed(&view->arena->wanted); /* relaxed: a guess, from which nothing is started */
-    (void)cf__fetch_or_seq_cst(lent, bit);                    /* seq_cst [N2][N3] */
-    if (cf__arena_staff_wished(view, wanted) <= cf__arena_staff_most(view, wanted))
-        return true;
-    (void)cf__fetch_and_seq_cst(lent, ~bit);
-    return false;
+    /* seq_cst, both [N2][N3][N4]: the bit, then the look. */
+    (void)cf__fetch_or_seq_cst(&view->arena->lent[(number - 1) / 64], UINT64_C(1) << ((number - 1) % 64));
+    uint64_t wanted = cf__load_seq_cst(&view->arena->wanted);
+    return cf__arena_staff_wished(view, wanted) <= cf__arena_staff_most(view, wanted);
+}
+
+/* There may be nobody left who could begin what lent workers wait for: wakes those whose children are pending, to take them
+ * back. */
+CF__SLOW void
+cf__arena_wake_lent(const cf__arena_view *view)
+{
+    for (uint32_t number = 1; number <= view->worker_count; number++) {
+        /* seq_cst [N4]; who sees the bit also sees the child's, and that its word says WAIT: both came before. */
+        if ((cf__load_seq_cst(&view->arena->lent[(number - 1) / 64]) >> ((number - 1) % 64) & 1) == 0)
+            continue;
+        uint64_t children = cf__load_acquire(&view->workers[number - 1].children);
+        for (; children != 0; children &= children - 1) {
+            cf__slot *slot = &view->slots[cf__nested_first(view, number) +
+                                          CF__STATIC_CAST(uint32_t, __builtin_ctzll(children)) % CF__NESTED_SLOTS];
+            uint64_t word = cf__load_acquire(&slot->word);
+            /* The flag goes, for the waiter may be just about to sleep.  A word that changes now is somebody's who begins the
+             * child, or the waiter's own. */
+            if (cf__slot_state(word) == CF__SLOT_PENDING && (word & CF__SLOT_WAIT) != 0 &&
+                cf__cas_acq_rel(&slot->word, &word, word & ~CF__SLOT_WAIT))
+                cf__slot_wake(slot, CF__SLOT_WAIT);
+        }
+    }
 }
 
 /* The wait is over, or its worker. */

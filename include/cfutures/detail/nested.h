@@ -177,16 +177,20 @@ cf__nested_sleep(cf__nested_future *future, uint64_t *word, cf_time deadline)
     const cf__nested *nested = future->nested;
     const cf__arena_view *view = nested->view;
     cf__slot *slot = cf__nested_slot(nested, future->place);
-    bool lent = cf__arena_lend(view, nested->number);
-    if (!lent && cf__slot_state(*word) == CF__SLOT_PENDING)
-        return false;
-    if (lent && cf__arena_has_hints(view)) /* [N2] */
+    bool pending = cf__slot_state(*word) == CF__SLOT_PENDING, sleeps = true;
+    if (!cf__slot_set_flag(slot, word, CF__SLOT_WAIT)) /* first [N4] */
+        return true;
+    if (!cf__arena_lend(view, nested->number)) {
+        sleeps = !pending;
+        if (sleeps)
+            cf__arena_wake_lent(view);
+    } else if (cf__arena_has_hints(view)) { /* [N2] */
         cf__arena_wake_one(view);
-    /* Who settles the slot owes the wake, or who buries that worker.  One who claims it doesn't: we sleep on. */
-    bool in_time = !cf__slot_set_flag(slot, word, CF__SLOT_WAIT) ||
-                   cf__park(cf__slot_futex(slot), cf__slot_futex_value(*word), deadline, CF__SCOPE_SHARED);
-    if (lent)
-        cf__arena_unlend(view, nested->number);
+    }
+    /* Who settles the slot owes the wake, or who buries that worker; and who is the last to wait, if the child is pending.  One
+     * who claims it doesn't: we sleep on. */
+    bool in_time = sleeps && cf__park(cf__slot_futex(slot), cf__slot_futex_value(*word), deadline, CF__SCOPE_SHARED);
+    cf__arena_unlend(view, nested->number);
     return in_time;
 }
 
