@@ -64,7 +64,8 @@ typedef enum cf_full_policy {
  *  field means its default.  Copied; the caller may discard it on return. */
 typedef struct cf_pool_opts {
     size_t struct_size CF__DEFAULT(sizeof(cf_pool_opts)); /* set by cf_thread_pool() and cf_process_pool() */
-    /* Workers at most; 0: threads min(32, usable CPUs + 4), processes as many as usable CPUs. */
+    /* Workers at most; 0: threads min(32, usable CPUs + 4), processes as many as usable CPUs.  More than 65535 threads are
+     * taken for that many; more than 1024 processes are refused (CF_ERR_INVALID). */
     unsigned max_workers CF__DEFAULT(0);
     /* Name of the workers in ps and debuggers, cut to 10 bytes and followed by a number; NULL: "cf-thread",
      * "cf-process". */

@@ -328,7 +328,7 @@ cf__thread_pool_submit(cf_executor *base, const cf_task_type *type, const void *
             return cf__future_static(CF_ERR_NOMEM);
     }
 
-    cf__sleeper *worker = NULL;
+    cf__sleeper *next = NULL; /* whom to wake */
     cf_err refused = CF_OK;
     int start_error = 0;
     bool in_time = true, waits = self == NULL || base->when_full != CF_FULL_WAIT; /* or it would wait for itself */
@@ -368,12 +368,15 @@ cf__thread_pool_submit(cf_executor *base, const cf_task_type *type, const void *
             pool->injected++;
             pool->pending += pool->bounded;
             if (!first)
-                worker = cf__thread_pool_call_one(pool, crowded, &start_error);
-            future->spins = pool->spin && !first && worker == NULL;
+                next = cf__thread_pool_call_one(pool, crowded, &start_error);
+            future->spins = pool->spin && !first && next == NULL;
         }
     }
+    /* Whoever woke us for room that we don't use after all relied on us to use it. */
+    if (refused != CF_OK && pool->pending < pool->options.max_pending)
+        next = cf__event_take(&pool->room);
     cf__mutex_unlock(&pool->mutex);
-    cf__sleeper_wake(worker);
+    cf__sleeper_wake(next);
 
     if (refused == CF_OK)
         return future;
@@ -485,6 +488,7 @@ cf__thread_pool_resolve(cf_pool_opts *ours, const cf_pool_opts *theirs)
     cf__options_copy(ours, sizeof *ours, theirs);
     if (ours->max_workers == 0)
         ours->max_workers = CF__MIN(32u, cf_usable_cpus() + 4);
+    ours->max_workers = CF__MIN(ours->max_workers, CF__LIMIT_MOST);
     if (ours->max_pending == 0)
         ours->max_pending = SIZE_MAX;
     if (ours->name == NULL)

@@ -304,6 +304,7 @@ typedef struct cf__robust_list {
 #define cf__os_thread_start(thread, run, argument, stack_size)                                                         \
     ((void)(stack_size), model__thread_start(MODEL__SITE("thread_start", #run), (thread), (run), (argument)))
 #define cf__os_thread_join(thread) model__thread_join(MODEL__SITE("thread_join", #thread), (thread))
+#define cf__os_thread_try_join(thread) model__thread_try_join(MODEL__SITE("thread_try_join", #thread), (thread))
 #define cf__os_stack_size(asked) ((void)(asked), (size_t)1 << 23)
 #define cf__os_flush_streams() ((void)0)                                          /* no model writes */
 #define cf__os_run_guarded(run, argument, ended) ((void)(ended), (run)(argument)) /* no model ends a thread by itself */

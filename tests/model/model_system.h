@@ -304,6 +304,16 @@ model__thread_join(const model__site *site, const cf__thread *thread)
     model__join(site, thread->number);
 }
 
+MODEL__ENGINE static bool
+model__thread_try_join(const model__site *site, const cf__thread *thread)
+{
+    model__enter(site, NULL, false);
+    bool gone = model.coroutine[thread->number].state >= MODEL__FINISHED;
+    if (gone)
+        model__join(site, thread->number);
+    return gone;
+}
+
 MODEL__ENGINE static void
 model_thread_local(void *object, size_t size)
 {

@@ -105,6 +105,43 @@ test_exit_in_task(void **state)
     }
 }
 
+static pthread_key_t kept_to_the_end;
+
+static void
+pass_at_the_end(void *g)
+{
+    gate_pass((gate *)g);
+}
+
+static void
+leaves_slowly(gate *g)
+{
+    assert_int_equal(pthread_setspecific(kept_to_the_end, g), 0);
+    pthread_exit(NULL);
+}
+CF_TASK_VOID(leaves_slowly, gate *);
+
+/* A thread that is in a destructor of the program's for thread-local data has its record for so long; no submit waits for it,
+ * though all other records have been used. */
+static void
+test_exit_slowly(void **state)
+{
+    (void)state;
+    gate g = GATE;
+    assert_int_equal(pthread_key_create(&kept_to_the_end, pass_at_the_end), 0);
+    cf_executor *pool = cf_thread_pool(.max_workers = 1);
+    for (unsigned i = 0; i <= 2 * CF__WORKERS_MOST; i++) {
+        cf_auto(cf_future) f = i == 0 ? cf_submit(pool, leaves_slowly, &g) : cf_submit(pool, leaves);
+        assert_int_equal(cf_future_wait(f, CF_FOREVER), CF_ERR_TASK_EXITED);
+        wait_until(living(pool) == 0);
+    }
+    assert_works(pool);
+    assert_int_equal(gate_inside(&g), 1);
+    gate_open(&g);
+    close_clean(pool);
+    assert_int_equal(pthread_key_delete(kept_to_the_end), 0);
+}
+
 /* So it does with a limit of pending tasks, whose room comes back: else the third submit would wait for ever. */
 static void
 test_exit_makes_room(void **state)
@@ -501,6 +538,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exit_in_task),
+        cmocka_unit_test(test_exit_slowly),
         cmocka_unit_test(test_exit_makes_room),
         cmocka_unit_test(test_exit_leaves_its_submits),
         cmocka_unit_test(test_exit_nested),

@@ -224,6 +224,25 @@ test_pool_stack_size(void **state)
     assert_int_equal(cf_future_wait(g, CF_FOREVER), CF_ERR_SYSTEM);
 }
 
+/* However many workers are asked for, those that are needed come: a blocked task doesn't hold up the next. */
+static void
+test_pool_of_very_many(void **state)
+{
+    static const unsigned counts[] = {65535, 65536, 65537, 70000, 1000000, UINT_MAX};
+    (void)state;
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        cf_auto(cf_executor) pool = cf_thread_pool(.max_workers = counts[i]);
+        gate g = GATE;
+        assert_int_equal(cf_executor_error(pool), CF_OK);
+        cf_auto(cf_future) first = cf_submit(pool, pass, &g, 1);
+        wait_until(gate_inside(&g) == 1);
+        cf_auto(cf_future) second = cf_submit(pool, twice, 2);
+        EXPECT(second, twice, 4);
+        gate_open(&g);
+        assert_int_equal(cf_future_wait(first, CF_FOREVER), CF_OK);
+    }
+}
+
 /* ---- threads that don't start ---- */
 
 /* Without a single thread a submit fails with the system's error; the next one tries again. */
@@ -423,6 +442,51 @@ test_pool_max_pending_waits(void **state)
         EXPECT(s[i].future, twice, 2 * i);
         cf_future_release(s[i].future);
     }
+}
+
+/* How many futures the pool has memory for without asking for more. */
+static unsigned
+fresh_cells(cf_executor *pool)
+{
+    cf__mutex_lock(&inside(pool)->mutex);
+    unsigned n = inside(pool)->slab->fresh_count;
+    cf__mutex_unlock(&inside(pool)->mutex);
+    return n;
+}
+
+/* A submitter that was woken for room and then finds no memory passes the room on. */
+static void
+test_pool_max_pending_without_memory(void **state)
+{
+    (void)state;
+    cf_auto(cf_executor) pool = cf_thread_pool(.max_workers = 1, .max_pending = 1);
+    gate g = GATE;
+    cf_future *kept[100];
+    int count = 0;
+    do {
+        assert_in_range(count, 0, 98);
+        kept[count] = cf_submit(pool, twice, count);
+        EXPECT(kept[count], twice, 2 * count);
+        count++;
+    } while (fresh_cells(pool) != 1);
+    kept[count++] = cf_submit(pool, pass, &g, 1); /* the last of the memory there is */
+    submitter s[2];
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++) {
+        s[i] = (submitter){pool, NULL, 0, i};
+        threads[i] = start_thread(submits, &s[i]);
+        wait_until(waiting_for_room(pool) == (unsigned)i + 1);
+    }
+    fault_fail_nth("alloc", 1, ENOMEM);
+    gate_open(&g);
+    join_thread(threads[0]);
+    join_thread(threads[1]);
+    assert_int_equal(cf_future_wait(s[0].future, CF_FOREVER), CF_ERR_NOMEM);
+    EXPECT(s[1].future, twice, 2);
+    cf_future_release(s[0].future);
+    cf_future_release(s[1].future);
+    while (count > 0)
+        cf_future_release(kept[--count]);
 }
 
 /* Submitters, workers and shutdowns that are woken without cause sleep again. */
@@ -1464,11 +1528,13 @@ main(void)
         cmocka_unit_test(test_pool_options_may_be_shorter),
         cmocka_unit_test(test_pool_workers_block_signals),
         cmocka_unit_test(test_pool_stack_size),
+        cmocka_unit_test(test_pool_of_very_many),
         cmocka_unit_test(test_pool_first_thread_fails),
         cmocka_unit_test(test_pool_later_thread_fails),
         cmocka_unit_test(test_pool_is_first_come_first_served),
         cmocka_unit_test(test_pool_keeps_order_when_it_takes_one_and_then_many),
         cmocka_unit_test(test_pool_max_pending_waits),
+        cmocka_unit_test(test_pool_max_pending_without_memory),
         cmocka_unit_test(test_pool_stray_wakes_are_harmless),
         cmocka_unit_test(test_pool_max_pending_times_out),
         cmocka_unit_test(test_pool_shutdown_wakes_submitters),

@@ -411,6 +411,21 @@ cf__os_thread_join(cf__thread *thread)
     (void)error;
 }
 
+#ifndef _GNU_SOURCE /* else <pthread.h> has it */
+#ifdef __cplusplus
+extern "C"
+#endif
+    int
+    pthread_tryjoin_np(pthread_t thread, void **result);
+#endif
+
+/* The same, if the thread is gone; false: it isn't quite. */
+CF__PRIVATE bool
+cf__os_thread_try_join(cf__thread *thread)
+{
+    return pthread_tryjoin_np(thread->handle, NULL) == 0;
+}
+
 CF__PRIVATE bool
 cf__os_thread_is_self(const cf__thread *thread)
 {

@@ -50,12 +50,15 @@
 
 #if CF__BODIES
 
-#define CF__WORKERS_MOST 256u             /* threads of a pool at most, those that stand in for blocked ones included */
-#define CF__PRIORITIES 16                 /* -8 to 7 */
-#define CF__DEFAULT_LEVEL 8u              /* of priority 0 */
+#define CF__WORKERS_MOST 256u /* threads of a pool at most, those that stand in for blocked ones included; */
+#define CF__LIMIT_MOST 65535u /* unless it was made for more: as many as half of `demand` can count */
+#define CF__PRIORITIES 16     /* -8 to 7 */
+#define CF__DEFAULT_LEVEL 8u  /* of priority 0 */
 #define CF__STRAYS (1u << CF__PRIORITIES) /* in `levels`: there are strays */
 #define CF__BATCH 32                      /* futures that a worker takes from the injection at most */
 #define CF__SEARCH_SPIN INT64_C(5000)     /* nanoseconds that a worker looks for work before it sleeps */
+
+CF__STATIC_ASSERT(CF__LIMIT_MOST < CF__SEARCHING, "the low half of demand is a count");
 
 struct cf__thread_pool;
 
@@ -157,21 +160,29 @@ cf__thread_pool_has_pushed(const cf__thread_pool *pool)
     return false;
 }
 
+/* Whether a record may have a new thread.  Where they are `scarce`, also one whose thread has ended; if that is gone: nobody
+ * waits for it here, for in it the program's destructors of thread-local data may want what our caller has locked. */
+CF__PRIVATE bool
+cf__thread_worker_is_free(cf__thread_worker *worker, bool scarce)
+{
+    if (worker->started && worker->ended && scarce && cf__os_thread_try_join(&worker->thread))
+        worker->started = false;
+    return !worker->started;
+}
+
 /* Starts one more worker; the mutex is held.  Returns 0 or an errno. */
 CF__PRIVATE int
 cf__thread_pool_start_worker(cf__thread_pool *pool)
 {
     uint32_t high = cf__load_relaxed(&pool->high), index = 0;
-    while (index < high && pool->workers[index]->started && (!pool->workers[index]->ended || high < pool->capacity))
+    while (index < high && !cf__thread_worker_is_free(pool->workers[index], high == pool->capacity))
         index++;
     if (index == pool->capacity)
-        return EAGAIN; /* the one that ends right now still has its record */
+        return EAGAIN; /* those that end right now still have their records */
     cf__thread_worker *worker;
     if (index < high) {
         worker = pool->workers[index];
-        if (worker->ended)
-            cf__os_thread_join(&worker->thread); /* it has let go of the mutex for the last time */
-        worker->started = worker->ended = worker->leaving = false;
+        worker->ended = worker->leaving = false;
     } else {
         worker = CF__STATIC_CAST(cf__thread_worker *, cf__os_alloc(sizeof *worker));
         if (worker == NULL)
