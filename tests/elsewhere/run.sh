@@ -37,7 +37,8 @@ one() { # test, folder, and as place(); prints what became of it in one piece
         timeout 180 $options "$work/$test" $arguments >>"$work/$test.log" 2>&1; then
         printf '%-9s %-20s %s\n' "$name" "$test" "$(grep ' inside$\|^smoke: ' "$work/$test.log" | tail -n 1)"
     else
-        printf '%-9s %-20s FAILED\n%s\n' "$name" "$test" "$(tail -n 40 "$work/$test.log")"
+        printf '%-9s %-20s FAILED, status %s\n' "$name" "$test" $?
+        cp "$work/$test.log" "$work/$name-$test.failed"
     fi
 }
 if [ "${1:-}" = --test ]; then
@@ -69,7 +70,7 @@ place() { # name, tool that must be there, what runs a program (or nothing), arg
     done >"$work/tests"
     xargs -I '{}' -P "$(nproc 2>/dev/null || echo 1)" \
         sh tests/elsewhere/run.sh --test '{}' "$work" "$name" "$runner" "$smoke" "$@" <"$work/tests" | tee "$work/table"
-    good=$(grep "^$name " "$work/table" | grep -vc ' FAILED$')
+    good=$(grep "^$name " "$work/table" | grep -vc ' FAILED,')
     passed=$((passed + good)) failed=$((failed + $(grep -c '' "$work/tests") - good))
 }
 
@@ -87,6 +88,12 @@ if [ "${CI:-}" = true ] && [ $skipped -gt 0 ]; then
     echo "CI installs them all: a skip is a failure"
     failed=$((failed + skipped)) skipped=0
 fi
+# At the end, for who sees only that.
+for log in "$work"/*.failed; do
+    [ -f "$log" ] || continue
+    printf '\n== %s\n' "${log##*/}"
+    tail -n 40 "$log"
+done
 echo
 if [ $skipped -gt 0 ]; then
     echo "$passed passed, $failed failed, $skipped skipped"
