@@ -257,7 +257,8 @@ CF__PRIVATE void
 cf__process_kill_template(cf__process_pool *pool)
 {
     /* We may not if the program has changed its user since, or forbids itself such calls; but it ends by itself when
-     * nobody can write into that pipe any more. */
+     * nobody can write into that pipe any more: not while a pool lives that was made later, for its template has a copy.  (A
+     * pair of sockets could be shut down, but programs that forbid themselves sockets are more frequent.) */
     if (!cf__os_pidfd_signal(pool->template_pidfd, SIGKILL))
         cf__os_close(cf__exchange_acq_rel(&pool->setup.life_line[1], -1));
 }
