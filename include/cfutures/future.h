@@ -372,20 +372,23 @@ cf__future_await(cf_future *future, cf_time deadline)
     }
     cf__task_context *current = cf__task_current();
     cf__local_worker *worker = current != NULL && !cf_passed(deadline) ? current->worker : NULL;
-    bool blocks = true;
-    /* In a worker the pool has a say: every other worker may be waiting just as we are. */
-    cf_err error = worker != NULL ? worker->ops->begin_wait(worker, future, deadline, &blocks) : CF_OK;
-    if (error != CF_OK || !blocks)
-        return error;
-    /* A task on an executor that others wrote, which may have this one thread only: runs what is queued there. */
-    if (worker == NULL && current != NULL && current->executor != NULL && current->executor == future->executor &&
-        future->origin == NULL && !cf_passed(deadline) && cf__future_start_as(future, CF__RUNNING | CF__SETTLING)) {
-        cf__future_execute(future, false);
-        return CF_OK;
-    }
-    error = future->origin != NULL ? future->origin->await(future, deadline) : cf__future_await_slow(future, deadline);
-    if (worker != NULL)
-        worker->ops->end_wait(worker);
+    cf_time until = deadline;
+    cf_err error;
+    do {
+        /* In a worker the pool has a say: every other worker may be waiting just as we are. */
+        error = worker != NULL ? worker->ops->begin_wait(worker, future, deadline, &until) : CF_OK;
+        if (error != CF_OK || (worker != NULL && until == CF_NOW))
+            return error;
+        /* A task on an executor that others wrote, which may have this one thread only: runs what is queued there. */
+        if (worker == NULL && current != NULL && current->executor != NULL && current->executor == future->executor &&
+            future->origin == NULL && !cf_passed(deadline) && cf__future_start_as(future, CF__RUNNING | CF__SETTLING)) {
+            cf__future_execute(future, false);
+            return CF_OK;
+        }
+        error = future->origin != NULL ? future->origin->await(future, until) : cf__future_await_slow(future, until);
+        if (worker != NULL)
+            worker->ops->end_wait(worker);
+    } while (error == CF_ERR_TIMEOUT && until != deadline);
     return error;
 }
 

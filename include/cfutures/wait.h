@@ -94,7 +94,8 @@ CF_API CF_NODISCARD cf_err cf_wait_set_add(cf_wait_set *set, cf_future *future, 
  *
  * Threads: any number at once; each future is returned once.
  * Returns: CF_OK, *future and *tag (either may be NULL: not wanted) are set; CF_ERR_TIMEOUT; CF_ERR_EMPTY (no
- *          future is in the set, or other threads have taken the last). */
+ *          future is in the set, or other threads have taken the last); in a thread pool's task also CF_ERR_DEADLOCK (as
+ *          cf_future_wait()) and CF_ERR_FORKED. */
 CF_API CF_NODISCARD cf_err cf_wait_set_next(cf_wait_set *set, cf_future **future, void **tag, cf_time deadline);
 
 /** How many futures are in the set, done or not. */
@@ -219,25 +220,32 @@ cf_wait_set_next(cf_wait_set *set, cf_future **future, void **tag, cf_time deadl
 {
     cf__task_context *current = cf__task_current();
     cf__local_worker *worker = current != NULL && !cf_passed(deadline) ? current->worker : NULL;
-    bool in_time = true, blocks = false;
+    cf_time until = deadline;
+    cf_err error = CF_OK;
+    bool in_time = true;
     cf__mutex_lock(&set->mutex);
-    /* In a thread pool's worker the pool may put another in its place meanwhile. */
-    if (worker != NULL && set->first == NULL && set->outstanding != 0)
-        (void)worker->ops->begin_wait(worker, NULL, deadline, &blocks);
-    while (set->first == NULL && set->outstanding != 0 && in_time)
-        in_time = cf__event_wait(&set->ready, &set->mutex, deadline);
+    while (error == CF_OK && set->first == NULL && set->outstanding != 0 && in_time) {
+        /* In a thread pool's worker the pool may put another in its place meanwhile. */
+        if (worker != NULL)
+            error = worker->ops->begin_wait(worker, NULL, deadline, &until);
+        if (error == CF_OK) {
+            in_time = cf__event_wait(&set->ready, &set->mutex, until) || until != deadline;
+            if (worker != NULL)
+                worker->ops->end_wait(worker);
+        }
+    }
     cf__wait_entry *entry = set->first;
-    cf_err error = entry != NULL ? CF_OK : set->outstanding != 0 ? CF_ERR_TIMEOUT : CF_ERR_EMPTY;
     if (entry != NULL) {
+        error = CF_OK;
         set->first = entry->next;
         if (set->first == NULL)
             set->last = NULL;
         if (--set->outstanding == 0)
             cf__event_wake_all(&set->ready);
+    } else if (error == CF_OK) {
+        error = set->outstanding != 0 ? CF_ERR_TIMEOUT : CF_ERR_EMPTY;
     }
     cf__mutex_unlock(&set->mutex);
-    if (blocks)
-        worker->ops->end_wait(worker);
     if (entry != NULL) {
         if (future != NULL)
             *future = entry->future;

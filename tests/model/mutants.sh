@@ -106,7 +106,7 @@ wait.h | s/^            cf__event_wake_all(&set->ready);/            ;/ | wait w
 wait.h | s/(void)cf__fetch_add_relaxed(&set->references, 1u);/;/ | wait wait_set | an entry holds no reference of its set
 wait.h | s/future != NULL && !set->freed;/future != NULL;/ | wait wait_set_free_and_settle | an entry stays on the list of a freed set
 wait.h | s/cf__fetch_sub_acq_rel(&set->references/cf__fetch_sub_relaxed(\&set->references/ | wait wait_set_free_and_settle | frees unordered
-wait.h | s/while (set->first == NULL && set->outstanding != 0 && in_time)/if (set->first == NULL \&\& set->outstanding != 0 \&\& in_time)/ | wait wait_set_two_getters | takes a wake for a completion
+wait.h | s/while (error == CF_OK && set->first == NULL/if (error == CF_OK \&\& set->first == NULL/ | wait wait_set_two_getters | takes a wake for a completion
 thread_pool.h | s/^    cf__sleeper_wake(worker);/    ;/ | pool pool_two_submitters | submit wakes nobody
 thread_pool.h | s/cf__event_wake_all(&pool->quiet);/(void)0;/ | pool | no wake for those that shut down
 thread_pool.h | s/^        cf__event_wake_all(&pool->work);/        ;/ | pool pool_one_task | workers aren't told to end

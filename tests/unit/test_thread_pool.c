@@ -268,6 +268,41 @@ test_pool_first_thread_fails(void **state)
     EXPECT(next, twice, 4);
 }
 
+static unsigned
+blocked(cf_executor *pool)
+{
+    cf__mutex_lock(&inside(pool)->mutex);
+    unsigned n = inside(pool)->blocked;
+    cf__mutex_unlock(&inside(pool)->mutex);
+    return n;
+}
+
+static int
+waits_for_either(cf_executor *pool)
+{
+    cf_future *futures[2];
+    for (int i = 0; i < 2; i++)
+        futures[i] = cf_submit(pool, twice, i);
+    cf_err error = cf_wait(futures, 2, CF_FIRST_COMPLETED, CF_FOREVER);
+    for (int i = 0; i < 2; i++)
+        cf_future_release(futures[i]);
+    return error == CF_OK ? 0 : -1;
+}
+CF_TASK(int, waits_for_either, cf_executor *);
+
+/* A task that waits for what no thread can be had for tries again, for perhaps nobody else does. */
+static void
+test_pool_waiter_starts_threads_later(void **state)
+{
+    (void)state;
+    cf_auto(cf_executor) pool = cf_thread_pool(.max_workers = 4);
+    fault_fail_from("thread_start", 2, EAGAIN);
+    cf_auto(cf_future) f = cf_submit(pool, waits_for_either, pool);
+    wait_until(blocked(pool) == 1);
+    fault_clear();
+    EXPECT(f, waits_for_either, 0);
+}
+
 /* A pool that can get no more threads goes on with those it has. */
 static void
 test_pool_later_thread_fails(void **state)
@@ -1530,6 +1565,7 @@ main(void)
         cmocka_unit_test(test_pool_stack_size),
         cmocka_unit_test(test_pool_of_very_many),
         cmocka_unit_test(test_pool_first_thread_fails),
+        cmocka_unit_test(test_pool_waiter_starts_threads_later),
         cmocka_unit_test(test_pool_later_thread_fails),
         cmocka_unit_test(test_pool_is_first_come_first_served),
         cmocka_unit_test(test_pool_keeps_order_when_it_takes_one_and_then_many),

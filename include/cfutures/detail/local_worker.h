@@ -30,9 +30,9 @@ typedef struct cf__local_worker_ops {
     /* Something was pushed, and `demand` says that somebody should come and look. */
     void (*wake)(cf__local_worker *);
     /* A wait for `future` (NULL: for something else), which isn't settled, is about to block until `deadline`.  May
-     * run it here instead.  CF_OK and *blocks: wait, then call end_wait; CF_OK and not *blocks: it's settled; or why
-     * it mustn't wait: CF_ERR_DEADLOCK, CF_ERR_FORKED. */
-    cf_err (*begin_wait)(cf__local_worker *, struct cf_future *future, cf_time deadline, bool *blocks);
+     * run it here instead.  CF_OK: wait until *until, call end_wait, and begin again if that came before the deadline; *until
+     * CF_NOW: it's settled.  Or why it mustn't wait: CF_ERR_DEADLOCK, CF_ERR_FORKED. */
+    cf_err (*begin_wait)(cf__local_worker *, struct cf_future *future, cf_time deadline, cf_time *until);
     void (*end_wait)(cf__local_worker *);
     /* Returns when a child that was stolen is done. */
     void (*join)(cf__local_worker *, struct cf__child *);

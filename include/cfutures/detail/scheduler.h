@@ -57,6 +57,7 @@
 #define CF__STRAYS (1u << CF__PRIORITIES) /* in `levels`: there are strays */
 #define CF__BATCH 32                      /* futures that a worker takes from the injection at most */
 #define CF__SEARCH_SPIN INT64_C(5000)     /* nanoseconds that a worker looks for work before it sleeps */
+#define CF__START_AGAIN INT64_C(50000000) /* and until a waiter tries again to start a thread that can't be had */
 
 CF__STATIC_ASSERT(CF__LIMIT_MOST < CF__SEARCHING, "the low half of demand is a count");
 
@@ -522,11 +523,11 @@ cf__thread_pool_circular(const cf__thread_pool *pool, const cf__thread_worker *s
 }
 
 CF__PRIVATE cf_err
-cf__thread_pool_begin_wait(cf__local_worker *local, cf_future *future, cf_time deadline, bool *blocks)
+cf__thread_pool_begin_wait(cf__local_worker *local, cf_future *future, cf_time deadline, cf_time *until)
 {
     cf__thread_worker *self = CF__POINTER_CAST(cf__thread_worker *, local);
     cf__thread_pool *pool = self->pool;
-    *blocks = false;
+    *until = CF_NOW;
     if (cf__executor_forked(&pool->base))
         return CF_ERR_FORKED;
     /* Tasks that run inside each other's waits share one stack: half of it at most. */
@@ -562,11 +563,15 @@ cf__thread_pool_begin_wait(cf__local_worker *local, cf_future *future, cf_time d
         pool->blocked--;
         (void)cf__thread_pool_account(pool, 0);
     } else {
-        self->waits = *blocks = true;
+        self->waits = true;
         self->blocked_on = deadline == CF_FOREVER ? future : NULL;
+        *until = deadline;
     }
     if (work)
         sleeper = cf__thread_pool_call_one(pool, false, &start_error);
+    if (error == CF_OK && work &&
+        pool->start_failed) /* perhaps it's ours that nobody runs: nobody else may try again */
+        *until = CF__MIN(deadline, cf_after_ns(CF__START_AGAIN));
     cf__mutex_unlock(&pool->mutex);
     cf__sleeper_wake(sleeper);
     return error;
@@ -627,8 +632,8 @@ cf__thread_pool_join(cf__local_worker *local, cf__child *child)
                 end = cf__os_now() + CF__SEARCH_SPIN;
             cf__cpu_relax();
         } else {
-            bool blocks;
-            (void)cf__thread_pool_begin_wait(local, NULL, CF_FOREVER, &blocks);
+            cf_time until;
+            bool blocks = cf__thread_pool_begin_wait(local, NULL, CF_FOREVER, &until) == CF_OK;
             cf__mutex_lock(&pool->mutex);
             self->joins = child;
             state = cf__load_acquire(&child->state); /* acquire, child.h [J1] */
