@@ -171,7 +171,7 @@ quick() {
 plain_signals=allocator_may_return_null=1:handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0:handle_abort=0
 
 all() {
-    CF_MODEL_SECONDS=10 # most scenarios end sooner, by themselves
+    CF_MODEL_SECONDS=8 # most scenarios end sooner, by themselves
     export CF_MODEL_SECONDS
     if build tests all; then
         tests tests 1 unit model
