@@ -17,7 +17,7 @@
  * EACH RUN ends with the victim's death, asleep if it did fewer than n instructions; its heir is the next run's victim.  Before
  *   that all workers meet in as many tasks, which proves the pool whole, and has the dynamic linker look up what a task needs.
  * SAMPLES  n instructions cost about n traps, so a sweep costs n * n / 2.  Where that is more than `most_traps` (with
- *   AddressSanitizer; in printf) only every k-th instruction has its kill, in a soak the others follow; what is printed says so.
+ *   AddressSanitizer) only every k-th instruction has its kill, in a soak the others follow; what is printed says so.
  * REJECTED  ptrace: two switches of context a step, half as fast again; and containers forbid it. */
 #define _GNU_SOURCE       /* REG_EFL */
 #define CF__FAULT(site) 0 /* to find the site in the table takes more instructions than all the rest */
@@ -38,7 +38,11 @@ state_of(long process) /* as ps shows it; of a thread, too */
 }
 
 static int64_t soak_ms; /* for each test; 0: by counts */
+#ifdef __SANITIZE_ADDRESS__
 static const uint64_t most_traps = 150000;
+#else
+static const uint64_t most_traps = 2000000;
+#endif
 
 /* ---- stepping ---- */
 
