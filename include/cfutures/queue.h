@@ -33,7 +33,8 @@
  *        that it ends returns; and the same two cases against the joiner's exchange of call.
  * TWO CALLS AT ONCE  put, get, task_done, join, close, sizes: all safe; init and destroy: the caller excludes
  *   everything.
- * WAITING costs no CPU time, but for a few yields before sleep, and 1 us for each position lost to another thread.
+ * WAITING costs no CPU time, but for a few yields before a sleep without deadline, and 1 us for each position lost to
+ *   another thread.
  * REJECTED  Everything under the one mutex: 1.4 to 1.8 times the time an item takes (bench/queue).  pthread condition
  *   variables: see event.h.  A wake for each item: who is on the way needs no second.  Sleepers that look at positions, which
  *   would save the exchange of the stamp: they'd have to spin while one who claimed a position doesn't run. */
@@ -253,7 +254,7 @@ CF_API size_t cf_queue_capacity(const cf_queue *queue);
 #if CF__BODIES
 
 /* How often one who must wait looks again before it sleeps: a wake costs far more.  Yielding, not spinning, so that it
- * helps on one CPU too. */
+ * helps on one CPU too.  Not with a deadline: where threads outnumber CPUs, each yield may take some milliseconds. */
 #ifndef CF__QUEUE_YIELDS
 #define CF__QUEUE_YIELDS 4
 #endif
@@ -386,7 +387,7 @@ cf__queue_wait(cf_queue *queue, bool putting, const void *in, void *out, cf_time
     bool in_time = true;
     cf_err error;
 
-    for (int i = 0; i < CF__QUEUE_YIELDS; i++) {
+    for (int i = 0; deadline == CF_FOREVER && i < CF__QUEUE_YIELDS; i++) {
         cf__os_yield();
         error = cf__queue_try(queue, putting, in, out);
         if (!cf__queue_must_wait(error))

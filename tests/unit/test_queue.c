@@ -2,7 +2,18 @@
  * SPDX-License-Identifier: MIT */
 #include "unit.h"
 
+static unsigned yields; /* A: of the queues, since the test's start */
+
+static void
+counting_yield(void)
+{
+    count_one(&yields);
+    cf__os_yield();
+}
+
+#define cf__os_yield counting_yield
 #include <cfutures/queue.h>
+#undef cf__os_yield
 
 static void
 make(cf_queue *q, size_t capacity)
@@ -457,6 +468,41 @@ test_queue_far_deadline_is_woken(void **state)
     assert_int_equal(c.err, CF_OK);
     assert_int_equal(c.item, 3);
     cf_queue_destroy(&q);
+}
+
+/* Who has a deadline gives the CPU to nobody before it looks at it: that may take longer than the deadline allows.  Who has
+ * none yields before it sleeps. */
+static void
+test_queue_yields_only_without_deadline(void **state)
+{
+    (void)state;
+    static const cf_time past = CF_NOW + 1;
+    for (size_t order = CF_FIFO; order <= CF_PRIORITY; order++) {
+        cf_queue q;
+        int item = 0;
+        size_t moved;
+        caller c = CALLER(&q, -1);
+        make_ordered(&q, 1, (cf_queue_order)order);
+        __atomic_store_n(&yields, 0, __ATOMIC_RELAXED);
+        assert_int_equal(cf_queue_get_until(&q, &item, past), CF_ERR_TIMEOUT);
+        assert_int_equal(cf_queue_get_until(&q, &item, cf_after_ms(1)), CF_ERR_TIMEOUT);
+        assert_int_equal(cf_queue_get_many(&q, &item, 1, &moved, past), CF_ERR_TIMEOUT);
+        put_range(&q, 0, 1);
+        assert_int_equal(cf_queue_put_until(&q, &item, past), CF_ERR_TIMEOUT);
+        assert_int_equal(cf_queue_put_until(&q, &item, cf_after_ms(1)), CF_ERR_TIMEOUT);
+        assert_int_equal(cf_queue_put_many(&q, &item, 1, &moved, past), CF_ERR_TIMEOUT);
+        assert_int_equal(cf_queue_join_until(&q, past), CF_ERR_TIMEOUT);
+        assert_int_equal(counted(&yields), 0);
+        get_range(&q, 0, 1);
+
+        pthread_t thread = start_thread(getter_main, &c);
+        wait_until(sleepers(&q.mutex, &q.not_empty.event) == 1);
+        assert_int_equal(counted(&yields), CF__QUEUE_YIELDS);
+        put_range(&q, 1, 1);
+        join_thread(thread);
+        assert_int_equal(c.err, CF_OK);
+        cf_queue_destroy(&q);
+    }
 }
 
 typedef struct flow { /* a producer or consumer; read after the join */
@@ -1169,6 +1215,7 @@ main(void)
         cmocka_unit_test(test_queue_each_get_wakes_one_putter),
         cmocka_unit_test(test_queue_quicker_callers_are_harmless),
         cmocka_unit_test(test_queue_far_deadline_is_woken),
+        cmocka_unit_test(test_queue_yields_only_without_deadline),
         cmocka_unit_test(test_queue_many_callers_keep_order),
         cmocka_unit_test(test_queue_close_wakes_blocked_getters),
         cmocka_unit_test(test_queue_close_wakes_blocked_putters),
