@@ -34,7 +34,7 @@
  * TWO CALLS AT ONCE  put, get, task_done, join, close, sizes: all safe; init and destroy: the caller excludes
  *   everything.
  * WAITING costs no CPU time, but for a few yields before a sleep without deadline, and 1 us for each position lost to
- *   another thread.
+ *   another thread.  No call is a cancellation point: a thread that pthread_cancel() hits while it waits goes on waiting.
  * REJECTED  Everything under the one mutex: 1.4 to 1.8 times the time an item takes (bench/queue).  pthread condition
  *   variables: see event.h.  A wake for each item: who is on the way needs no second.  Sleepers that look at positions, which
  *   would save the exchange of the stamp: they'd have to spin while one who claimed a position doesn't run. */

@@ -81,11 +81,14 @@ typedef struct caller { /* err and item are read after the join */
     size_t moved;
 } caller;
 
+/* The first three can be cancelled after the call; nobody does but one test. */
+
 static void *
 putter_main(void *argument)
 {
     caller *c = argument;
     c->err = cf_queue_put_until(c->q, &c->item, c->deadline);
+    pthread_testcancel();
     return NULL;
 }
 
@@ -94,6 +97,7 @@ getter_main(void *argument)
 {
     caller *c = argument;
     c->err = cf_queue_get_until(c->q, &c->item, c->deadline);
+    pthread_testcancel();
     return NULL;
 }
 
@@ -102,6 +106,7 @@ joiner_main(void *argument)
 {
     caller *c = argument;
     c->err = cf_queue_join_until(c->q, c->deadline);
+    pthread_testcancel();
     return NULL;
 }
 
@@ -503,6 +508,48 @@ test_queue_yields_only_without_deadline(void **state)
         assert_int_equal(c.err, CF_OK);
         cf_queue_destroy(&q);
     }
+}
+
+/* A wait isn't a cancellation point: who is cancelled in it stays in line, has what it waited for, and ends after the call. */
+static void
+test_queue_cancelled_waiter_stays(void **state)
+{
+    (void)state;
+    cf_queue q;
+    make(&q, 1);
+    for (int far = 0; far < 2; far++) { /* without a deadline, and with one */
+        caller get = CALLER(&q, -1), put = CALLER(&q, 6), join = CALLER(&q, 0);
+        void *ended = NULL;
+        get.deadline = put.deadline = join.deadline = far ? cf_after_ms(3600000) : CF_FOREVER;
+        pthread_t thread = start_thread(getter_main, &get);
+        wait_until(sleepers(&q.mutex, &q.not_empty.event) == 1);
+        assert_int_equal(pthread_cancel(thread), 0);
+        put_range(&q, 4, 1);
+        assert_int_equal(pthread_join(thread, &ended), 0);
+        assert_true(ended == PTHREAD_CANCELED);
+        assert_int_equal(get.err, CF_OK);
+        assert_int_equal(get.item, 4);
+
+        put_range(&q, 5, 1);
+        thread = start_thread(putter_main, &put);
+        wait_until(sleepers(&q.mutex, &q.not_full.event) == 1);
+        assert_int_equal(pthread_cancel(thread), 0);
+        get_range(&q, 5, 1);
+        assert_int_equal(pthread_join(thread, &ended), 0);
+        assert_true(ended == PTHREAD_CANCELED);
+        assert_int_equal(put.err, CF_OK);
+        get_range(&q, 6, 1);
+
+        thread = start_thread(joiner_main, &join);
+        wait_until(sleepers(&q.mutex, &q.finished.event) == 1);
+        assert_int_equal(pthread_cancel(thread), 0);
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(cf_queue_task_done(&q), CF_OK);
+        assert_int_equal(pthread_join(thread, &ended), 0);
+        assert_true(ended == PTHREAD_CANCELED);
+        assert_int_equal(join.err, CF_OK);
+    }
+    cf_queue_destroy(&q);
 }
 
 typedef struct flow { /* a producer or consumer; read after the join */
@@ -1216,6 +1263,7 @@ main(void)
         cmocka_unit_test(test_queue_quicker_callers_are_harmless),
         cmocka_unit_test(test_queue_far_deadline_is_woken),
         cmocka_unit_test(test_queue_yields_only_without_deadline),
+        cmocka_unit_test(test_queue_cancelled_waiter_stays),
         cmocka_unit_test(test_queue_many_callers_keep_order),
         cmocka_unit_test(test_queue_close_wakes_blocked_getters),
         cmocka_unit_test(test_queue_close_wakes_blocked_putters),
