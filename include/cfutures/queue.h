@@ -125,7 +125,7 @@ CF_API CF_NODISCARD cf_err cf_queue_try_put(cf_queue *queue, const void *item);
 /** Put copies of the first `count` items of an array, in their order, waiting for room until `deadline`.
  *
  * moved:   how many were put, in any case: after an error those before items[*moved] are in the queue.
- * Blocks:  as cf_queue_put_until(), before each item.  Items of other putters may come between.
+ * Blocks:  as cf_queue_put_until(), before each item; each can be got at once.  Items of other putters may come between.
  * Returns: CF_OK (all); otherwise as cf_queue_put_until() for the item at which it stopped. */
 CF_API CF_NODISCARD cf_err cf_queue_put_many(cf_queue *queue, const void *items, size_t count, size_t *moved,
                                              cf_time deadline);
@@ -444,16 +444,12 @@ cf_queue_put_many(cf_queue *queue, const void *items, size_t count, size_t *move
 {
     const unsigned char *item = CF__STATIC_CAST(const unsigned char *, items);
     cf_err error = CF_OK;
+    /* Each wakes who waits for it: whoever puts millions may take a second for them. */
     for (*moved = 0; *moved < count; ++*moved, item += queue->cells.item_size) {
-        error = cf__queue_try(queue, true, item, NULL);
-        if (error == CF_ERR_FULL) { /* then those who get may sleep, and owe us our wake */
-            cf__queue_call(queue, &queue->not_empty);
-            error = cf_queue_put_until(queue, item, deadline);
-        }
+        error = cf_queue_put_until(queue, item, deadline);
         if (error != CF_OK)
             break;
     }
-    cf__queue_call(queue, &queue->not_empty);
     return error;
 }
 
@@ -494,9 +490,8 @@ cf_queue_get_many(cf_queue *queue, void *items, size_t count, size_t *moved, cf_
     error = cf_queue_get_until(queue, item, deadline);
     if (error != CF_OK)
         return error;
-    while (++*moved < count && cf__queue_try(queue, false, NULL, item += queue->cells.item_size) == CF_OK) {
+    while (++*moved < count && cf_queue_try_get(queue, item += queue->cells.item_size) == CF_OK) {
     }
-    cf__queue_call(queue, &queue->not_full);
     return CF_OK;
 }
 
