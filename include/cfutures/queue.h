@@ -97,7 +97,7 @@ CF_API CF_NODISCARD cf_err cf_queue_init(cf_queue *queue, size_t item_size, size
 
 /** Make an empty queue of any kind: cf_queue_init_with(&queue, sizeof(int), cf_queue_options(.order = CF_LIFO)).
  *
- * Ownership: copies the options.
+ * options:   NULL: defaults, first in first out without a bound.  Copied.
  * Returns:   as cf_queue_init(); also CF_ERR_INVALID: CF_PRIORITY without compare, or no such order. */
 CF_API CF_NODISCARD cf_err cf_queue_init_with(cf_queue *queue, size_t item_size, const cf_queue_opts *options);
 
@@ -269,15 +269,16 @@ cf__line_init(cf__line *line)
 CF_API cf_err
 cf_queue_init_with(cf_queue *queue, size_t item_size, const cf_queue_opts *options)
 {
-    size_t capacity = options->capacity, allocated = capacity != 0 ? capacity : CF__ITEMS_FIRST;
-    cf_queue_order order = options->order;
-    bool locked = capacity == 0 || order != CF_FIFO;
-    if (item_size == 0 || allocated > SIZE_MAX / 2 / item_size || order > CF_PRIORITY ||
-        (order == CF_PRIORITY && options->compare == NULL))
+    cf_queue_opts ours;
+    cf__options_copy(&ours, sizeof ours, options);
+    size_t capacity = ours.capacity, allocated = capacity != 0 ? capacity : CF__ITEMS_FIRST;
+    bool locked = capacity == 0 || ours.order != CF_FIFO;
+    if (item_size == 0 || allocated > SIZE_MAX / 2 / item_size || ours.order > CF_PRIORITY ||
+        (ours.order == CF_PRIORITY && ours.compare == NULL))
         return CF_ERR_INVALID;
     queue->items.entries = NULL;
     if (!cf__cells_init(&queue->cells, item_size, locked ? 0 : capacity) ||
-        (locked && !cf__items_init(&queue->items, item_size, allocated, order, options->compare)))
+        (locked && !cf__items_init(&queue->items, item_size, allocated, ours.order, ours.compare)))
         return CF_ERR_NOMEM;
     cf__mutex_init(&queue->mutex);
     cf__mutex_init(&queue->items_mutex);
@@ -293,10 +294,8 @@ CF_API cf_err
 cf_queue_init(cf_queue *queue, size_t item_size, size_t capacity)
 {
     cf_queue_opts options;
-    options.struct_size = sizeof options;
+    cf__options_copy(&options, sizeof options, NULL);
     options.capacity = capacity;
-    options.order = CF_FIFO;
-    options.compare = NULL;
     return cf_queue_init_with(queue, item_size, &options);
 }
 

@@ -148,6 +148,25 @@ test_queue_init_refuses_bad_sizes(void **state)
     assert_int_equal(cf_queue_init(&q, SIZE_MAX / 2, 0), CF_ERR_INVALID);
 }
 
+/* No options are the default ones; of shorter ones, as a program has that was compiled against an older header, nothing is read
+ * beyond their end. */
+static void
+test_queue_init_without_options(void **state)
+{
+    (void)state;
+    cf_queue q;
+    cf_queue_opts shorter = {.struct_size = offsetof(cf_queue_opts, order), .capacity = 3, .order = CF_PRIORITY};
+    assert_int_equal(cf_queue_init_with(&q, sizeof(int), &shorter), CF_OK);
+    put_range(&q, 0, 3);
+    assert_true(cf_queue_full(&q));
+    cf_queue_destroy(&q);
+    assert_int_equal(cf_queue_init_with(&q, sizeof(int), NULL), CF_OK);
+    assert_int_equal(cf_queue_capacity(&q), 0);
+    put_range(&q, 0, 100);
+    get_range(&q, 0, 100);
+    cf_queue_destroy(&q);
+}
+
 /* Without memory there is no queue, and nothing to destroy. */
 static void
 test_queue_init_without_memory(void **state)
@@ -1247,6 +1266,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_queue_init_refuses_bad_sizes),
+        cmocka_unit_test(test_queue_init_without_options),
         cmocka_unit_test(test_queue_init_without_memory),
         cmocka_unit_test(test_queue_is_first_in_first_out),
         cmocka_unit_test(test_queue_capacity_is_exact),
