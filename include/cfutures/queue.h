@@ -31,6 +31,8 @@
  *        the sleeper's load follows the put's exchange, and sees the item.  Under the items' mutex that does it.
  *   [Q2] task_done (CAS of reported; load of call, and of head) -> join: what precedes a task_done happens before the join
  *        that it ends returns; and the same two cases against the joiner's exchange of call.
+ * ONE PROCESS'S  A queue has neither items nor wakes for another process: a fork's child, and so a task on a process pool,
+ *   has a copy, of which nobody else ever sees a change.
  * TWO CALLS AT ONCE  put, get, task_done, join, close, sizes: all safe; init and destroy: the caller excludes
  *   everything.
  * WAITING costs no CPU time, but for a few yields before a sleep without deadline, and 1 us for each position lost to
@@ -71,7 +73,8 @@ typedef struct cf_queue_opts {
     size_t capacity CF__DEFAULT(0);                        /* items it holds at most; 0: no bound */
     cf_queue_order order CF__DEFAULT(CF_FIFO);             /* CF_FIFO, CF_LIFO, CF_PRIORITY */
     /* Of CF_PRIORITY, as qsort() has it: below 0 if item *a is to be got before item *b.  Called while the queue is
-     * locked: it mustn't call the queue.  NULL: none. */
+     * locked: it mustn't call the queue, nor leave but by return (throw, longjmp, pthread_exit, a cancellation point).
+     * Items stand at multiples of 16 at most: of a type aligned to more, compare copies.  NULL: none. */
     int (*compare)(const void *a, const void *b) CF__DEFAULT(NULL);
 } cf_queue_opts;
 
@@ -88,9 +91,12 @@ cf__queue_options(const cf_queue_opts &options)
 #define cf_queue_options(...) (&(cf_queue_opts){.struct_size = sizeof(cf_queue_opts), __VA_ARGS__})
 #endif
 
-/** Make an empty queue, first in first out, in the caller's memory.
+/** Make an empty queue, first in first out, in the caller's memory, for threads of this process (ONE PROCESS'S, above).
  *
  * item_size: bytes of one item, at least 1.  capacity: how many items it holds at most; 0: no bound.
+ * Memory:    with a bound, that of `capacity` items is taken here, so that no put fails for want of it; first in first out
+ *            it is also written, with 8 bytes more for each (20 million of 8 bytes: 300 MB, a second).  Without a bound
+ *            it doubles with the items.
  * Returns:   CF_OK; CF_ERR_INVALID (item_size 0, or the product overflows); CF_ERR_NOMEM.  After an error there is
  *            nothing to destroy. */
 CF_API CF_NODISCARD cf_err cf_queue_init(cf_queue *queue, size_t item_size, size_t capacity);
@@ -109,7 +115,7 @@ CF_API void cf_queue_destroy(cf_queue *queue);
  *
  * Ownership: copies item_size bytes on CF_OK; on any error nothing was put.
  * Threads:   any number, at once with any call but destroy.
- * Blocks:    while full, until `deadline` (CF_NOW: try once).
+ * Blocks:    while full, until `deadline` (CF_NOW: try once); see cf_queue_try_put() for what is full.
  * Ordering:  what precedes this call happens before the matching get returns.
  * Returns:   CF_OK; CF_ERR_TIMEOUT (still full); CF_ERR_CLOSED (closed before or during the wait);
  *            CF_ERR_NOMEM (a queue without bound can't grow). */
@@ -119,7 +125,12 @@ CF_API CF_NODISCARD cf_err cf_queue_put_until(cf_queue *queue, const void *item,
 CF_API cf_err cf_queue_put(cf_queue *queue, const void *item);
 
 /** Put a copy of `*item` if there is room now.  As cf_queue_put_until(), with CF_ERR_FULL in place of
- *  CF_ERR_TIMEOUT. */
+ *  CF_ERR_TIMEOUT.
+ *
+ * A bounded queue, first in first out, has no lock: a get of another thread that has begun and not returned hides the room
+ * that later gets have made behind its own.  So this may say CF_ERR_FULL, and cf_queue_put_until() CF_ERR_TIMEOUT, though
+ * cf_queue_size() is lower and the caller has just got an item itself.  Where a put must find the room that a get has made
+ * (tokens that are given back), call cf_queue_put(), or use a queue without bound. */
 CF_API CF_NODISCARD cf_err cf_queue_try_put(cf_queue *queue, const void *item);
 
 /** Put copies of the first `count` items of an array, in their order, waiting for room until `deadline`.
@@ -133,7 +144,7 @@ CF_API CF_NODISCARD cf_err cf_queue_put_many(cf_queue *queue, const void *items,
 /** Get the next item into `*item`, waiting for one until `deadline`.
  *
  * Threads:   any number, at once with any call but destroy.
- * Blocks:    while empty and open, until `deadline` (CF_NOW: try once).
+ * Blocks:    while empty and open, until `deadline` (CF_NOW: try once); see cf_queue_try_get() for what is empty.
  * Returns:   CF_OK; CF_ERR_TIMEOUT (still empty); CF_ERR_CLOSED (closed, and every item has been got or dropped).
  *            *item is written only on CF_OK. */
 CF_API CF_NODISCARD cf_err cf_queue_get_until(cf_queue *queue, void *item, cf_time deadline);
@@ -141,7 +152,10 @@ CF_API CF_NODISCARD cf_err cf_queue_get_until(cf_queue *queue, void *item, cf_ti
 /** Get the next item, waiting for one as long as it takes.  As cf_queue_get_until(), without CF_ERR_TIMEOUT. */
 CF_API CF_NODISCARD cf_err cf_queue_get(cf_queue *queue, void *item);
 
-/** Get the next item if there is one now.  As cf_queue_get_until(), with CF_ERR_EMPTY in place of CF_ERR_TIMEOUT. */
+/** Get the next item if there is one now.  As cf_queue_get_until(), with CF_ERR_EMPTY in place of CF_ERR_TIMEOUT.
+ *
+ * As with cf_queue_try_put(): in a bounded queue, first in first out, a put of another thread that has begun and not
+ * returned hides what was put behind it, the caller's own items too, though cf_queue_size() counts them. */
 CF_API CF_NODISCARD cf_err cf_queue_try_get(cf_queue *queue, void *item);
 
 /** Get up to `count` items into an array: wait for the first until `deadline`, then take as many as there are.

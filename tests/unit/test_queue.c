@@ -260,6 +260,47 @@ test_queue_past_deadline_tries_once(void **state)
     cf_queue_destroy(&q);
 }
 
+/* Claims the position at *end for a put or get that doesn't go on, as a thread does that loses its CPU there. */
+static size_t
+claim(cf_queue *q, size_t *end)
+{
+    size_t position = *end;
+    *end = cf__cells_next(&q->cells, position);
+    return position;
+}
+
+/* What cf_queue_try_put() and cf_queue_try_get() say of themselves: a call that has begun and not returned hides what is
+ * behind it, until it goes on; the sizes count it. */
+static void
+test_queue_unfinished_call_hides_what_is_behind(void **state)
+{
+    (void)state;
+    cf_queue q;
+    int item = 1, none = -1;
+    make(&q, 2);
+    size_t put = claim(&q, &q.cells.tail);
+    assert_int_equal(cf_queue_put(&q, &item), CF_OK);
+    assert_int_equal(cf_queue_size(&q), 2);
+    assert_int_equal(cf_queue_try_get(&q, &none), CF_ERR_EMPTY);
+    assert_int_equal(cf_queue_get_until(&q, &none, CF_NOW + 1), CF_ERR_TIMEOUT);
+    item = 0;
+    size_t *stamp = cf__cells_stamp(&q.cells, put);
+    memcpy(stamp + 1, &item, sizeof item);
+    *stamp = put + 1; /* it goes on */
+    get_range(&q, 0, 2);
+
+    put_range(&q, 2, 2);
+    size_t get = claim(&q, &q.cells.head);
+    get_range(&q, 3, 1);
+    assert_true(cf_queue_empty(&q));
+    assert_int_equal(cf_queue_try_put(&q, &item), CF_ERR_FULL);
+    assert_int_equal(cf_queue_put_until(&q, &item, CF_NOW + 1), CF_ERR_TIMEOUT);
+    *cf__cells_stamp(&q.cells, get) = get + q.cells.lap;
+    put_range(&q, 4, 2);
+    get_range(&q, 4, 2);
+    cf_queue_destroy(&q);
+}
+
 /* A queue without bound takes what comes, and keeps the order when it grows, wherever the ring's start is. */
 static void
 test_queue_without_bound_grows(void **state)
@@ -1272,6 +1313,7 @@ main(void)
         cmocka_unit_test(test_queue_capacity_is_exact),
         cmocka_unit_test(test_queue_empty_get_writes_nothing),
         cmocka_unit_test(test_queue_past_deadline_tries_once),
+        cmocka_unit_test(test_queue_unfinished_call_hides_what_is_behind),
         cmocka_unit_test(test_queue_without_bound_grows),
         cmocka_unit_test(test_queue_growth_without_memory),
         cmocka_unit_test(test_queue_copies_items_of_any_size),
