@@ -235,19 +235,6 @@ cf__auto_cf_future(cf_future **future)
     cf_future_release(*future);
 }
 
-/* An options struct as the library knows it, from one of a caller that may have been compiled against an older,
- * shorter one. */
-CF__PRIVATE void
-cf__options_copy(void *ours, size_t our_size, const void *theirs)
-{
-    size_t size = 0;
-    memset(ours, 0, our_size);
-    if (theirs != NULL)
-        memcpy(&size, theirs, sizeof size);
-    if (theirs != NULL)
-        memcpy(ours, theirs, size != 0 ? CF__MIN(size, our_size) : our_size); /* 0: filled by hand, without it */
-}
-
 /* What `executor` stands for here: itself, but in a task on a process pool that pool's own handle is the worker's part in it. */
 CF__PRIVATE cf_executor *
 cf__executor_here(cf_executor *executor)

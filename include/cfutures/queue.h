@@ -31,9 +31,12 @@
  *        the sleeper's load follows the put's exchange, and sees the item.  Under the items' mutex that does it.
  *   [Q2] task_done (CAS of reported; load of call, and of head) -> join: what precedes a task_done happens before the join
  *        that it ends returns; and the same two cases against the joiner's exchange of call.
+ * ONE PROCESS'S  A queue has neither items nor wakes for another process: a fork's child, and so a task on a process pool,
+ *   has a copy, of which nobody else ever sees a change.
  * TWO CALLS AT ONCE  put, get, task_done, join, close, sizes: all safe; init and destroy: the caller excludes
  *   everything.
- * WAITING costs no CPU time, but for a few yields before sleep, and 1 us for each position lost to another thread.
+ * WAITING costs no CPU time, but for a few yields before a sleep without deadline, and 1 us for each position lost to
+ *   another thread.  No call is a cancellation point: a thread that pthread_cancel() hits while it waits goes on waiting.
  * REJECTED  Everything under the one mutex: 1.4 to 1.8 times the time an item takes (bench/queue).  pthread condition
  *   variables: see event.h.  A wake for each item: who is on the way needs no second.  Sleepers that look at positions, which
  *   would save the exchange of the stamp: they'd have to spin while one who claimed a position doesn't run. */
@@ -70,7 +73,8 @@ typedef struct cf_queue_opts {
     size_t capacity CF__DEFAULT(0);                        /* items it holds at most; 0: no bound */
     cf_queue_order order CF__DEFAULT(CF_FIFO);             /* CF_FIFO, CF_LIFO, CF_PRIORITY */
     /* Of CF_PRIORITY, as qsort() has it: below 0 if item *a is to be got before item *b.  Called while the queue is
-     * locked: it mustn't call the queue.  NULL: none. */
+     * locked: it mustn't call the queue, nor leave but by return (throw, longjmp, pthread_exit, a cancellation point).
+     * Items stand at multiples of 16 at most: of a type aligned to more, compare copies.  NULL: none. */
     int (*compare)(const void *a, const void *b) CF__DEFAULT(NULL);
 } cf_queue_opts;
 
@@ -87,16 +91,19 @@ cf__queue_options(const cf_queue_opts &options)
 #define cf_queue_options(...) (&(cf_queue_opts){.struct_size = sizeof(cf_queue_opts), __VA_ARGS__})
 #endif
 
-/** Make an empty queue, first in first out, in the caller's memory.
+/** Make an empty queue, first in first out, in the caller's memory, for threads of this process (ONE PROCESS'S, above).
  *
  * item_size: bytes of one item, at least 1.  capacity: how many items it holds at most; 0: no bound.
+ * Memory:    with a bound, that of `capacity` items is taken here, so that no put fails for want of it; first in first out
+ *            it is also written, with 8 bytes more for each (20 million of 8 bytes: 300 MB, a second).  Without a bound
+ *            it doubles with the items.
  * Returns:   CF_OK; CF_ERR_INVALID (item_size 0, or the product overflows); CF_ERR_NOMEM.  After an error there is
  *            nothing to destroy. */
 CF_API CF_NODISCARD cf_err cf_queue_init(cf_queue *queue, size_t item_size, size_t capacity);
 
 /** Make an empty queue of any kind: cf_queue_init_with(&queue, sizeof(int), cf_queue_options(.order = CF_LIFO)).
  *
- * Ownership: copies the options.
+ * options:   NULL: defaults, first in first out without a bound.  Copied.
  * Returns:   as cf_queue_init(); also CF_ERR_INVALID: CF_PRIORITY without compare, or no such order. */
 CF_API CF_NODISCARD cf_err cf_queue_init_with(cf_queue *queue, size_t item_size, const cf_queue_opts *options);
 
@@ -108,7 +115,7 @@ CF_API void cf_queue_destroy(cf_queue *queue);
  *
  * Ownership: copies item_size bytes on CF_OK; on any error nothing was put.
  * Threads:   any number, at once with any call but destroy.
- * Blocks:    while full, until `deadline` (CF_NOW: try once).
+ * Blocks:    while full, until `deadline` (CF_NOW: try once); see cf_queue_try_put() for what is full.
  * Ordering:  what precedes this call happens before the matching get returns.
  * Returns:   CF_OK; CF_ERR_TIMEOUT (still full); CF_ERR_CLOSED (closed before or during the wait);
  *            CF_ERR_NOMEM (a queue without bound can't grow). */
@@ -118,13 +125,18 @@ CF_API CF_NODISCARD cf_err cf_queue_put_until(cf_queue *queue, const void *item,
 CF_API cf_err cf_queue_put(cf_queue *queue, const void *item);
 
 /** Put a copy of `*item` if there is room now.  As cf_queue_put_until(), with CF_ERR_FULL in place of
- *  CF_ERR_TIMEOUT. */
+ *  CF_ERR_TIMEOUT.
+ *
+ * A bounded queue, first in first out, has no lock: a get of another thread that has begun and not returned hides the room
+ * that later gets have made behind its own.  So this may say CF_ERR_FULL, and cf_queue_put_until() CF_ERR_TIMEOUT, though
+ * cf_queue_size() is lower and the caller has just got an item itself.  Where a put must find the room that a get has made
+ * (tokens that are given back), call cf_queue_put(), or use a queue without bound. */
 CF_API CF_NODISCARD cf_err cf_queue_try_put(cf_queue *queue, const void *item);
 
 /** Put copies of the first `count` items of an array, in their order, waiting for room until `deadline`.
  *
  * moved:   how many were put, in any case: after an error those before items[*moved] are in the queue.
- * Blocks:  as cf_queue_put_until(), before each item.  Items of other putters may come between.
+ * Blocks:  as cf_queue_put_until(), before each item; each can be got at once.  Items of other putters may come between.
  * Returns: CF_OK (all); otherwise as cf_queue_put_until() for the item at which it stopped. */
 CF_API CF_NODISCARD cf_err cf_queue_put_many(cf_queue *queue, const void *items, size_t count, size_t *moved,
                                              cf_time deadline);
@@ -132,7 +144,7 @@ CF_API CF_NODISCARD cf_err cf_queue_put_many(cf_queue *queue, const void *items,
 /** Get the next item into `*item`, waiting for one until `deadline`.
  *
  * Threads:   any number, at once with any call but destroy.
- * Blocks:    while empty and open, until `deadline` (CF_NOW: try once).
+ * Blocks:    while empty and open, until `deadline` (CF_NOW: try once); see cf_queue_try_get() for what is empty.
  * Returns:   CF_OK; CF_ERR_TIMEOUT (still empty); CF_ERR_CLOSED (closed, and every item has been got or dropped).
  *            *item is written only on CF_OK. */
 CF_API CF_NODISCARD cf_err cf_queue_get_until(cf_queue *queue, void *item, cf_time deadline);
@@ -140,7 +152,10 @@ CF_API CF_NODISCARD cf_err cf_queue_get_until(cf_queue *queue, void *item, cf_ti
 /** Get the next item, waiting for one as long as it takes.  As cf_queue_get_until(), without CF_ERR_TIMEOUT. */
 CF_API CF_NODISCARD cf_err cf_queue_get(cf_queue *queue, void *item);
 
-/** Get the next item if there is one now.  As cf_queue_get_until(), with CF_ERR_EMPTY in place of CF_ERR_TIMEOUT. */
+/** Get the next item if there is one now.  As cf_queue_get_until(), with CF_ERR_EMPTY in place of CF_ERR_TIMEOUT.
+ *
+ * As with cf_queue_try_put(): in a bounded queue, first in first out, a put of another thread that has begun and not
+ * returned hides what was put behind it, the caller's own items too, though cf_queue_size() counts them. */
 CF_API CF_NODISCARD cf_err cf_queue_try_get(cf_queue *queue, void *item);
 
 /** Get up to `count` items into an array: wait for the first until `deadline`, then take as many as there are.
@@ -253,7 +268,7 @@ CF_API size_t cf_queue_capacity(const cf_queue *queue);
 #if CF__BODIES
 
 /* How often one who must wait looks again before it sleeps: a wake costs far more.  Yielding, not spinning, so that it
- * helps on one CPU too. */
+ * helps on one CPU too.  Not with a deadline: where threads outnumber CPUs, each yield may take some milliseconds. */
 #ifndef CF__QUEUE_YIELDS
 #define CF__QUEUE_YIELDS 4
 #endif
@@ -268,15 +283,16 @@ cf__line_init(cf__line *line)
 CF_API cf_err
 cf_queue_init_with(cf_queue *queue, size_t item_size, const cf_queue_opts *options)
 {
-    size_t capacity = options->capacity, allocated = capacity != 0 ? capacity : CF__ITEMS_FIRST;
-    cf_queue_order order = options->order;
-    bool locked = capacity == 0 || order != CF_FIFO;
-    if (item_size == 0 || allocated > SIZE_MAX / 2 / item_size || order > CF_PRIORITY ||
-        (order == CF_PRIORITY && options->compare == NULL))
+    cf_queue_opts ours;
+    cf__options_copy(&ours, sizeof ours, options);
+    size_t capacity = ours.capacity, allocated = capacity != 0 ? capacity : CF__ITEMS_FIRST;
+    bool locked = capacity == 0 || ours.order != CF_FIFO;
+    if (item_size == 0 || allocated > SIZE_MAX / 2 / item_size || ours.order > CF_PRIORITY ||
+        (ours.order == CF_PRIORITY && ours.compare == NULL))
         return CF_ERR_INVALID;
     queue->items.entries = NULL;
     if (!cf__cells_init(&queue->cells, item_size, locked ? 0 : capacity) ||
-        (locked && !cf__items_init(&queue->items, item_size, allocated, order, options->compare)))
+        (locked && !cf__items_init(&queue->items, item_size, allocated, ours.order, ours.compare)))
         return CF_ERR_NOMEM;
     cf__mutex_init(&queue->mutex);
     cf__mutex_init(&queue->items_mutex);
@@ -292,10 +308,8 @@ CF_API cf_err
 cf_queue_init(cf_queue *queue, size_t item_size, size_t capacity)
 {
     cf_queue_opts options;
-    options.struct_size = sizeof options;
+    cf__options_copy(&options, sizeof options, NULL);
     options.capacity = capacity;
-    options.order = CF_FIFO;
-    options.compare = NULL;
     return cf_queue_init_with(queue, item_size, &options);
 }
 
@@ -386,7 +400,7 @@ cf__queue_wait(cf_queue *queue, bool putting, const void *in, void *out, cf_time
     bool in_time = true;
     cf_err error;
 
-    for (int i = 0; i < CF__QUEUE_YIELDS; i++) {
+    for (int i = 0; deadline == CF_FOREVER && i < CF__QUEUE_YIELDS; i++) {
         cf__os_yield();
         error = cf__queue_try(queue, putting, in, out);
         if (!cf__queue_must_wait(error))
@@ -443,16 +457,12 @@ cf_queue_put_many(cf_queue *queue, const void *items, size_t count, size_t *move
 {
     const unsigned char *item = CF__STATIC_CAST(const unsigned char *, items);
     cf_err error = CF_OK;
+    /* Each wakes who waits for it: whoever puts millions may take a second for them. */
     for (*moved = 0; *moved < count; ++*moved, item += queue->cells.item_size) {
-        error = cf__queue_try(queue, true, item, NULL);
-        if (error == CF_ERR_FULL) { /* then those who get may sleep, and owe us our wake */
-            cf__queue_call(queue, &queue->not_empty);
-            error = cf_queue_put_until(queue, item, deadline);
-        }
+        error = cf_queue_put_until(queue, item, deadline);
         if (error != CF_OK)
             break;
     }
-    cf__queue_call(queue, &queue->not_empty);
     return error;
 }
 
@@ -493,9 +503,8 @@ cf_queue_get_many(cf_queue *queue, void *items, size_t count, size_t *moved, cf_
     error = cf_queue_get_until(queue, item, deadline);
     if (error != CF_OK)
         return error;
-    while (++*moved < count && cf__queue_try(queue, false, NULL, item += queue->cells.item_size) == CF_OK) {
+    while (++*moved < count && cf_queue_try_get(queue, item += queue->cells.item_size) == CF_OK) {
     }
-    cf__queue_call(queue, &queue->not_full);
     return CF_OK;
 }
 

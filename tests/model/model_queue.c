@@ -2,6 +2,31 @@
  * SPDX-License-Identifier: MIT */
 #include "model.h"
 
+#include "cfutures/detail/park.h"
+
+/* A put or get may be held up in the middle, having claimed its position, until those who can finish have finished. */
+static int puts_until_hold, gets_until_hold; /* plain: of the only thread that puts, or gets; 0: none is held up */
+static uint32_t unfinished;                  /* A: how many are waited for */
+
+static void
+hold(int *until)
+{
+    if (*until == 0 || --*until != 0)
+        return;
+    for (uint32_t n; (n = cf__load_acquire(&unfinished)) != 0;)
+        (void)cf__park(&unfinished, n, CF_FOREVER, CF__SCOPE_PRIVATE); /* finish() owes the wake */
+}
+static void
+finish(void)
+{
+    (void)cf__fetch_sub_acq_rel(&unfinished, 1u);
+    (void)cf__unpark_all(&unfinished, CF__SCOPE_PRIVATE);
+}
+#undef cf__data_write
+#undef cf__data_read
+#define cf__data_write(p, size) (hold(&puts_until_hold), model__data(MODEL__SITE("data_write", #p), (p), (size), true))
+#define cf__data_read(p, size) (hold(&gets_until_hold), model__data(MODEL__SITE("data_read", #p), (p), (size), false))
+
 #define CF__QUEUE_YIELDS 0 /* they are further tries, and nothing else */
 #include "cfutures/queue.h"
 
@@ -13,10 +38,16 @@ static int said, work; /* plain: written before a close or a report, read after 
 static cf__mutex counting;
 
 static void
-setup_capacity(size_t capacity)
+setup_nothing(void)
 {
     cf__mutex_init(&counting);
     got_count = closed_count = timeout_count = reports = said = work = 0;
+    puts_until_hold = gets_until_hold = 0;
+}
+static void
+setup_capacity(size_t capacity)
+{
+    setup_nothing();
     model_check(cf_queue_init(&queue, sizeof(int), capacity) == CF_OK);
 }
 static void
@@ -37,8 +68,7 @@ compare_ints(const void *a, const void *b)
 static void
 setup_order(size_t capacity, cf_queue_order order)
 {
-    cf__mutex_init(&counting);
-    got_count = closed_count = timeout_count = reports = said = work = 0;
+    setup_nothing();
     model_check(cf_queue_init_with(&queue, sizeof(int),
                                    cf_queue_options(.capacity = capacity, .order = order, .compare = compare_ints)) ==
                 CF_OK);
@@ -73,6 +103,22 @@ setup_full_2(void)
     setup_capacity(2);
     for (int i = 1; i <= 2; i++)
         model_check(cf_queue_put(&queue, &i) == CF_OK);
+}
+static void
+setup_third_put_held(void)
+{
+    setup_capacity(3);
+    puts_until_hold = 3;
+    unfinished = 1;
+}
+static void
+setup_third_get_held(void)
+{
+    setup_capacity(3);
+    for (int i = 1; i <= 3; i++)
+        model_check(cf_queue_put(&queue, &i) == CF_OK);
+    gets_until_hold = 3;
+    unfinished = 2;
 }
 static void
 setup_unbounded(void) /* one put from growing, and wrapped round */
@@ -121,6 +167,18 @@ put_many(void *arg)
 {
     size_t moved;
     model_check(cf_queue_put_many(&queue, arg, 2, &moved, CF_FOREVER) == CF_OK && moved == 2);
+}
+static void
+put_three(void *arg)
+{
+    size_t moved;
+    model_check(cf_queue_put_many(&queue, arg, 3, &moved, CF_FOREVER) == CF_OK && moved == 3);
+}
+static void
+put_and_finish(void *arg)
+{
+    put(arg);
+    finish();
 }
 static void
 try_put_closed(void *arg)
@@ -189,6 +247,21 @@ get_many(void *arg)
     model_check(cf_queue_get_many(&queue, out, 2, &moved, CF_FOREVER) == CF_OK && moved >= 1);
     for (size_t i = 0; i < moved; i++)
         count(CF_OK, out[i]);
+}
+static void
+get_three(void *arg)
+{
+    int out[3];
+    size_t moved;
+    (void)arg;
+    model_check(cf_queue_get_many(&queue, out, 3, &moved, CF_FOREVER) == CF_OK && moved == 3);
+    model_check(out[0] == 1 && out[1] == 2 && out[2] == 3);
+}
+static void
+get_and_finish(void *arg)
+{
+    get(arg);
+    finish();
 }
 static void
 get_until(void *arg)
@@ -334,6 +407,12 @@ check_got_many(void) /* one or two were got, the putters' items are there */
 {
     model_check(got[0] == 1 && (got_count == 1 || got[1] == 2));
     model_check((size_t)got_count + cf_queue_size(&queue) == 4);
+    cf_queue_destroy(&queue);
+}
+static void
+check_2_left(void)
+{
+    model_check(cf_queue_size(&queue) == 2);
     cf_queue_destroy(&queue);
 }
 static void
@@ -510,6 +589,15 @@ static const model_scenario scenarios[] = {
      .setup = setup_full_2,
      .threads = {{"get_many", get_many, NULL}, PUT(2), PUT(3)},
      .check = check_got_many},
+    {.name = "queue_put_many_wakes_at_once", /* who waits has its item before the last is put */
+     .setup = setup_third_put_held,
+     .threads = {{"put_many", put_three, items}, {"get", get_and_finish, NULL}},
+     .check = check_2_left},
+    {.name = "queue_get_many_wakes_at_once",
+     .setup = setup_third_get_held,
+     .threads = {{"get_many", get_three, NULL}, {"put", put_and_finish, items}, {"put2", put_and_finish, items}},
+     .check = check_2_left,
+     .spurious = MODEL_NONE},
     {.name = "queue_close_publishes",
      .setup = setup_full,
      .threads = {{"put", try_put_closed, items}, {"close", close_said, NULL}},

@@ -50,10 +50,11 @@ detail/cells.h | s/(void)cf__fetch_or_seq_cst(&cells->head/(void)cf__fetch_or_re
 queue.h | s/cf__load_seq_cst(&line->call)/cf__load_acquire(\&line->call)/ | queue queue_1p1c | looks for sleepers too early
 queue.h | s/(void)cf__exchange_seq_cst(&line->call, 1u)/(void)cf__exchange_acq_rel(\&line->call, 1u)/ | queue queue_1p1c | the sleeper's half of Dekker's
 queue.h | s/cf__queue_call(queue, &queue->not_empty);/;/ | queue queue_1p1c | a put owes its wake
-queue.h | s/^            cf__queue_call(queue, &queue->not_empty);/            ;/ | queue queue_put_many_waits | puts many, and sleeps on its own wake
-queue.h | s/^    cf__queue_call(queue, &queue->not_empty);/    ;/ | queue queue_put_many_passes_the_wake_on | puts many for nothing
+queue.h | /^cf_queue_put_many/,/^}/s/cf_queue_put_until(queue, item, deadline)/cf__queue_try(queue, true, item, NULL)/ | queue queue_put_many_passes_the_wake_on | puts many for nothing
+queue.h | /^cf_queue_put_many/,/^}/{s/= cf_queue_put_until(queue, item, deadline)/= cf__queue_try(queue, true, item, NULL)/;s/^    return error;/    cf__queue_call(queue, \&queue->not_empty);&/;} | queue queue_put_many_wakes_at_once | puts many, and only then wakes
 queue.h | s/cf__queue_call(queue, &queue->not_full);/;/ | queue queue_1p1c_two_items_in_order | a get owes its wake
-queue.h | s/^    cf__queue_call(queue, &queue->not_full);/    ;/ | queue queue_get_many_passes_the_wake_on | gets many for nothing
+queue.h | /^cf_queue_get_many/,/^}/s/cf_queue_try_get(queue, /cf__queue_try(queue, false, NULL, / | queue queue_get_many_passes_the_wake_on | gets many for nothing
+queue.h | /^cf_queue_get_many/,/^}/{s/cf_queue_try_get(queue, /cf__queue_try(queue, false, NULL, /;s/^    return CF_OK;/    cf__queue_call(queue, \&queue->not_full);&/;} | queue queue_get_many_wakes_at_once | gets many, and only then wakes
 queue.h | s/if (!cf__queue_must_wait(error) .. !in_time)/if (!cf__queue_must_wait(error))/ | queue queue_get_deadline_and_put | stays beyond its deadline
 queue.h | s/^        in_time = cf__event_wait(&line->event, &queue->mutex, deadline);/&break;/ | queue queue_1p1c | takes a wake for an item
 queue.h | s/^        next = cf__event_take(&line->event);/        ;/ | queue queue_2p2c | a wake isn't passed on

@@ -2,7 +2,18 @@
  * SPDX-License-Identifier: MIT */
 #include "unit.h"
 
+static unsigned yields; /* A: of the queues, since the test's start */
+
+static void
+counting_yield(void)
+{
+    count_one(&yields);
+    cf__os_yield();
+}
+
+#define cf__os_yield counting_yield
 #include <cfutures/queue.h>
+#undef cf__os_yield
 
 static void
 make(cf_queue *q, size_t capacity)
@@ -70,11 +81,14 @@ typedef struct caller { /* err and item are read after the join */
     size_t moved;
 } caller;
 
+/* The first three can be cancelled after the call; nobody does but one test. */
+
 static void *
 putter_main(void *argument)
 {
     caller *c = argument;
     c->err = cf_queue_put_until(c->q, &c->item, c->deadline);
+    pthread_testcancel();
     return NULL;
 }
 
@@ -83,6 +97,7 @@ getter_main(void *argument)
 {
     caller *c = argument;
     c->err = cf_queue_get_until(c->q, &c->item, c->deadline);
+    pthread_testcancel();
     return NULL;
 }
 
@@ -91,6 +106,7 @@ joiner_main(void *argument)
 {
     caller *c = argument;
     c->err = cf_queue_join_until(c->q, c->deadline);
+    pthread_testcancel();
     return NULL;
 }
 
@@ -130,6 +146,25 @@ test_queue_init_refuses_bad_sizes(void **state)
     assert_int_equal(cf_queue_init(&q, SIZE_MAX / 2, 3), CF_ERR_INVALID);
     assert_int_equal(cf_queue_init(&q, 2, SIZE_MAX / 2 + 1), CF_ERR_INVALID);
     assert_int_equal(cf_queue_init(&q, SIZE_MAX / 2, 0), CF_ERR_INVALID);
+}
+
+/* No options are the default ones; of shorter ones, as a program has that was compiled against an older header, nothing is read
+ * beyond their end. */
+static void
+test_queue_init_without_options(void **state)
+{
+    (void)state;
+    cf_queue q;
+    cf_queue_opts shorter = {.struct_size = offsetof(cf_queue_opts, order), .capacity = 3, .order = CF_PRIORITY};
+    assert_int_equal(cf_queue_init_with(&q, sizeof(int), &shorter), CF_OK);
+    put_range(&q, 0, 3);
+    assert_true(cf_queue_full(&q));
+    cf_queue_destroy(&q);
+    assert_int_equal(cf_queue_init_with(&q, sizeof(int), NULL), CF_OK);
+    assert_int_equal(cf_queue_capacity(&q), 0);
+    put_range(&q, 0, 100);
+    get_range(&q, 0, 100);
+    cf_queue_destroy(&q);
 }
 
 /* Without memory there is no queue, and nothing to destroy. */
@@ -222,6 +257,47 @@ test_queue_past_deadline_tries_once(void **state)
     item = 0;
     assert_int_equal(cf_queue_get_until(&q, &item, CF_NOW + 1), CF_OK);
     assert_int_equal(item, 5);
+    cf_queue_destroy(&q);
+}
+
+/* Claims the position at *end for a put or get that doesn't go on, as a thread does that loses its CPU there. */
+static size_t
+claim(cf_queue *q, size_t *end)
+{
+    size_t position = *end;
+    *end = cf__cells_next(&q->cells, position);
+    return position;
+}
+
+/* What cf_queue_try_put() and cf_queue_try_get() say of themselves: a call that has begun and not returned hides what is
+ * behind it, until it goes on; the sizes count it. */
+static void
+test_queue_unfinished_call_hides_what_is_behind(void **state)
+{
+    (void)state;
+    cf_queue q;
+    int item = 1, none = -1;
+    make(&q, 2);
+    size_t put = claim(&q, &q.cells.tail);
+    assert_int_equal(cf_queue_put(&q, &item), CF_OK);
+    assert_int_equal(cf_queue_size(&q), 2);
+    assert_int_equal(cf_queue_try_get(&q, &none), CF_ERR_EMPTY);
+    assert_int_equal(cf_queue_get_until(&q, &none, CF_NOW + 1), CF_ERR_TIMEOUT);
+    item = 0;
+    size_t *stamp = cf__cells_stamp(&q.cells, put);
+    memcpy(stamp + 1, &item, sizeof item);
+    *stamp = put + 1; /* it goes on */
+    get_range(&q, 0, 2);
+
+    put_range(&q, 2, 2);
+    size_t get = claim(&q, &q.cells.head);
+    get_range(&q, 3, 1);
+    assert_true(cf_queue_empty(&q));
+    assert_int_equal(cf_queue_try_put(&q, &item), CF_ERR_FULL);
+    assert_int_equal(cf_queue_put_until(&q, &item, CF_NOW + 1), CF_ERR_TIMEOUT);
+    *cf__cells_stamp(&q.cells, get) = get + q.cells.lap;
+    put_range(&q, 4, 2);
+    get_range(&q, 4, 2);
     cf_queue_destroy(&q);
 }
 
@@ -456,6 +532,83 @@ test_queue_far_deadline_is_woken(void **state)
     join_thread(thread);
     assert_int_equal(c.err, CF_OK);
     assert_int_equal(c.item, 3);
+    cf_queue_destroy(&q);
+}
+
+/* Who has a deadline gives the CPU to nobody before it looks at it: that may take longer than the deadline allows.  Who has
+ * none yields before it sleeps. */
+static void
+test_queue_yields_only_without_deadline(void **state)
+{
+    (void)state;
+    static const cf_time past = CF_NOW + 1;
+    for (size_t order = CF_FIFO; order <= CF_PRIORITY; order++) {
+        cf_queue q;
+        int item = 0;
+        size_t moved;
+        caller c = CALLER(&q, -1);
+        make_ordered(&q, 1, (cf_queue_order)order);
+        __atomic_store_n(&yields, 0, __ATOMIC_RELAXED);
+        assert_int_equal(cf_queue_get_until(&q, &item, past), CF_ERR_TIMEOUT);
+        assert_int_equal(cf_queue_get_until(&q, &item, cf_after_ms(1)), CF_ERR_TIMEOUT);
+        assert_int_equal(cf_queue_get_many(&q, &item, 1, &moved, past), CF_ERR_TIMEOUT);
+        put_range(&q, 0, 1);
+        assert_int_equal(cf_queue_put_until(&q, &item, past), CF_ERR_TIMEOUT);
+        assert_int_equal(cf_queue_put_until(&q, &item, cf_after_ms(1)), CF_ERR_TIMEOUT);
+        assert_int_equal(cf_queue_put_many(&q, &item, 1, &moved, past), CF_ERR_TIMEOUT);
+        assert_int_equal(cf_queue_join_until(&q, past), CF_ERR_TIMEOUT);
+        assert_int_equal(counted(&yields), 0);
+        get_range(&q, 0, 1);
+
+        pthread_t thread = start_thread(getter_main, &c);
+        wait_until(sleepers(&q.mutex, &q.not_empty.event) == 1);
+        assert_int_equal(counted(&yields), CF__QUEUE_YIELDS);
+        put_range(&q, 1, 1);
+        join_thread(thread);
+        assert_int_equal(c.err, CF_OK);
+        cf_queue_destroy(&q);
+    }
+}
+
+/* A wait isn't a cancellation point: who is cancelled in it stays in line, has what it waited for, and ends after the call. */
+static void
+test_queue_cancelled_waiter_stays(void **state)
+{
+    (void)state;
+    cf_queue q;
+    make(&q, 1);
+    for (int far = 0; far < 2; far++) { /* without a deadline, and with one */
+        caller get = CALLER(&q, -1), put = CALLER(&q, 6), join = CALLER(&q, 0);
+        void *ended = NULL;
+        get.deadline = put.deadline = join.deadline = far ? cf_after_ms(3600000) : CF_FOREVER;
+        pthread_t thread = start_thread(getter_main, &get);
+        wait_until(sleepers(&q.mutex, &q.not_empty.event) == 1);
+        assert_int_equal(pthread_cancel(thread), 0);
+        put_range(&q, 4, 1);
+        assert_int_equal(pthread_join(thread, &ended), 0);
+        assert_true(ended == PTHREAD_CANCELED);
+        assert_int_equal(get.err, CF_OK);
+        assert_int_equal(get.item, 4);
+
+        put_range(&q, 5, 1);
+        thread = start_thread(putter_main, &put);
+        wait_until(sleepers(&q.mutex, &q.not_full.event) == 1);
+        assert_int_equal(pthread_cancel(thread), 0);
+        get_range(&q, 5, 1);
+        assert_int_equal(pthread_join(thread, &ended), 0);
+        assert_true(ended == PTHREAD_CANCELED);
+        assert_int_equal(put.err, CF_OK);
+        get_range(&q, 6, 1);
+
+        thread = start_thread(joiner_main, &join);
+        wait_until(sleepers(&q.mutex, &q.finished.event) == 1);
+        assert_int_equal(pthread_cancel(thread), 0);
+        for (int i = 0; i < 3; i++)
+            assert_int_equal(cf_queue_task_done(&q), CF_OK);
+        assert_int_equal(pthread_join(thread, &ended), 0);
+        assert_true(ended == PTHREAD_CANCELED);
+        assert_int_equal(join.err, CF_OK);
+    }
     cf_queue_destroy(&q);
 }
 
@@ -1154,11 +1307,13 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_queue_init_refuses_bad_sizes),
+        cmocka_unit_test(test_queue_init_without_options),
         cmocka_unit_test(test_queue_init_without_memory),
         cmocka_unit_test(test_queue_is_first_in_first_out),
         cmocka_unit_test(test_queue_capacity_is_exact),
         cmocka_unit_test(test_queue_empty_get_writes_nothing),
         cmocka_unit_test(test_queue_past_deadline_tries_once),
+        cmocka_unit_test(test_queue_unfinished_call_hides_what_is_behind),
         cmocka_unit_test(test_queue_without_bound_grows),
         cmocka_unit_test(test_queue_growth_without_memory),
         cmocka_unit_test(test_queue_copies_items_of_any_size),
@@ -1169,6 +1324,8 @@ main(void)
         cmocka_unit_test(test_queue_each_get_wakes_one_putter),
         cmocka_unit_test(test_queue_quicker_callers_are_harmless),
         cmocka_unit_test(test_queue_far_deadline_is_woken),
+        cmocka_unit_test(test_queue_yields_only_without_deadline),
+        cmocka_unit_test(test_queue_cancelled_waiter_stays),
         cmocka_unit_test(test_queue_many_callers_keep_order),
         cmocka_unit_test(test_queue_close_wakes_blocked_getters),
         cmocka_unit_test(test_queue_close_wakes_blocked_putters),

@@ -18,7 +18,7 @@
  *   R2  head <= tail <= head + capacity, in items; each only goes up.
  *   R3  A flag in tail (closed: no put any more) or head (no get any more) stays, and so does then the position.
  *   R4  A thread that has claimed a position and doesn't run holds up those behind it, who see an empty, or full, ring
- *       until it goes on; its stamp is what a sleeper must be woken for.
+ *       until it goes on; its stamp is what a sleeper must be woken for.  cf_queue_try_put() tells the program.
  * ORDERING
  *   [C1] put's item -> get's read             exchange of the stamp / load of the stamp
  *   [C2] get's read -> next lap's put         exchange of the stamp / load of the stamp

@@ -123,4 +123,21 @@ cf__opaque(const void *p)
 #define CF__MAX(a, b) ((a) > (b) ? (a) : (b))
 #define CF__ROUND_UP(n, to) (((n) + ((to)-1)) / (to) * (to))
 
+#if CF__BODIES
+
+/* An options struct as the library knows it, from one of a caller that may have been compiled against an older,
+ * shorter one. */
+CF__PRIVATE void
+cf__options_copy(void *ours, size_t our_size, const void *theirs)
+{
+    size_t size = 0;
+    memset(ours, 0, our_size);
+    if (theirs != NULL)
+        memcpy(&size, theirs, sizeof size);
+    if (theirs != NULL)
+        memcpy(ours, theirs, size != 0 ? CF__MIN(size, our_size) : our_size); /* 0: filled by hand, without it */
+}
+
+#endif /* CF__BODIES */
+
 #endif

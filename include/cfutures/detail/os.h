@@ -315,14 +315,21 @@ cf__cond_destroy(cf__cond *cond)
     (void)pthread_cond_destroy(&cond->handle);
 }
 
-/* Sleeps with `mutex` let go, and holds it again on return.  False only when the deadline passed; true promises nothing. */
+/* Sleeps with `mutex` let go, and holds it again on return.  False only when the deadline passed; true promises nothing.
+ * No cancellation point, as the futex isn't one: a thread that ended in here would leave its record in a line of sleepers,
+ * on a stack that is gone. */
 CF__PRIVATE bool
 cf__cond_wait(cf__cond *cond, cf__mutex *mutex, int64_t deadline)
 {
     struct timespec t = cf__os_timespec(deadline);
+    int cancels, error;
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancels);
     if (deadline == INT64_MAX)
-        return pthread_cond_wait(&cond->handle, &mutex->handle) == 0;
-    return pthread_cond_timedwait(&cond->handle, &mutex->handle, &t) != ETIMEDOUT;
+        error = pthread_cond_wait(&cond->handle, &mutex->handle);
+    else
+        error = pthread_cond_timedwait(&cond->handle, &mutex->handle, &t);
+    (void)pthread_setcancelstate(cancels, NULL);
+    return error != ETIMEDOUT;
 }
 
 /* Wakes the one who sleeps; the mutex is held. */

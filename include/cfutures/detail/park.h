@@ -29,6 +29,7 @@
  *   system call if it knows that nobody sleeps: the words of this library keep a bit for "somebody may sleep here",
  *   set by the sleeper in the same word, in one atomic step with the look at the rest.
  * A RETURN PROMISES NOTHING  signals and stray wakes end a park; callers loop, and look at the word.
+ * CANCELLATION  No sleep here is a cancellation point: pthread_cancel() of a sleeper takes effect after its return.
  * SPINNING before a park is the business of who parks: it pays where the other side is at work on another CPU, for a wake
  *   across CPUs costs 20 to 60 us, and costs dearly where it needs ours (worker.h, process_pool.h).
  * REJECTED  For condition variables a global table of sleepers by address ("parking lot"): no caller would change, but a
