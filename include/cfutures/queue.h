@@ -268,10 +268,12 @@ CF_API size_t cf_queue_capacity(const cf_queue *queue);
 #if CF__BODIES
 
 /* How often one who must wait looks again before it sleeps: a wake costs far more.  Yielding, not spinning, so that it
- * helps on one CPU too.  Not with a deadline: where threads outnumber CPUs, each yield may take some milliseconds. */
+ * helps on one CPU too.  Not with a deadline that is near: where threads outnumber CPUs, each yield may take some
+ * milliseconds. */
 #ifndef CF__QUEUE_YIELDS
 #define CF__QUEUE_YIELDS 4
 #endif
+#define CF__QUEUE_NEAR INT64_C(50000000) /* nanoseconds */
 
 CF__PRIVATE void
 cf__line_init(cf__line *line)
@@ -400,7 +402,9 @@ cf__queue_wait(cf_queue *queue, bool putting, const void *in, void *out, cf_time
     bool in_time = true;
     cf_err error;
 
-    for (int i = 0; deadline == CF_FOREVER && i < CF__QUEUE_YIELDS; i++) {
+    for (int i = 0; i < CF__QUEUE_YIELDS; i++) {
+        if (deadline != CF_FOREVER && cf__os_now() + CF__QUEUE_NEAR >= deadline)
+            break;
         cf__os_yield();
         error = cf__queue_try(queue, putting, in, out);
         if (!cf__queue_must_wait(error))

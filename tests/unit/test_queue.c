@@ -538,7 +538,7 @@ test_queue_far_deadline_is_woken(void **state)
 /* Who has a deadline gives the CPU to nobody before it looks at it: that may take longer than the deadline allows.  Who has
  * none yields before it sleeps. */
 static void
-test_queue_yields_only_without_deadline(void **state)
+test_queue_yields_only_with_time(void **state)
 {
     (void)state;
     static const cf_time past = CF_NOW + 1;
@@ -560,12 +560,16 @@ test_queue_yields_only_without_deadline(void **state)
         assert_int_equal(counted(&yields), 0);
         get_range(&q, 0, 1);
 
-        pthread_t thread = start_thread(getter_main, &c);
-        wait_until(sleepers(&q.mutex, &q.not_empty.event) == 1);
-        assert_int_equal(counted(&yields), CF__QUEUE_YIELDS);
-        put_range(&q, 1, 1);
-        join_thread(thread);
-        assert_int_equal(c.err, CF_OK);
+        for (int far = 0; far < 2; far++) { /* without a deadline, and with one */
+            c.deadline = far ? cf_after_ms(3600000) : CF_FOREVER;
+            __atomic_store_n(&yields, 0, __ATOMIC_RELAXED);
+            pthread_t thread = start_thread(getter_main, &c);
+            wait_until(sleepers(&q.mutex, &q.not_empty.event) == 1);
+            assert_int_equal(counted(&yields), CF__QUEUE_YIELDS);
+            put_range(&q, 1, 1);
+            join_thread(thread);
+            assert_int_equal(c.err, CF_OK);
+        }
         cf_queue_destroy(&q);
     }
 }
@@ -1324,7 +1328,7 @@ main(void)
         cmocka_unit_test(test_queue_each_get_wakes_one_putter),
         cmocka_unit_test(test_queue_quicker_callers_are_harmless),
         cmocka_unit_test(test_queue_far_deadline_is_woken),
-        cmocka_unit_test(test_queue_yields_only_without_deadline),
+        cmocka_unit_test(test_queue_yields_only_with_time),
         cmocka_unit_test(test_queue_cancelled_waiter_stays),
         cmocka_unit_test(test_queue_many_callers_keep_order),
         cmocka_unit_test(test_queue_close_wakes_blocked_getters),
