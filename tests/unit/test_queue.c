@@ -535,8 +535,8 @@ test_queue_far_deadline_is_woken(void **state)
     cf_queue_destroy(&q);
 }
 
-/* Who has a deadline gives the CPU to nobody before it looks at it: that may take longer than the deadline allows.  Who has
- * none yields before it sleeps. */
+/* Whose deadline is near gives the CPU to nobody before it looks at it: that may take longer than the deadline allows.  Who has
+ * time yields before it sleeps. */
 static void
 test_queue_yields_only_with_time(void **state)
 {
