@@ -89,7 +89,6 @@ CF_API cf_err cf_map_lazy_bytes(cf_executor *executor, const cf_task_type *type,
 
 /* ---- implementation: the caller ---- */
 #if CF__BODIES
-#define CF__MAP_CHUNKS 256u                               /* in a round at least, if it has so many items */
 #define CF__MAP_CHUNKS_MOST 4096u                         /* if the caller chooses their size */
 #define CF__MAP_ROUND 65536u                              /* items in a tracked round at most */
 #define CF__MAP_BYTES (CF__STATIC_CAST(size_t, 16) << 20) /* of a tracked round, unless the items are large */
@@ -188,53 +187,6 @@ cf__map_submit_runner(cf__map *map, unsigned seat)
     runner->number = map->next_number++;
     map->live++;
     return true;
-}
-
-/* Runner `number` is dead: takes back its chunk, if it had one, less the item that it ran, which is lost (M2). */
-CF__PRIVATE bool
-cf__map_recover(const cf__map_round *round, uint32_t number, uint32_t *lost, uint32_t *lost_end)
-{
-    for (uint32_t i = 0; i < round->chunk_count; i++) {
-        uint64_t word = cf__load_relaxed(&round->chunks[i].word); /* relaxed: its death happens before its future's */
-        uint32_t begin = cf__map_begin(round, i), end = cf__map_begin(round, i + 1), next = cf__map_next_of(word);
-        if (cf__map_state(word) != CF__MAP_RUNNING || cf__map_runner_of(word) != number)
-            continue;
-        if (next <= begin || next > end || !round->tracked) { /* scribbled over, or unknown: nothing of it counts */
-            *lost = begin;
-            next = end;
-        } else {
-            *lost = next - 1;
-        }
-        *lost_end = next;
-        /* relaxed: it breaks the release sequence, but we are who collects, and have just read what was in it. */
-        cf__store_relaxed(&round->chunks[i].word, cf__map_word(next < end ? CF__MAP_FREE : CF__MAP_DONE, 0, next));
-        return true;
-    }
-    return false;
-}
-
-/* No more items are begun. */
-CF__PRIVATE void
-cf__map_close(const cf__map_round *round)
-{
-    for (uint32_t i = 0; i < round->chunk_count; i++) {
-        uint64_t word = cf__load_relaxed(&round->chunks[i].word); /* relaxed, as the CAS: who collects reads it again */
-        while (cf__map_state(word) == CF__MAP_FREE || cf__map_state(word) == CF__MAP_RUNNING) {
-            uint32_t next = cf__map_next_of(word) - (cf__map_state(word) == CF__MAP_RUNNING);
-            if (cf__cas_relaxed(&round->chunks[i].word, &word, cf__map_word(CF__MAP_CLOSED, 0, next)))
-                break;
-        }
-    }
-}
-
-CF__PRIVATE bool
-cf__map_has_free_chunk(const cf__map_round *round)
-{
-    for (uint32_t i = 0; i < round->chunk_count; i++) {
-        if (cf__map_state(cf__load_relaxed(&round->chunks[i].word)) == CF__MAP_FREE)
-            return true;
-    }
-    return false;
 }
 
 /* The runner in `seat` has ended: well, or with its worker, or it never began.  Submits another where that helps. */
@@ -370,16 +322,6 @@ cf__map_collect(cf__map *map)
             memcpy(failure->message, seat->message, sizeof seat->message - 1);
         }
     }
-}
-
-/* How a round of `count` items is cut. */
-CF__PRIVATE void
-cf__map_cut(cf__map_round *round, size_t count, uint32_t chunk, unsigned workers)
-{
-    uint32_t most = CF__MAX(CF__MAP_CHUNKS, 8 * workers);
-    round->count = CF__STATIC_CAST(uint32_t, count);
-    round->chunk_size = chunk != 0 ? chunk : round->count <= most;
-    round->chunk_count = chunk != 0 ? (round->count - 1) / chunk + 1 : CF__MIN(round->count, most);
 }
 
 /* Lays the block out at `base`; returns where it ends, which two more alignments may move on for another base. */
