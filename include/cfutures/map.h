@@ -356,7 +356,7 @@ CF__PRIVATE cf__map *
 cf__map_new(cf__map_job *job, unsigned workers)
 {
     const cf_task_type *type = job->type;
-    size_t items = CF__MIN(job->count, CF__STATIC_CAST(size_t, UINT32_MAX / 2));
+    size_t items = CF__MIN(job->count, CF__STATIC_CAST(size_t, CF__MAP_ITEMS));
     size_t head = CF__ROUND_UP(sizeof(cf__map), CF__ALIGNOF(cf__map_runner));
     size_t size = head + CF__MIN(items, workers) * sizeof(cf__map_runner);
     cf__map *map = CF__STATIC_CAST(cf__map *, cf__os_alloc(size));

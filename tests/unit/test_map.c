@@ -203,15 +203,17 @@ static void
 test_map_chunks_cover_items(void **state)
 {
     (void)state;
-    static const uint32_t counts[] = {1, 2, 256, 257, 300, 65536, 1000000, UINT32_MAX / 2};
+    static const uint32_t counts[] = {1, 2, 256, 257, 300, 65536, 1000000, 100000000, UINT32_MAX / 2};
     static const uint32_t sizes[] = {0, 1, 7, 70000000};
-    for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
-        for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+    static const unsigned workers[] = {2, 300, 65536}; /* the last: as many as a map uses */
+    for (size_t w = 0; w < sizeof workers / sizeof *workers; w++) {
+        for (size_t row = 0; row < sizeof counts / sizeof *counts * (sizeof sizes / sizeof *sizes); row++) {
+            size_t c = row / (sizeof sizes / sizeof *sizes), s = row % (sizeof sizes / sizeof *sizes);
             cf__map_round round;
             memset(&round, 0, sizeof round);
             if (sizes[s] != 0 && counts[c] / sizes[s] > 100000)
                 continue;
-            cf__map_cut(&round, counts[c], sizes[s], 2);
+            cf__map_cut(&round, counts[c], sizes[s], workers[w]);
             assert_int_equal(cf__map_begin(&round, 0), 0);
             assert_int_equal(cf__map_begin(&round, round.chunk_count), counts[c]);
             for (uint32_t i = 0; i < round.chunk_count; i++) {

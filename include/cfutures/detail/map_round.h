@@ -38,7 +38,10 @@
 #define CF__MAP_DONE 2u
 #define CF__MAP_CLOSED 3u /* items before `next` are done, no other will be begun */
 
-#define CF__MAP_CHUNKS 256u /* in a round at least, if it has so many items */
+#define CF__MAP_ITEMS (UINT32_MAX / 2) /* in a round at most */
+#define CF__MAP_CHUNKS 256u            /* in a round at least, if it has so many items */
+#define CF__MAP_CHUNKS_GUIDED 65536u   /* at most, unless the caller chooses their size */
+CF__STATIC_ASSERT(UINT64_MAX / CF__MAP_CHUNKS_GUIDED / CF__MAP_CHUNKS_GUIDED >= CF__MAP_ITEMS, "for cf__map_begin()");
 
 typedef struct cf__map_chunk {
     uint64_t word; /* A */
@@ -103,7 +106,7 @@ cf__map_next_of(uint64_t word)
 CF__PRIVATE void
 cf__map_cut(cf__map_round *round, size_t count, uint32_t chunk, unsigned workers)
 {
-    uint32_t most = CF__MAX(CF__MAP_CHUNKS, 8 * workers);
+    uint32_t most = CF__MIN(CF__MAX(CF__MAP_CHUNKS, 8 * workers), CF__MAP_CHUNKS_GUIDED);
     round->count = CF__STATIC_CAST(uint32_t, count);
     round->chunk_size = chunk != 0 ? chunk : round->count <= most;
     round->chunk_count = chunk != 0 ? (round->count - 1) / chunk + 1 : CF__MIN(round->count, most);
