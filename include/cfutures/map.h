@@ -214,6 +214,8 @@ cf__map_take_leave(cf__map *map, unsigned seat)
         return;
     if (cf_passed(round->deadline))
         map->reason = CF_ERR_TIMEOUT;
+    else if (error == CF_OK && map->live == 0 && cf__task_asked_to_stop(cf__task_current()))
+        map->reason = CF_ERR_CANCELLED; /* what runs in our wait is asked, too: another runner would end as soon */
     else if (again && (held || map->deaths++ < CF__MAP_PATIENCE))
         (void)cf__map_submit_runner(map, seat);
     else if (map->live == 0)

@@ -614,6 +614,54 @@ test_map_deadline_in_own_thread(void **state)
     }
 }
 
+/* ---- in a task that was asked to stop ---- */
+
+typedef struct stopped_map {
+    cf_executor *pool;
+    cf_time deadline;
+    unsigned begun; /* A */
+    cf_err err;
+} stopped_map;
+
+static void
+maps_when_stopped(stopped_map *m)
+{
+    count_one(&m->begun);
+    while (!cf_cancelled())
+        (void)sched_yield();
+    m->err = cf_map_with(m->pool, cf_map_options(.status = status, .deadline = m->deadline), notes_run, 40, answers,
+                         numbers, ways);
+}
+CF_TASK_VOID(maps_when_stopped, stopped_map *);
+
+/* A task that is cancelled, or is past its time, has its map cancelled, too, where its own thread runs the items: after the
+ * one that notices. */
+static void
+test_map_in_stopped_task(void **state)
+{
+    (void)state;
+    cf_auto(cf_executor) own = one_thread();
+    cf_auto(cf_executor) other = cf_inline_executor();
+    for (unsigned row = 0; row < 8; row++) {
+        stopped_map m = {.pool = row & 1 ? own : other, .deadline = deadlines[row >> 1 & 1]};
+        cf_future *f;
+        prepare(40);
+        if (row & 4) {
+            f = cf_submit_with(own, cf_options(.time_limit_ms = 1), maps_when_stopped, &m);
+        } else {
+            f = cf_submit(own, maps_when_stopped, &m);
+            wait_until(counted(&m.begun) == 1);
+            assert_false(cf_future_cancel(f));
+        }
+        (void)cf_future_wait(f, CF_FOREVER);
+        cf_future_release(f);
+        assert_int_equal(m.err, CF_ERR_CANCELLED);
+        check_item(0, CF_OK, 1, 1);
+        for (unsigned i = 1; i < 40; i++)
+            check_item(i, CF_ERR_CANCELLED, 0, 0);
+    }
+}
+
 /* ---- deaths ---- */
 
 /* An item that ends its worker process is lost, and no other: wherever in a chunk it is, and several of them. */
@@ -1290,6 +1338,7 @@ main(void)
         map_test(test_map_deadline_in_the_middle),
         map_test(test_map_deadline_keeps_memory),
         map_test(test_map_deadline_in_own_thread),
+        map_test(test_map_in_stopped_task),
         map_test(test_map_item_ends_worker),
         map_test(test_map_first_loss_by_place),
         map_test(test_map_output_is_kept),
