@@ -222,19 +222,37 @@ cf__map_take_leave(cf__map *map, unsigned seat)
         map->reason = error;
 }
 
-/* Waits until all runners have ended, or the deadline. */
+/* Asks all runners to stop; those that nobody has begun never will be. */
+CF__PRIVATE void
+cf__map_cancel(const cf__map *map)
+{
+    for (unsigned i = 0; i < map->seats; i++) {
+        if (map->runners[i].future != NULL)
+            (void)cf_future_cancel(map->runners[i].future);
+    }
+}
+
+/* Waits until all runners have ended, or the deadline; or it mustn't wait: CF_ERR_DEADLOCK, CF_ERR_FORKED.  Runners of a fast
+ * round use the caller's arrays, so then it waits for them all the same: with a deadline, which nobody refuses.  (In a forked
+ * child there are none.) */
 CF__PRIVATE void
 cf__map_await(cf__map *map)
 {
-    bool late = false;
-    for (unsigned seat = 0; map->live != 0 && !late; seat = (seat + 1) % map->seats) {
-        if (map->runners[seat].future == NULL)
+    bool leaves = false;
+    for (unsigned seat = 0; map->live != 0 && !leaves; seat = (seat + 1) % map->seats) {
+        cf_future *future = map->runners[seat].future;
+        if (future == NULL)
             continue;
-        cf_time until = map->round.deadline;
+        cf_time until = CF__MIN(map->round.deadline, map->reason != CF_OK ? CF_FOREVER - 1 : CF_FOREVER);
         if (map->round.in_processes) /* another one may die meanwhile */
             until = CF__MIN(until, cf_after_ns(CF__MAP_SLICE));
-        (void)cf_future_wait(map->runners[seat].future, until);
-        late = cf_passed(map->round.deadline);
+        cf_err error = cf_future_wait(future, until);
+        leaves = cf_passed(map->round.deadline);
+        if (error != CF_ERR_TIMEOUT && !cf_future_done(future)) {
+            map->reason = error;
+            leaves = map->round.tracked || error == CF_ERR_FORKED;
+            cf__map_cancel(map);
+        }
         for (unsigned i = 0; i < map->seats; i++) {
             if (map->runners[i].future != NULL && cf_future_done(map->runners[i].future))
                 cf__map_take_leave(map, i);
@@ -248,10 +266,7 @@ cf__map_await(cf__map *map)
 CF__PRIVATE void
 cf__map_leave(cf__map *map)
 {
-    for (unsigned i = 0; i < map->seats; i++) {
-        if (map->runners[i].future != NULL)
-            (void)cf_future_cancel(map->runners[i].future); /* if it runs, it's asked to stop */
-    }
+    cf__map_cancel(map);
     cf__map_close(&map->round);
     for (unsigned i = 0; i < map->seats; i++) {
         cf__map_runner *runner = &map->runners[i];

@@ -662,6 +662,201 @@ test_map_in_stopped_task(void **state)
     }
 }
 
+/* ---- waits that are refused ---- */
+
+static unsigned
+blocked(cf_executor *pool)
+{
+    cf__thread_pool *inside = (cf__thread_pool *)pool;
+    cf__mutex_lock(&inside->mutex);
+    unsigned n = inside->blocked;
+    cf__mutex_unlock(&inside->mutex);
+    return n;
+}
+
+/* Forks, and comes back twice; returns how the child ended. */
+static int
+fork_here(void)
+{
+    int how = -1;
+    pid_t child = fork();
+    is_forked_child = child == 0;
+    if (is_forked_child) {
+        sigset_t alarm_only; /* blocked in the pool's threads */
+        (void)sigemptyset(&alarm_only);
+        (void)sigaddset(&alarm_only, SIGALRM);
+        (void)pthread_sigmask(SIG_UNBLOCK, &alarm_only, NULL);
+        watchdog_start();
+    } else {
+        (void)waitpid(child, &how, 0);
+    }
+    return how;
+}
+
+static bool
+twice_stream(void *context, unsigned *item)
+{
+    unsigned *next = context;
+    *item = *next;
+    return (*next)++ < 2;
+}
+
+static bool
+drop(void *context, size_t index, cf_future *future)
+{
+    (void)context;
+    (void)index;
+    (void)future;
+    return true;
+}
+
+/* A task and its map of few items, on two threads: the first chunk is run in the task's own wait, the second one elsewhere. */
+enum { FAST, TRACKED, SINGLY, LAZY };
+static struct scene { /* fields: A atomic */
+    cf_executor *pool;
+    cf_future *self;     /* the task */
+    cf_future *promise;  /* what the second chunk's first item waits for */
+    cf_future *more;     /* one that nobody runs meanwhile */
+    int way, forked;     /* FAST, ...; how the child of the first item ended */
+    bool forks, is_full; /* the first item forks; no more threads may be started */
+    unsigned ready;      /* A: self and the rest are written */
+    cf_err err, waited, status[4];
+    unsigned results[4];
+} scene;
+
+static unsigned
+acts(unsigned item)
+{
+    if (item == 0) {
+        count_one(&shared->open[0]); /* the second thread is free */
+        wait_until(blocked(scene.pool) == 1);
+        if (scene.is_full)
+            scene.more = cf_submit(scene.pool, notes_run, 1001, WELL);
+        if (scene.forks)
+            scene.forked = fork_here();
+    } else if (item == (scene.is_full ? 2 : 1)) {
+        scene.waited = cf_future_wait(scene.promise, CF_FOREVER);
+    }
+    return item + 1000;
+}
+CF_TASK(unsigned, acts, unsigned);
+
+static void
+plays(void)
+{
+    static const unsigned in[4] = {0, 1, 2, 3};
+    const void *arrays[] = {in};
+    unsigned next = 0;
+    cf_task_type type = *acts_CF_TASK_type();
+    cf_map_opts options = {.status = scene.status, .chunk = scene.is_full ? 2 : 1};
+    wait_until(counted(&scene.ready) == 1);
+    if (scene.way == TRACKED)
+        type.run_range = NULL; /* as of one made by hand */
+    if (scene.way == SINGLY)
+        fault_fail_nth("alloc", 1, ENOMEM); /* then it's a task for each item */
+    scene.err = scene.way == LAZY
+                    ? cf_map_lazy(scene.pool, acts, 2, twice_stream, drop, &next)
+                    : cf_map_bytes(scene.pool, &type, scene.is_full ? 4 : 2, scene.results, arrays, &options);
+    if (is_forked_child)
+        _exit(scene.err == CF_ERR_FORKED && scene.status[0] == CF_OK && scene.status[1] == CF_ERR_FORKED ? 0 : 1);
+}
+CF_TASK_VOID(plays);
+
+/* Has the task run; it waits for itself by its second chunk, or for a promise. */
+static void
+set_scene(int way, bool circular)
+{
+    scene.pool = cf_thread_pool(.max_workers = 2);
+    scene.way = way;
+    cf_future *holder = cf_submit(scene.pool, notes_run, 1000, HOLDS_ON);
+    wait_until(counted(&shared->inside[0]) == 1);
+    scene.self = cf_submit(scene.pool, plays);
+    scene.promise = circular ? cf_future_retain(scene.self) : cf_future_new(0);
+    count_one(&scene.ready);
+    cf_future_release(holder);
+}
+
+static void
+end_scene(void)
+{
+    assert_int_equal(cf_future_wait(scene.self, CF_FOREVER), CF_OK);
+    cf_executor_close(scene.pool);
+    cf_future_release(scene.self);
+    cf_future_release(scene.promise);
+    cf_future_release(scene.more);
+    assert_int_equal(scene.waited, CF_OK);
+}
+
+/* A map by which a task would wait for itself is told, where the map can be left. */
+static void
+test_map_circle_is_told(void **state)
+{
+    (void)state;
+    for (int way = TRACKED; way <= TRACKED; way++) {
+        memset(shared, 0, sizeof *shared);
+        scene = (struct scene){.results = {42, 42}};
+        set_scene(way, true);
+        end_scene();
+        assert_int_equal(scene.err, CF_ERR_DEADLOCK);
+        if (way == LAZY)
+            continue;
+        assert_int_equal(scene.status[0], CF_OK);
+        assert_int_equal(scene.results[0], 1000);
+        assert_int_equal(scene.status[1], CF_ERR_DEADLOCK);
+        assert_int_equal(scene.results[1], 42); /* although that item has run to its end by now */
+    }
+}
+
+static int
+circle_without_end(void)
+{
+    set_scene(FAST, true);
+    wait_until(blocked(scene.pool) == 2);
+    return 0; /* nobody can end it */
+}
+
+/* Where it can't, the circle hangs; but asleep. */
+static void
+test_map_circle_sleeps(void **state)
+{
+    (void)state;
+    scene = (struct scene){.way = FAST};
+    assert_int_equal(run_in_child(circle_without_end), 0);
+}
+
+/* A map whose wait is refused, for all threads that there may be wait and tasks are queued, begins no more items, and returns
+ * when the last one is through. */
+static void
+test_map_all_threads_wait(void **state)
+{
+    (void)state;
+    scene = (struct scene){.is_full = true, .results = {42, 42, 42, 42}};
+    set_scene(FAST, false);
+    ((cf__thread_pool *)scene.pool)->capacity = 2;
+    wait_until(blocked(scene.pool) == 2);
+    assert_int_equal(cf_future_set_result(scene.promise, NULL, 0), CF_OK);
+    end_scene();
+    assert_int_equal(scene.err, CF_ERR_DEADLOCK);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(scene.status[i], i < 3 ? CF_OK : CF_ERR_DEADLOCK);
+        assert_int_equal(scene.results[i], i < 3 ? i + 1000 : 42);
+    }
+}
+
+/* An item of a thread pool that forks, and comes back in the child as well: there the map ends. */
+static void
+test_map_item_forks_on_threads(void **state)
+{
+    (void)state;
+    scene = (struct scene){.forks = true, .forked = -1};
+    set_scene(FAST, false);
+    wait_until(blocked(scene.pool) == 2);
+    assert_int_equal(cf_future_set_result(scene.promise, NULL, 0), CF_OK);
+    end_scene();
+    assert_int_equal(scene.forked, 0);
+    assert_int_equal(scene.err, CF_OK);
+}
+
 /* ---- deaths ---- */
 
 /* An item that ends its worker process is lost, and no other: wherever in a chunk it is, and several of them. */
@@ -1339,6 +1534,10 @@ main(void)
         map_test(test_map_deadline_keeps_memory),
         map_test(test_map_deadline_in_own_thread),
         map_test(test_map_in_stopped_task),
+        map_test(test_map_circle_is_told),
+        map_test(test_map_circle_sleeps),
+        map_test(test_map_all_threads_wait),
+        map_test(test_map_item_forks_on_threads),
         map_test(test_map_item_ends_worker),
         map_test(test_map_first_loss_by_place),
         map_test(test_map_output_is_kept),
