@@ -463,7 +463,6 @@ cf__map_run_round(cf__map *map)
 typedef struct cf__map_single { /* a map as a lazy one */
     cf__map_job *job;
     size_t next, taken;
-    cf_err last;
 } cf__map_single;
 
 CF__PRIVATE bool
@@ -490,28 +489,24 @@ cf__map_single_done(void *context, size_t index, cf_future *future)
     cf__map_single *self = CF__STATIC_CAST(cf__map_single *, context);
     cf__map_job *job = self->job;
     size_t size = job->type->result_size;
-    self->last = cf_future_wait(future, CF_NOW);
+    cf_err error = cf_future_wait(future, CF_NOW);
     self->taken = index + 1;
-    if (self->last != CF_OK)
-        cf__map_went_wrong(job, index, self->last, cf_future_code(future), cf_future_message(future));
+    if (error != CF_OK)
+        cf__map_went_wrong(job, index, error, cf_future_code(future), cf_future_message(future));
     else if (job->results != NULL)
         memcpy(job->results + index * size, future->result, size);
     return true;
 }
 
-CF_API cf_err
-cf_map_lazy_bytes(cf_executor *executor, const cf_task_type *type, size_t in_flight, cf_map_next *next,
-                  void *next_context, cf_map_done *done, void *done_context, const cf_map_opts *options)
+/* As cf_map_lazy_bytes(); *reason: why it ended before its input did. */
+CF__PRIVATE cf_err
+cf__map_lazily(cf_executor *executor, const cf_task_type *type, size_t in_flight, cf_map_next *next, void *next_context,
+               cf_map_done *done, void *done_context, cf_time deadline, cf_err *reason)
 {
-    cf_map_opts ours;
     cf_submit_opts submit;
-    executor = cf__executor_here(executor);
-    cf_err first = cf__executor_check(executor);
-    cf__options_copy(&ours, sizeof ours, options);
+    cf_err first = CF_OK;
     cf__options_copy(&submit, sizeof submit, NULL);
-    submit.deadline = ours.deadline = ours.deadline != 0 ? ours.deadline : CF_FOREVER;
-    if (first != CF_OK)
-        return first;
+    submit.deadline = deadline;
     if (in_flight == 0)
         in_flight = 2 * CF__STATIC_CAST(size_t, CF__MAX(cf__executor_concurrency(executor), 8u));
     size_t futures_size = in_flight * sizeof(cf_future *);
@@ -519,6 +514,7 @@ cf_map_lazy_bytes(cf_executor *executor, const cf_task_type *type, size_t in_fli
         in_flight < SIZE_MAX / 16
             ? CF__STATIC_CAST(unsigned char *, cf__os_alloc(futures_size + type->args_size + type->args_align))
             : NULL;
+    *reason = memory == NULL ? CF_ERR_NOMEM : CF_OK;
     if (memory == NULL)
         return CF_ERR_NOMEM;
     cf_future **futures = CF__POINTER_CAST(cf_future **, memory);
@@ -531,8 +527,8 @@ cf_map_lazy_bytes(cf_executor *executor, const cf_task_type *type, size_t in_fli
         cf_future *oldest = submitted != taken ? futures[taken % in_flight] : NULL;
         if (more && submitted - taken < in_flight && !(held && oldest != NULL) &&
             (oldest == NULL || !cf_future_done(oldest))) {
-            if (cf_passed(ours.deadline)) {
-                first = first != CF_OK ? first : CF_ERR_TIMEOUT;
+            if (cf_passed(deadline)) {
+                *reason = CF_ERR_TIMEOUT;
                 break;
             }
             more = held || next(next_context, args);
@@ -546,24 +542,40 @@ cf_map_lazy_bytes(cf_executor *executor, const cf_task_type *type, size_t in_fli
                 futures[submitted++ % in_flight] = future;
             continue;
         }
-        cf_err error = cf_future_wait(oldest, ours.deadline);
+        cf_err error = cf_future_wait(oldest, deadline);
         if (!cf_future_done(oldest)) {
-            first = first != CF_OK ? first : CF_ERR_TIMEOUT;
+            *reason = error;
             break;
         }
+        error = cf_future_wait(oldest, CF_NOW); /* it may have become so just now */
         first = first != CF_OK ? first : error;
         bool over = oldest->type == NULL && (error == CF_ERR_SHUTDOWN || cf__executor_check(executor) != CF_OK);
         over = !done(done_context, taken++, oldest) || over;
         cf_future_release(oldest);
-        if (over)
+        if (over) {
+            *reason = error;
             break;
+        }
     }
     for (; taken != submitted; taken++) {
         (void)cf_future_cancel(futures[taken % in_flight]);
         cf_future_release(futures[taken % in_flight]);
     }
     cf__os_free(memory);
-    return first;
+    return first != CF_OK ? first : *reason;
+}
+
+CF_API cf_err
+cf_map_lazy_bytes(cf_executor *executor, const cf_task_type *type, size_t in_flight, cf_map_next *next,
+                  void *next_context, cf_map_done *done, void *done_context, const cf_map_opts *options)
+{
+    cf_map_opts ours;
+    executor = cf__executor_here(executor);
+    cf_err reason = cf__executor_check(executor);
+    cf__options_copy(&ours, sizeof ours, options);
+    return reason != CF_OK ? reason
+                           : cf__map_lazily(executor, type, in_flight, next, next_context, done, done_context,
+                                            ours.deadline != 0 ? ours.deadline : CF_FOREVER, &reason);
 }
 
 /* A map over `arrays`, or with `args` a cf_for. */
@@ -599,14 +611,10 @@ cf__map_do(cf_executor *executor, const cf_task_type *type, size_t first, size_t
     } else if (reason == CF_OK && job->count != 0) {
         /* Nobody knows where it runs its tasks; or one item is as large as its memory, or that is in use: as tasks
          * they wait for room, or learn that there never is enough. */
-        cf__map_single self = {job, 0, 0, CF_ERR_NOMEM};
-        cf_map_opts lazy;
-        cf__options_copy(&lazy, sizeof lazy, NULL);
-        lazy.deadline = job->options.deadline;
-        (void)cf_map_lazy_bytes(job->executor, job->type, CF__MIN(job->count, CF__STATIC_CAST(size_t, 1024)),
-                                cf__map_single_next, &self, cf__map_single_done, &self, &lazy);
+        cf__map_single self = {job, 0, 0};
+        (void)cf__map_lazily(executor, type, CF__MIN(count, CF__STATIC_CAST(size_t, 1024)), cf__map_single_next, &self,
+                             cf__map_single_done, &self, job->options.deadline, &reason);
         done = self.taken;
-        reason = cf_passed(lazy.deadline) ? CF_ERR_TIMEOUT : self.last;
     }
     for (; done < job->count; done++)
         cf__map_went_wrong(job, done, reason, 0, cf_strerror(reason));

@@ -792,7 +792,7 @@ static void
 test_map_circle_is_told(void **state)
 {
     (void)state;
-    for (int way = TRACKED; way <= TRACKED; way++) {
+    for (int way = TRACKED; way <= LAZY; way++) {
         memset(shared, 0, sizeof *shared);
         scene = (struct scene){.results = {42, 42}};
         set_scene(way, true);
@@ -855,6 +855,52 @@ test_map_item_forks_on_threads(void **state)
     end_scene();
     assert_int_equal(scene.forked, 0);
     assert_int_equal(scene.err, CF_OK);
+}
+
+typedef struct forking_stream {
+    unsigned next;
+    int forked; /* how the child ended */
+} forking_stream;
+
+static bool
+forking_next(void *context, unsigned *item, int *how)
+{
+    forking_stream *s = context;
+    *item = s->next++;
+    *how = HOLDS_ON;
+    if (*item == 1) {
+        wait_until(counted(&shared->inside[0]) == 1);
+        s->forked = fork_here();
+        count_one(&shared->open[0]);
+    }
+    return *item == 0;
+}
+
+static bool
+take_here(void *context, size_t index, cf_future *future)
+{
+    (void)context;
+    (void)index;
+    (void)future;
+    return !is_forked_child;
+}
+
+/* In the child of a lazy map's caller it ends, too. */
+static void
+test_lazy_map_in_forked_child(void **state)
+{
+    (void)state;
+    static make_executor *const single[] = {one_thread, one_process};
+    FOR_EACH(pool, single)
+    {
+        forking_stream s = {0, -1};
+        memset(shared, 0, sizeof *shared);
+        cf_err error = cf_map_lazy(pool, notes_run, 2, forking_next, take_here, &s);
+        if (is_forked_child)
+            _exit(error == CF_ERR_FORKED ? 0 : 1);
+        assert_int_equal(error, CF_OK);
+        assert_int_equal(s.forked, 0);
+    }
 }
 
 /* ---- deaths ---- */
@@ -1538,6 +1584,7 @@ main(void)
         map_test(test_map_circle_sleeps),
         map_test(test_map_all_threads_wait),
         map_test(test_map_item_forks_on_threads),
+        map_test(test_lazy_map_in_forked_child),
         map_test(test_map_item_ends_worker),
         map_test(test_map_first_loss_by_place),
         map_test(test_map_output_is_kept),
