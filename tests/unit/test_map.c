@@ -98,7 +98,7 @@ static const cf_task_type by_hand = {
     "by_hand", "int", run_by_hand, pack_by_hand, sizeof(int), alignof(int), sizeof(int), alignof(int), 1, 0, NULL};
 
 /* Notes that it ran; `how` says what else. */
-enum { WELL, FAILS, ABORTS, EXITS, HOLDS, FORKS, LINGERS, PRINTS, DIES_LAST, HOLDS_ON };
+enum { WELL, FAILS, ABORTS, EXITS, HOLDS, FORKS, LINGERS, PRINTS, DIES_LAST, HOLDS_ON, LEAVES };
 
 static bool is_forked_child; /* of an item */
 
@@ -122,6 +122,8 @@ notes_run(unsigned item, int how)
         (void)kill(getpid(), SIGKILL);
     if (how == EXITS)
         exit(3);
+    if (how == LEAVES)
+        pthread_exit(NULL);
     if (how == HOLDS || how == HOLDS_ON) {
         count_one(&shared->inside[0]);
         while (counted(&shared->open[0]) == 0 && (how == HOLDS_ON || !cf_cancelled()))
@@ -533,6 +535,9 @@ test_map_deadline_in_the_middle(void **state)
         assert_int_equal(cf_executor_shutdown(pool, CF_DRAIN, CF_FOREVER, NULL), CF_OK);
         assert_true(error == CF_ERR_FAILED || error == CF_ERR_TIMEOUT);
         assert_int_equal(failure.index, error == CF_ERR_FAILED ? 3 : failure.index);
+        /* While its worker is in another item nobody knows what was given to cf_fail(). */
+        bool known = failure.code == 3 && strcmp(failure.message, "item 3") == 0;
+        assert_true(known || (failure.code == 0 && strcmp(failure.message, cf_strerror(error)) == 0));
         for (unsigned i = 0; i < n; i++) {
             if (status[i] == CF_ERR_TIMEOUT)
                 check_item(i, CF_ERR_TIMEOUT, 0, i <= held);
@@ -903,6 +908,30 @@ test_lazy_map_in_forked_child(void **state)
     }
 }
 
+/* A full pool that refuses refuses a map. */
+static void
+test_map_full(void **state)
+{
+    (void)state;
+    for (int way = 0; way < 2; way++) {
+        cf_auto(cf_executor) pool =
+            way == 0 ? cf_thread_pool(.max_workers = 1, .max_pending = 1, .when_full = CF_FULL_FAIL)
+                     : cf_process_pool(.max_workers = 1, .max_pending = 1, .when_full = CF_FULL_FAIL);
+        cf_map_failure failure;
+        prepare(10);
+        cf_auto(cf_future) holder = cf_submit(pool, notes_run, 1000, HOLDS_ON);
+        wait_until(counted(&shared->inside[0]) == 1);
+        cf_err error = cf_map_with(pool, cf_map_options(.status = status, .failure = &failure), notes_run, 10, answers,
+                                   numbers, ways);
+        count_one(&shared->open[0]);
+        assert_int_equal(error, CF_ERR_FULL);
+        assert_int_equal(failure.error, CF_ERR_FULL);
+        assert_string_equal(failure.message, cf_strerror(CF_ERR_FULL));
+        for (unsigned i = 0; i < 10; i++)
+            check_item(i, CF_ERR_FULL, 0, 0);
+    }
+}
+
 /* ---- deaths ---- */
 
 /* An item that ends its worker process is lost, and no other: wherever in a chunk it is, and several of them. */
@@ -931,6 +960,71 @@ test_map_item_ends_worker(void **state)
             for (unsigned i = 0; i < n; i++)
                 check_item(i, ways[i] != WELL ? CF_ERR_WORKER_LOST : CF_OK, 1, 1);
         }
+    }
+}
+
+/* An item that ends its thread takes its chunk along, on threads without a deadline: nobody knows how far that was. */
+static void
+test_map_item_ends_thread(void **state)
+{
+    (void)state;
+    static make_executor *const threads[] = {one_thread, three_threads};
+    FOR_EACH(pool, threads)
+    {
+        for (size_t d = 0; d < 2; d++) {
+            cf_map_failure failure;
+            prepare(15);
+            ways[7] = LEAVES;
+            cf_err error = cf_map_with(
+                pool, cf_map_options(.status = status, .chunk = 5, .deadline = deadlines[d], .failure = &failure),
+                notes_run, 15, answers, numbers, ways);
+            assert_int_equal(error, CF_ERR_TASK_EXITED);
+            assert_int_equal(failure.index, d == 0 ? 5 : 7);
+            for (unsigned i = 0; i < 15; i++) {
+                bool lost = d == 0 ? i / 5 == 1 : i == 7;
+                assert_int_equal(status[i], lost ? CF_ERR_TASK_EXITED : CF_OK);
+                assert_int_equal(counted(&shared->ran[i]), d != 0 || i < 8 || i > 9);
+                if (!lost)
+                    check_item(i, CF_OK, 1, 1);
+            }
+        }
+    }
+}
+
+static unsigned
+scribbles(unsigned item, cf__process_pool *pool)
+{
+    const cf__arena_view *view = &pool->setup.view;
+    cf__slot *slot = &view->slots[__atomic_load_n(&view->workers[0].intent, __ATOMIC_SEQ_CST) - 1];
+    count_one(&shared->ran[item]);
+    while (item == 2) { /* its generation can't be; until we're killed for it */
+        uint64_t word = __atomic_load_n(&slot->word, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&slot->word, word ^ cf__slot_word(1, 0, 0), __ATOMIC_SEQ_CST);
+        for (;;)
+            (void)sched_yield();
+    }
+    return item + 1000;
+}
+CF_TASK(unsigned, scribbles, unsigned, cf__process_pool *);
+
+/* An item that writes over its worker's place is lost, and no other. */
+static void
+test_map_item_scribbles(void **state)
+{
+    (void)state;
+    FOR_EACH_PROCESS_POOL(pool)
+    {
+        cf__process_pool *pools[10];
+        if (cf_test_i != 0) /* more workers */
+            continue;
+        prepare(10);
+        for (unsigned i = 0; i < 10; i++)
+            pools[i] = (cf__process_pool *)pool;
+        assert_int_equal(
+            cf_map_with(pool, cf_map_options(.status = status, .chunk = 5), scribbles, 10, answers, numbers, pools),
+            CF_ERR_CORRUPT);
+        for (unsigned i = 0; i < 10; i++)
+            check_item(i, i == 2 ? CF_ERR_CORRUPT : CF_OK, 1, 1);
     }
 }
 
@@ -1445,6 +1539,7 @@ test_submit_all_gives_futures(void **state)
 typedef struct stream {
     unsigned next, end, taken, stop_at; /* items: brought, there are, taken; where `done` says no */
     unsigned most;                      /* in flight */
+    unsigned open_at;                   /* so many were brought: those that hold may go on; 0: somebody else says so */
     int hold_at, fail_every;
     pthread_t thread;
     cf_err last;
@@ -1460,6 +1555,8 @@ stream_next(void *context, unsigned *item, int *how)
     *item = s->next++;
     *how = s->fail_every != 0 && *item % (unsigned)s->fail_every == 0 ? FAILS : (int)*item == s->hold_at ? HOLDS : WELL;
     s->most = s->next - s->taken > s->most ? s->next - s->taken : s->most;
+    if (s->next == s->open_at)
+        count_one(&shared->open[0]);
     return true;
 }
 
@@ -1496,6 +1593,22 @@ test_lazy_map_keeps_order(void **state)
                     assert_int_equal(counted(&shared->ran[i]), 1);
             }
         }
+    }
+}
+
+/* Without a number it's two for each worker, and 16 at least: while the first item holds, so many are brought. */
+static void
+test_lazy_map_usual_number(void **state)
+{
+    (void)state;
+    static const unsigned workers[] = {1, 3, 8, 9};
+    for (size_t w = 0; w < sizeof workers / sizeof *workers; w++) {
+        cf_auto(cf_executor) pool = cf_thread_pool(.max_workers = workers[w]);
+        unsigned usual = workers[w] > 8 ? 2 * workers[w] : 16;
+        stream s = {.end = 100, .hold_at = 0, .open_at = usual, .thread = pthread_self()};
+        prepare(100);
+        assert_int_equal(cf_map_lazy(pool, notes_run, 0, stream_next, stream_done, &s), CF_OK);
+        assert_int_equal(s.most, usual);
     }
 }
 
@@ -1585,7 +1698,10 @@ main(void)
         map_test(test_map_all_threads_wait),
         map_test(test_map_item_forks_on_threads),
         map_test(test_lazy_map_in_forked_child),
+        map_test(test_map_full),
         map_test(test_map_item_ends_worker),
+        map_test(test_map_item_ends_thread),
+        map_test(test_map_item_scribbles),
         map_test(test_map_first_loss_by_place),
         map_test(test_map_output_is_kept),
         map_test(test_map_killed_at_random),
@@ -1602,6 +1718,7 @@ main(void)
         map_test(test_for_each_index),
         map_test(test_submit_all_gives_futures),
         map_test(test_lazy_map_keeps_order),
+        map_test(test_lazy_map_usual_number),
         map_test(test_lazy_map_ends_early),
         map_test(test_lazy_map_ends_with_executor),
         map_test(test_lazy_map_any_allocation_may_fail),
