@@ -89,7 +89,6 @@ CF_API cf_err cf_map_lazy_bytes(cf_executor *executor, const cf_task_type *type,
 
 /* ---- implementation: the caller ---- */
 #if CF__BODIES
-#define CF__MAP_CHUNKS 256u                               /* in a round at least, if it has so many items */
 #define CF__MAP_CHUNKS_MOST 4096u                         /* if the caller chooses their size */
 #define CF__MAP_ROUND 65536u                              /* items in a tracked round at most */
 #define CF__MAP_BYTES (CF__STATIC_CAST(size_t, 16) << 20) /* of a tracked round, unless the items are large */
@@ -190,53 +189,6 @@ cf__map_submit_runner(cf__map *map, unsigned seat)
     return true;
 }
 
-/* Runner `number` is dead: takes back its chunk, if it had one, less the item that it ran, which is lost (M2). */
-CF__PRIVATE bool
-cf__map_recover(const cf__map_round *round, uint32_t number, uint32_t *lost, uint32_t *lost_end)
-{
-    for (uint32_t i = 0; i < round->chunk_count; i++) {
-        uint64_t word = cf__load_relaxed(&round->chunks[i].word); /* relaxed: its death happens before its future's */
-        uint32_t begin = cf__map_begin(round, i), end = cf__map_begin(round, i + 1), next = cf__map_next_of(word);
-        if (cf__map_state(word) != CF__MAP_RUNNING || cf__map_runner_of(word) != number)
-            continue;
-        if (next <= begin || next > end || !round->tracked) { /* scribbled over, or unknown: nothing of it counts */
-            *lost = begin;
-            next = end;
-        } else {
-            *lost = next - 1;
-        }
-        *lost_end = next;
-        /* relaxed: it breaks the release sequence, but we are who collects, and have just read what was in it. */
-        cf__store_relaxed(&round->chunks[i].word, cf__map_word(next < end ? CF__MAP_FREE : CF__MAP_DONE, 0, next));
-        return true;
-    }
-    return false;
-}
-
-/* No more items are begun. */
-CF__PRIVATE void
-cf__map_close(const cf__map_round *round)
-{
-    for (uint32_t i = 0; i < round->chunk_count; i++) {
-        uint64_t word = cf__load_relaxed(&round->chunks[i].word); /* relaxed, as the CAS: who collects reads it again */
-        while (cf__map_state(word) == CF__MAP_FREE || cf__map_state(word) == CF__MAP_RUNNING) {
-            uint32_t next = cf__map_next_of(word) - (cf__map_state(word) == CF__MAP_RUNNING);
-            if (cf__cas_relaxed(&round->chunks[i].word, &word, cf__map_word(CF__MAP_CLOSED, 0, next)))
-                break;
-        }
-    }
-}
-
-CF__PRIVATE bool
-cf__map_has_free_chunk(const cf__map_round *round)
-{
-    for (uint32_t i = 0; i < round->chunk_count; i++) {
-        if (cf__map_state(cf__load_relaxed(&round->chunks[i].word)) == CF__MAP_FREE)
-            return true;
-    }
-    return false;
-}
-
 /* The runner in `seat` has ended: well, or with its worker, or it never began.  Submits another where that helps. */
 CF__PRIVATE void
 cf__map_take_leave(cf__map *map, unsigned seat)
@@ -262,25 +214,45 @@ cf__map_take_leave(cf__map *map, unsigned seat)
         return;
     if (cf_passed(round->deadline))
         map->reason = CF_ERR_TIMEOUT;
+    else if (error == CF_OK && map->live == 0 && cf__task_asked_to_stop(cf__task_current()))
+        map->reason = CF_ERR_CANCELLED; /* what runs in our wait is asked, too: another runner would end as soon */
     else if (again && (held || map->deaths++ < CF__MAP_PATIENCE))
         (void)cf__map_submit_runner(map, seat);
     else if (map->live == 0)
         map->reason = error;
 }
 
-/* Waits until all runners have ended, or the deadline. */
+/* Asks all runners to stop; those that nobody has begun never will be. */
+CF__PRIVATE void
+cf__map_cancel(const cf__map *map)
+{
+    for (unsigned i = 0; i < map->seats; i++) {
+        if (map->runners[i].future != NULL)
+            (void)cf_future_cancel(map->runners[i].future);
+    }
+}
+
+/* Waits until all runners have ended, or the deadline; or it mustn't wait: CF_ERR_DEADLOCK, CF_ERR_FORKED.  Runners of a fast
+ * round use the caller's arrays, so then it waits for them all the same: with a deadline, which nobody refuses.  (In a forked
+ * child there are none.) */
 CF__PRIVATE void
 cf__map_await(cf__map *map)
 {
-    bool late = false;
-    for (unsigned seat = 0; map->live != 0 && !late; seat = (seat + 1) % map->seats) {
-        if (map->runners[seat].future == NULL)
+    bool leaves = false;
+    for (unsigned seat = 0; map->live != 0 && !leaves; seat = (seat + 1) % map->seats) {
+        cf_future *future = map->runners[seat].future;
+        if (future == NULL)
             continue;
-        cf_time until = map->round.deadline;
+        cf_time until = CF__MIN(map->round.deadline, map->reason != CF_OK ? CF_FOREVER - 1 : CF_FOREVER);
         if (map->round.in_processes) /* another one may die meanwhile */
             until = CF__MIN(until, cf_after_ns(CF__MAP_SLICE));
-        (void)cf_future_wait(map->runners[seat].future, until);
-        late = cf_passed(map->round.deadline);
+        cf_err error = cf_future_wait(future, until);
+        leaves = cf_passed(map->round.deadline);
+        if (error != CF_ERR_TIMEOUT && !cf_future_done(future)) {
+            map->reason = error;
+            leaves = map->round.tracked || error == CF_ERR_FORKED;
+            cf__map_cancel(map);
+        }
         for (unsigned i = 0; i < map->seats; i++) {
             if (map->runners[i].future != NULL && cf_future_done(map->runners[i].future))
                 cf__map_take_leave(map, i);
@@ -294,10 +266,7 @@ cf__map_await(cf__map *map)
 CF__PRIVATE void
 cf__map_leave(cf__map *map)
 {
-    for (unsigned i = 0; i < map->seats; i++) {
-        if (map->runners[i].future != NULL)
-            (void)cf_future_cancel(map->runners[i].future); /* if it runs, it's asked to stop */
-    }
+    cf__map_cancel(map);
     cf__map_close(&map->round);
     for (unsigned i = 0; i < map->seats; i++) {
         cf__map_runner *runner = &map->runners[i];
@@ -372,16 +341,6 @@ cf__map_collect(cf__map *map)
     }
 }
 
-/* How a round of `count` items is cut. */
-CF__PRIVATE void
-cf__map_cut(cf__map_round *round, size_t count, uint32_t chunk, unsigned workers)
-{
-    uint32_t most = CF__MAX(CF__MAP_CHUNKS, 8 * workers);
-    round->count = CF__STATIC_CAST(uint32_t, count);
-    round->chunk_size = chunk != 0 ? chunk : round->count <= most;
-    round->chunk_count = chunk != 0 ? (round->count - 1) / chunk + 1 : CF__MIN(round->count, most);
-}
-
 /* Lays the block out at `base`; returns where it ends, which two more alignments may move on for another base. */
 CF__PRIVATE uintptr_t
 cf__map_layout(cf__map_round *round, uintptr_t base, unsigned seats)
@@ -414,7 +373,7 @@ CF__PRIVATE cf__map *
 cf__map_new(cf__map_job *job, unsigned workers)
 {
     const cf_task_type *type = job->type;
-    size_t items = CF__MIN(job->count, CF__STATIC_CAST(size_t, UINT32_MAX / 2));
+    size_t items = CF__MIN(job->count, CF__STATIC_CAST(size_t, CF__MAP_ITEMS));
     size_t head = CF__ROUND_UP(sizeof(cf__map), CF__ALIGNOF(cf__map_runner));
     size_t size = head + CF__MIN(items, workers) * sizeof(cf__map_runner);
     cf__map *map = CF__STATIC_CAST(cf__map *, cf__os_alloc(size));
@@ -504,7 +463,6 @@ cf__map_run_round(cf__map *map)
 typedef struct cf__map_single { /* a map as a lazy one */
     cf__map_job *job;
     size_t next, taken;
-    cf_err last;
 } cf__map_single;
 
 CF__PRIVATE bool
@@ -531,28 +489,24 @@ cf__map_single_done(void *context, size_t index, cf_future *future)
     cf__map_single *self = CF__STATIC_CAST(cf__map_single *, context);
     cf__map_job *job = self->job;
     size_t size = job->type->result_size;
-    self->last = cf_future_wait(future, CF_NOW);
+    cf_err error = cf_future_wait(future, CF_NOW);
     self->taken = index + 1;
-    if (self->last != CF_OK)
-        cf__map_went_wrong(job, index, self->last, cf_future_code(future), cf_future_message(future));
+    if (error != CF_OK)
+        cf__map_went_wrong(job, index, error, cf_future_code(future), cf_future_message(future));
     else if (job->results != NULL)
         memcpy(job->results + index * size, future->result, size);
     return true;
 }
 
-CF_API cf_err
-cf_map_lazy_bytes(cf_executor *executor, const cf_task_type *type, size_t in_flight, cf_map_next *next,
-                  void *next_context, cf_map_done *done, void *done_context, const cf_map_opts *options)
+/* As cf_map_lazy_bytes(); *reason: why it ended before its input did. */
+CF__PRIVATE cf_err
+cf__map_lazily(cf_executor *executor, const cf_task_type *type, size_t in_flight, cf_map_next *next, void *next_context,
+               cf_map_done *done, void *done_context, cf_time deadline, cf_err *reason)
 {
-    cf_map_opts ours;
     cf_submit_opts submit;
-    executor = cf__executor_here(executor);
-    cf_err first = cf__executor_check(executor);
-    cf__options_copy(&ours, sizeof ours, options);
+    cf_err first = CF_OK;
     cf__options_copy(&submit, sizeof submit, NULL);
-    submit.deadline = ours.deadline = ours.deadline != 0 ? ours.deadline : CF_FOREVER;
-    if (first != CF_OK)
-        return first;
+    submit.deadline = deadline;
     if (in_flight == 0)
         in_flight = 2 * CF__STATIC_CAST(size_t, CF__MAX(cf__executor_concurrency(executor), 8u));
     size_t futures_size = in_flight * sizeof(cf_future *);
@@ -560,6 +514,7 @@ cf_map_lazy_bytes(cf_executor *executor, const cf_task_type *type, size_t in_fli
         in_flight < SIZE_MAX / 16
             ? CF__STATIC_CAST(unsigned char *, cf__os_alloc(futures_size + type->args_size + type->args_align))
             : NULL;
+    *reason = memory == NULL ? CF_ERR_NOMEM : CF_OK;
     if (memory == NULL)
         return CF_ERR_NOMEM;
     cf_future **futures = CF__POINTER_CAST(cf_future **, memory);
@@ -572,8 +527,8 @@ cf_map_lazy_bytes(cf_executor *executor, const cf_task_type *type, size_t in_fli
         cf_future *oldest = submitted != taken ? futures[taken % in_flight] : NULL;
         if (more && submitted - taken < in_flight && !(held && oldest != NULL) &&
             (oldest == NULL || !cf_future_done(oldest))) {
-            if (cf_passed(ours.deadline)) {
-                first = first != CF_OK ? first : CF_ERR_TIMEOUT;
+            if (cf_passed(deadline)) {
+                *reason = CF_ERR_TIMEOUT;
                 break;
             }
             more = held || next(next_context, args);
@@ -587,24 +542,40 @@ cf_map_lazy_bytes(cf_executor *executor, const cf_task_type *type, size_t in_fli
                 futures[submitted++ % in_flight] = future;
             continue;
         }
-        cf_err error = cf_future_wait(oldest, ours.deadline);
+        cf_err error = cf_future_wait(oldest, deadline);
         if (!cf_future_done(oldest)) {
-            first = first != CF_OK ? first : CF_ERR_TIMEOUT;
+            *reason = error;
             break;
         }
+        error = cf_future_wait(oldest, CF_NOW); /* it may have become so just now */
         first = first != CF_OK ? first : error;
         bool over = oldest->type == NULL && (error == CF_ERR_SHUTDOWN || cf__executor_check(executor) != CF_OK);
         over = !done(done_context, taken++, oldest) || over;
         cf_future_release(oldest);
-        if (over)
+        if (over) {
+            *reason = error;
             break;
+        }
     }
     for (; taken != submitted; taken++) {
         (void)cf_future_cancel(futures[taken % in_flight]);
         cf_future_release(futures[taken % in_flight]);
     }
     cf__os_free(memory);
-    return first;
+    return first != CF_OK ? first : *reason;
+}
+
+CF_API cf_err
+cf_map_lazy_bytes(cf_executor *executor, const cf_task_type *type, size_t in_flight, cf_map_next *next,
+                  void *next_context, cf_map_done *done, void *done_context, const cf_map_opts *options)
+{
+    cf_map_opts ours;
+    executor = cf__executor_here(executor);
+    cf_err reason = cf__executor_check(executor);
+    cf__options_copy(&ours, sizeof ours, options);
+    return reason != CF_OK ? reason
+                           : cf__map_lazily(executor, type, in_flight, next, next_context, done, done_context,
+                                            ours.deadline != 0 ? ours.deadline : CF_FOREVER, &reason);
 }
 
 /* A map over `arrays`, or with `args` a cf_for. */
@@ -640,14 +611,10 @@ cf__map_do(cf_executor *executor, const cf_task_type *type, size_t first, size_t
     } else if (reason == CF_OK && job->count != 0) {
         /* Nobody knows where it runs its tasks; or one item is as large as its memory, or that is in use: as tasks
          * they wait for room, or learn that there never is enough. */
-        cf__map_single self = {job, 0, 0, CF_ERR_NOMEM};
-        cf_map_opts lazy;
-        cf__options_copy(&lazy, sizeof lazy, NULL);
-        lazy.deadline = job->options.deadline;
-        (void)cf_map_lazy_bytes(job->executor, job->type, CF__MIN(job->count, CF__STATIC_CAST(size_t, 1024)),
-                                cf__map_single_next, &self, cf__map_single_done, &self, &lazy);
+        cf__map_single self = {job, 0, 0};
+        (void)cf__map_lazily(executor, type, CF__MIN(count, CF__STATIC_CAST(size_t, 1024)), cf__map_single_next, &self,
+                             cf__map_single_done, &self, job->options.deadline, &reason);
         done = self.taken;
-        reason = cf_passed(lazy.deadline) ? CF_ERR_TIMEOUT : self.last;
     }
     for (; done < job->count; done++)
         cf__map_went_wrong(job, done, reason, 0, cf_strerror(reason));

@@ -94,7 +94,7 @@ CF_API bool cf_stop_signal(int signal_number);
 #define cf_submit_all(pool, ...) CF__SUBMIT_ALL(pool, __VA_ARGS__, CF__NO_OPTIONS(cf_submit_opts))
 /** The same with options. */
 #define cf_submit_all_with(pool, options, ...) CF__SUBMIT_ALL(pool, __VA_ARGS__, options)
-/** fn for input of any length, `in_flight` items at a time (0: some for each worker):
+/** fn for input of any length, `in_flight` items at a time (0: two for each worker, and 16 at least):
  *
  *      static bool next_number(void *file, long *n) { return fscanf(file, "%ld", n) == 1; }
  *      static bool print(void *file, size_t i, cf_future *f)
@@ -109,8 +109,7 @@ CF_API bool cf_stop_signal(int signal_number);
 #define cf_map_lazy(pool, fn, in_flight, next, done, context)                                                          \
     cf_map_lazy_with(pool, CF__NO_OPTIONS(cf_map_opts), fn, in_flight, next, done, context)
 /** The same with options, of which only the deadline matters. */
-#define cf_map_lazy_with(pool, options, fn, in_flight, next, done, context)                                            \
-    (CF__STATIC_CAST(void, fn##_CF_TASK), fn##_CF_TASK_map_lazy(pool, in_flight, next, done, context, options))
+#define cf_map_lazy_with(pool, options, ...) CF__MAP_LAZY(pool, options, __VA_ARGS__)
 
 #define CF__END 0 /* after the last argument, where others have their options */
 
@@ -135,6 +134,8 @@ CF_API bool cf_stop_signal(int signal_number);
 #define CF__CHILD_START(child, fn, ...) (CF__COUNT(fn, __VA_ARGS__), fn##_CF_TASK_child_start(child, __VA_ARGS__))
 #define CF__CHILD_JOIN(child, fn) (CF__STATIC_CAST(void, fn##_CF_TASK), fn##_CF_TASK_child_join(child))
 #define CF__MAP(pool, fn, ...) (CF__STATIC_CAST(void, fn##_CF_TASK), fn##_CF_TASK_map(pool, __VA_ARGS__))
+#define CF__MAP_LAZY(pool, options, fn, in_flight, next, done, context)                                                \
+    (CF__STATIC_CAST(void, fn##_CF_TASK), fn##_CF_TASK_map_lazy(pool, in_flight, next, done, context, options))
 #define CF__SUBMIT_ALL(pool, fn, ...) (CF__STATIC_CAST(void, fn##_CF_TASK), fn##_CF_TASK_submit_all(pool, __VA_ARGS__))
 #define CF__FOR(pool, fn, first, last, ...)                                                                            \
     (CF__FOR_CHECK(fn), CF__COUNT(fn, first, __VA_ARGS__), fn##_CF_TASK_for(pool, last, first, __VA_ARGS__))

@@ -142,6 +142,47 @@ tasks(cf_executor *pool)
     return bad;
 }
 
+/* A function whose name is a macro. */
+#define renamed renamed_1
+static int
+renamed(size_t i)
+{
+    return CF__STATIC_CAST(int, i);
+}
+CF_TASK(int, renamed, size_t);
+
+static bool
+next_index(void *context, size_t *i)
+{
+    size_t *next = CF__STATIC_CAST(size_t *, context);
+    *i = *next;
+    return (*next)++ < 3;
+}
+
+static bool
+take_index(void *context, size_t index, cf_future *future)
+{
+    int value = -1;
+    (void)context;
+    return cf_result(future, renamed, &value, CF_NOW) == CF_OK && CF__STATIC_CAST(size_t, value) == index;
+}
+
+static int
+renamed_tasks(cf_executor *pool)
+{
+    const size_t is[3] = {0, 1, 2};
+    int values[3] = {0, 0, 0};
+    size_t next = 0;
+    cf_future *futures[3];
+    int bad = cf_map(pool, renamed, 3, values, is) != CF_OK || values[2] != 2;
+    bad += cf_for(pool, renamed, 0, 3) != CF_OK || cf_spawn(pool, renamed, is[0]) != CF_OK;
+    bad += cf_submit_all(pool, renamed, 3, futures, is) != CF_OK;
+    for (size_t k = 0; k < 3; k++)
+        cf_future_release(futures[k]);
+    bad += cf_map_lazy(pool, renamed, 2, next_index, take_index, &next) != CF_OK || next != 4;
+    return bad;
+}
+
 static int
 loops_and_maps(cf_executor *pool)
 {
@@ -179,6 +220,8 @@ loops_and_maps(cf_executor *pool)
     bad += cf_future_wait(later, CF_FOREVER) != CF_OK;
     bad += cf_spawn_with(pool, submit_options, none) != CF_OK;
     bad += cf_map_with(pool, map_options, two, 3, sums, as, bs) != CF_OK || status[2] != CF_OK;
+    size_t next = 0;
+    bad += cf_map_lazy_with(pool, map_options, renamed, 2, next_index, take_index, &next) != CF_OK || next != 4;
     return bad;
 }
 
@@ -198,7 +241,7 @@ main(void)
     if (tasks(defaults) != 0)
         return 2;
 #endif
-    int bad = queues() + tasks(pool) + loops_and_maps(pool);
+    int bad = queues() + tasks(pool) + renamed_tasks(pool) + loops_and_maps(pool);
     if (bad != 0)
         printf("macros: %d checks failed\n", bad);
     return bad != 0;

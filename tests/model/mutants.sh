@@ -254,13 +254,13 @@ detail/slab.h | /^cf__slab_cache_empty/,/^}/s/cache->first = NULL;/;/ | slab sla
 detail/map_round.h | s/return cf__cas_acq_rel(&round->chunks\[chunk\].word, &before, .word)/return cf__cas_relaxed(\&round->chunks[chunk].word, \&before, *word)/ | map map_leave | results without release
 detail/map_round.h | s/if (cf__cas_relaxed(&round->chunks\[index\].word, &found, .word)) {/if (cf__store_relaxed(\&round->chunks[index].word, *word), 1) {/ | map map_two_runners | two runners claim one chunk
 detail/map_round.h | s/: cf__map_word(CF__MAP_RUNNING, runner, next + 1);/: cf__map_word(CF__MAP_RUNNING, runner, next);/ | map map_death | a word that stays an item behind
-map.h | s/\*lost = next - 1;/*lost = next;/ | map map_death | the wrong item is lost
-map.h | s/cf__map_word(next < end ? CF__MAP_FREE : CF__MAP_DONE, 0, next));/cf__map_word(CF__MAP_DONE, 0, next));/ | map map_death | the rest of a dead runner's chunk is forgotten
-map.h | s/cf__map_word(next < end ? CF__MAP_FREE : CF__MAP_DONE, 0, next));/cf__map_word(CF__MAP_FREE, 0, next - 1));/ | map map_death | the lost item runs again
-map.h | s/cf__map_runner_of(word) != number)/0)/ | map map_death_two_runners | takes the chunk of a runner that lives
+detail/map_round.h | s/\*lost = next - 1;/*lost = next;/ | map map_death | the wrong item is lost
+detail/map_round.h | s/cf__map_word(next < end ? CF__MAP_FREE : CF__MAP_DONE, 0, next));/cf__map_word(CF__MAP_DONE, 0, next));/ | map map_death | the rest of a dead runner's chunk is forgotten
+detail/map_round.h | s/cf__map_word(next < end ? CF__MAP_FREE : CF__MAP_DONE, 0, next));/cf__map_word(CF__MAP_FREE, 0, next - 1));/ | map map_death | the lost item runs again
+detail/map_round.h | s/cf__map_runner_of(word) != number)/0)/ | map map_death_two_runners | takes the chunk of a runner that lives
 detail/map_round.h | s/uint32_t index = (start + i) % round->chunk_count;/if (start + i >= round->chunk_count) break; uint32_t index = start + i;/ | map map_death_two_runners | a freed chunk before the hint isn't found
-map.h | s/while (cf__map_state(word) == CF__MAP_FREE .. cf__map_state(word) == CF__MAP_RUNNING) {/while (cf__map_state(word) == CF__MAP_FREE) {/ | map map_leave | a running chunk isn't closed
-map.h | s/uint32_t next = cf__map_next_of(word) - (cf__map_state(word) == CF__MAP_RUNNING);/uint32_t next = cf__map_next_of(word);/ | map map_leave | the item that runs counts as done
+detail/map_round.h | s/while (cf__map_state(word) == CF__MAP_FREE .. cf__map_state(word) == CF__MAP_RUNNING) {/while (cf__map_state(word) == CF__MAP_FREE) {/ | map map_leave | a running chunk isn't closed
+detail/map_round.h | s/uint32_t next = cf__map_next_of(word) - (cf__map_state(word) == CF__MAP_RUNNING);/uint32_t next = cf__map_next_of(word);/ | map map_leave | the item that runs counts as done
 map.h | s/(void)cf__fetch_add_relaxed(&map->references, 1u);/;/ | map map_pool_deadline | a runner left behind holds no memory
 map.h | s/cf__load_acquire(&round->chunks\[i\].word); .. acquire .M1. ..$/cf__load_relaxed(\&round->chunks[i].word);/ | map map_pool_deadline | collects without acquire
 map.h | s/cf__fetch_sub_acq_rel(&map->references, 1u) != 1)/cf__fetch_sub_relaxed(\&map->references, 1u) != 1)/ | map map_pool_deadline | frees unordered

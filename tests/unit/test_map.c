@@ -98,7 +98,7 @@ static const cf_task_type by_hand = {
     "by_hand", "int", run_by_hand, pack_by_hand, sizeof(int), alignof(int), sizeof(int), alignof(int), 1, 0, NULL};
 
 /* Notes that it ran; `how` says what else. */
-enum { WELL, FAILS, ABORTS, EXITS, HOLDS, FORKS, LINGERS, PRINTS, DIES_LAST, HOLDS_ON };
+enum { WELL, FAILS, ABORTS, EXITS, HOLDS, FORKS, LINGERS, PRINTS, DIES_LAST, HOLDS_ON, LEAVES };
 
 static bool is_forked_child; /* of an item */
 
@@ -122,6 +122,8 @@ notes_run(unsigned item, int how)
         (void)kill(getpid(), SIGKILL);
     if (how == EXITS)
         exit(3);
+    if (how == LEAVES)
+        pthread_exit(NULL);
     if (how == HOLDS || how == HOLDS_ON) {
         count_one(&shared->inside[0]);
         while (counted(&shared->open[0]) == 0 && (how == HOLDS_ON || !cf_cancelled()))
@@ -203,15 +205,17 @@ static void
 test_map_chunks_cover_items(void **state)
 {
     (void)state;
-    static const uint32_t counts[] = {1, 2, 256, 257, 300, 65536, 1000000, UINT32_MAX / 2};
+    static const uint32_t counts[] = {1, 2, 256, 257, 300, 65536, 1000000, 100000000, UINT32_MAX / 2};
     static const uint32_t sizes[] = {0, 1, 7, 70000000};
-    for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
-        for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+    static const unsigned workers[] = {2, 300, 65536}; /* the last: as many as a map uses */
+    for (size_t w = 0; w < sizeof workers / sizeof *workers; w++) {
+        for (size_t row = 0; row < sizeof counts / sizeof *counts * (sizeof sizes / sizeof *sizes); row++) {
+            size_t c = row / (sizeof sizes / sizeof *sizes), s = row % (sizeof sizes / sizeof *sizes);
             cf__map_round round;
             memset(&round, 0, sizeof round);
             if (sizes[s] != 0 && counts[c] / sizes[s] > 100000)
                 continue;
-            cf__map_cut(&round, counts[c], sizes[s], 2);
+            cf__map_cut(&round, counts[c], sizes[s], workers[w]);
             assert_int_equal(cf__map_begin(&round, 0), 0);
             assert_int_equal(cf__map_begin(&round, round.chunk_count), counts[c]);
             for (uint32_t i = 0; i < round.chunk_count; i++) {
@@ -531,6 +535,9 @@ test_map_deadline_in_the_middle(void **state)
         assert_int_equal(cf_executor_shutdown(pool, CF_DRAIN, CF_FOREVER, NULL), CF_OK);
         assert_true(error == CF_ERR_FAILED || error == CF_ERR_TIMEOUT);
         assert_int_equal(failure.index, error == CF_ERR_FAILED ? 3 : failure.index);
+        /* While its worker is in another item nobody knows what was given to cf_fail(). */
+        bool known = failure.code == 3 && strcmp(failure.message, "item 3") == 0;
+        assert_true(known || (failure.code == 0 && strcmp(failure.message, cf_strerror(error)) == 0));
         for (unsigned i = 0; i < n; i++) {
             if (status[i] == CF_ERR_TIMEOUT)
                 check_item(i, CF_ERR_TIMEOUT, 0, i <= held);
@@ -612,6 +619,319 @@ test_map_deadline_in_own_thread(void **state)
     }
 }
 
+/* ---- in a task that was asked to stop ---- */
+
+typedef struct stopped_map {
+    cf_executor *pool;
+    cf_time deadline;
+    unsigned begun; /* A */
+    cf_err err;
+} stopped_map;
+
+static void
+maps_when_stopped(stopped_map *m)
+{
+    count_one(&m->begun);
+    while (!cf_cancelled())
+        (void)sched_yield();
+    m->err = cf_map_with(m->pool, cf_map_options(.status = status, .deadline = m->deadline), notes_run, 40, answers,
+                         numbers, ways);
+}
+CF_TASK_VOID(maps_when_stopped, stopped_map *);
+
+/* A task that is cancelled, or is past its time, has its map cancelled, too, where its own thread runs the items: after the
+ * one that notices. */
+static void
+test_map_in_stopped_task(void **state)
+{
+    (void)state;
+    cf_auto(cf_executor) own = one_thread();
+    cf_auto(cf_executor) other = cf_inline_executor();
+    for (unsigned row = 0; row < 8; row++) {
+        stopped_map m = {.pool = row & 1 ? own : other, .deadline = deadlines[row >> 1 & 1]};
+        cf_future *f;
+        prepare(40);
+        if (row & 4) {
+            f = cf_submit_with(own, cf_options(.time_limit_ms = 1), maps_when_stopped, &m);
+        } else {
+            f = cf_submit(own, maps_when_stopped, &m);
+            wait_until(counted(&m.begun) == 1);
+            assert_false(cf_future_cancel(f));
+        }
+        (void)cf_future_wait(f, CF_FOREVER);
+        cf_future_release(f);
+        assert_int_equal(m.err, CF_ERR_CANCELLED);
+        check_item(0, CF_OK, 1, 1);
+        for (unsigned i = 1; i < 40; i++)
+            check_item(i, CF_ERR_CANCELLED, 0, 0);
+    }
+}
+
+/* ---- waits that are refused ---- */
+
+static unsigned
+blocked(cf_executor *pool)
+{
+    cf__thread_pool *inside = (cf__thread_pool *)pool;
+    cf__mutex_lock(&inside->mutex);
+    unsigned n = inside->blocked;
+    cf__mutex_unlock(&inside->mutex);
+    return n;
+}
+
+/* Forks, and comes back twice; returns how the child ended. */
+static int
+fork_here(void)
+{
+    int how = -1;
+    pid_t child = fork();
+    is_forked_child = child == 0;
+    if (is_forked_child) {
+        sigset_t alarm_only; /* blocked in the pool's threads */
+        (void)sigemptyset(&alarm_only);
+        (void)sigaddset(&alarm_only, SIGALRM);
+        (void)pthread_sigmask(SIG_UNBLOCK, &alarm_only, NULL);
+        watchdog_start();
+    } else {
+        (void)waitpid(child, &how, 0);
+    }
+    return how;
+}
+
+static bool
+twice_stream(void *context, unsigned *item)
+{
+    unsigned *next = context;
+    *item = *next;
+    return (*next)++ < 2;
+}
+
+static bool
+drop(void *context, size_t index, cf_future *future)
+{
+    (void)context;
+    (void)index;
+    (void)future;
+    return true;
+}
+
+/* A task and its map of few items, on two threads: the first chunk is run in the task's own wait, the second one elsewhere. */
+enum { FAST, TRACKED, SINGLY, LAZY };
+static struct scene { /* fields: A atomic */
+    cf_executor *pool;
+    cf_future *self;     /* the task */
+    cf_future *promise;  /* what the second chunk's first item waits for */
+    cf_future *more;     /* one that nobody runs meanwhile */
+    int way, forked;     /* FAST, ...; how the child of the first item ended */
+    bool forks, is_full; /* the first item forks; no more threads may be started */
+    unsigned ready;      /* A: self and the rest are written */
+    cf_err err, waited, status[4];
+    unsigned results[4];
+} scene;
+
+static unsigned
+acts(unsigned item)
+{
+    if (item == 0) {
+        count_one(&shared->open[0]); /* the second thread is free */
+        wait_until(blocked(scene.pool) == 1);
+        if (scene.is_full)
+            scene.more = cf_submit(scene.pool, notes_run, 1001, WELL);
+        if (scene.forks)
+            scene.forked = fork_here();
+    } else if (item == (scene.is_full ? 2 : 1)) {
+        scene.waited = cf_future_wait(scene.promise, CF_FOREVER);
+    }
+    return item + 1000;
+}
+CF_TASK(unsigned, acts, unsigned);
+
+static void
+plays(void)
+{
+    static const unsigned in[4] = {0, 1, 2, 3};
+    const void *arrays[] = {in};
+    unsigned next = 0;
+    cf_task_type type = *acts_CF_TASK_type();
+    cf_map_opts options = {.status = scene.status, .chunk = scene.is_full ? 2 : 1};
+    wait_until(counted(&scene.ready) == 1);
+    if (scene.way == TRACKED)
+        type.run_range = NULL; /* as of one made by hand */
+    if (scene.way == SINGLY)
+        fault_fail_nth("alloc", 1, ENOMEM); /* then it's a task for each item */
+    scene.err = scene.way == LAZY
+                    ? cf_map_lazy(scene.pool, acts, 2, twice_stream, drop, &next)
+                    : cf_map_bytes(scene.pool, &type, scene.is_full ? 4 : 2, scene.results, arrays, &options);
+    if (is_forked_child)
+        _exit(scene.err == CF_ERR_FORKED && scene.status[0] == CF_OK && scene.status[1] == CF_ERR_FORKED ? 0 : 1);
+}
+CF_TASK_VOID(plays);
+
+/* Has the task run; it waits for itself by its second chunk, or for a promise. */
+static void
+set_scene(int way, bool circular)
+{
+    scene.pool = cf_thread_pool(.max_workers = 2);
+    scene.way = way;
+    cf_future *holder = cf_submit(scene.pool, notes_run, 1000, HOLDS_ON);
+    wait_until(counted(&shared->inside[0]) == 1);
+    scene.self = cf_submit(scene.pool, plays);
+    scene.promise = circular ? cf_future_retain(scene.self) : cf_future_new(0);
+    count_one(&scene.ready);
+    cf_future_release(holder);
+}
+
+static void
+end_scene(void)
+{
+    assert_int_equal(cf_future_wait(scene.self, CF_FOREVER), CF_OK);
+    cf_executor_close(scene.pool);
+    cf_future_release(scene.self);
+    cf_future_release(scene.promise);
+    cf_future_release(scene.more);
+    assert_int_equal(scene.waited, CF_OK);
+}
+
+/* A map by which a task would wait for itself is told, where the map can be left. */
+static void
+test_map_circle_is_told(void **state)
+{
+    (void)state;
+    for (int way = TRACKED; way <= LAZY; way++) {
+        memset(shared, 0, sizeof *shared);
+        scene = (struct scene){.results = {42, 42}};
+        set_scene(way, true);
+        end_scene();
+        assert_int_equal(scene.err, CF_ERR_DEADLOCK);
+        if (way == LAZY)
+            continue;
+        assert_int_equal(scene.status[0], CF_OK);
+        assert_int_equal(scene.results[0], 1000);
+        assert_int_equal(scene.status[1], CF_ERR_DEADLOCK);
+        assert_int_equal(scene.results[1], 42); /* although that item has run to its end by now */
+    }
+}
+
+static int
+circle_without_end(void)
+{
+    set_scene(FAST, true);
+    wait_until(blocked(scene.pool) == 2);
+    return 0; /* nobody can end it */
+}
+
+/* Where it can't, the circle hangs; but asleep. */
+static void
+test_map_circle_sleeps(void **state)
+{
+    (void)state;
+    scene = (struct scene){.way = FAST};
+    assert_int_equal(run_in_child(circle_without_end), 0);
+}
+
+/* A map whose wait is refused, for all threads that there may be wait and tasks are queued, begins no more items, and returns
+ * when the last one is through. */
+static void
+test_map_all_threads_wait(void **state)
+{
+    (void)state;
+    scene = (struct scene){.is_full = true, .results = {42, 42, 42, 42}};
+    set_scene(FAST, false);
+    ((cf__thread_pool *)scene.pool)->capacity = 2;
+    wait_until(blocked(scene.pool) == 2);
+    assert_int_equal(cf_future_set_result(scene.promise, NULL, 0), CF_OK);
+    end_scene();
+    assert_int_equal(scene.err, CF_ERR_DEADLOCK);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(scene.status[i], i < 3 ? CF_OK : CF_ERR_DEADLOCK);
+        assert_int_equal(scene.results[i], i < 3 ? i + 1000 : 42);
+    }
+}
+
+/* An item of a thread pool that forks, and comes back in the child as well: there the map ends. */
+static void
+test_map_item_forks_on_threads(void **state)
+{
+    (void)state;
+    scene = (struct scene){.forks = true, .forked = -1};
+    set_scene(FAST, false);
+    wait_until(blocked(scene.pool) == 2);
+    assert_int_equal(cf_future_set_result(scene.promise, NULL, 0), CF_OK);
+    end_scene();
+    assert_int_equal(scene.forked, 0);
+    assert_int_equal(scene.err, CF_OK);
+}
+
+typedef struct forking_stream {
+    unsigned next;
+    int forked; /* how the child ended */
+} forking_stream;
+
+static bool
+forking_next(void *context, unsigned *item, int *how)
+{
+    forking_stream *s = context;
+    *item = s->next++;
+    *how = HOLDS_ON;
+    if (*item == 1) {
+        wait_until(counted(&shared->inside[0]) == 1);
+        s->forked = fork_here();
+        count_one(&shared->open[0]);
+    }
+    return *item == 0;
+}
+
+static bool
+take_here(void *context, size_t index, cf_future *future)
+{
+    (void)context;
+    (void)index;
+    (void)future;
+    return !is_forked_child;
+}
+
+/* In the child of a lazy map's caller it ends, too. */
+static void
+test_lazy_map_in_forked_child(void **state)
+{
+    (void)state;
+    static make_executor *const single[] = {one_thread, one_process};
+    FOR_EACH(pool, single)
+    {
+        forking_stream s = {0, -1};
+        memset(shared, 0, sizeof *shared);
+        cf_err error = cf_map_lazy(pool, notes_run, 2, forking_next, take_here, &s);
+        if (is_forked_child)
+            _exit(error == CF_ERR_FORKED ? 0 : 1);
+        assert_int_equal(error, CF_OK);
+        assert_int_equal(s.forked, 0);
+    }
+}
+
+/* A full pool that refuses refuses a map. */
+static void
+test_map_full(void **state)
+{
+    (void)state;
+    for (int way = 0; way < 2; way++) {
+        cf_auto(cf_executor) pool =
+            way == 0 ? cf_thread_pool(.max_workers = 1, .max_pending = 1, .when_full = CF_FULL_FAIL)
+                     : cf_process_pool(.max_workers = 1, .max_pending = 1, .when_full = CF_FULL_FAIL);
+        cf_map_failure failure;
+        prepare(10);
+        cf_auto(cf_future) holder = cf_submit(pool, notes_run, 1000, HOLDS_ON);
+        wait_until(counted(&shared->inside[0]) == 1);
+        cf_err error = cf_map_with(pool, cf_map_options(.status = status, .failure = &failure), notes_run, 10, answers,
+                                   numbers, ways);
+        count_one(&shared->open[0]);
+        assert_int_equal(error, CF_ERR_FULL);
+        assert_int_equal(failure.error, CF_ERR_FULL);
+        assert_string_equal(failure.message, cf_strerror(CF_ERR_FULL));
+        for (unsigned i = 0; i < 10; i++)
+            check_item(i, CF_ERR_FULL, 0, 0);
+    }
+}
+
 /* ---- deaths ---- */
 
 /* An item that ends its worker process is lost, and no other: wherever in a chunk it is, and several of them. */
@@ -640,6 +960,71 @@ test_map_item_ends_worker(void **state)
             for (unsigned i = 0; i < n; i++)
                 check_item(i, ways[i] != WELL ? CF_ERR_WORKER_LOST : CF_OK, 1, 1);
         }
+    }
+}
+
+/* An item that ends its thread takes its chunk along, on threads without a deadline: nobody knows how far that was. */
+static void
+test_map_item_ends_thread(void **state)
+{
+    (void)state;
+    static make_executor *const threads[] = {one_thread, three_threads};
+    FOR_EACH(pool, threads)
+    {
+        for (size_t d = 0; d < 2; d++) {
+            cf_map_failure failure;
+            prepare(15);
+            ways[7] = LEAVES;
+            cf_err error = cf_map_with(
+                pool, cf_map_options(.status = status, .chunk = 5, .deadline = deadlines[d], .failure = &failure),
+                notes_run, 15, answers, numbers, ways);
+            assert_int_equal(error, CF_ERR_TASK_EXITED);
+            assert_int_equal(failure.index, d == 0 ? 5 : 7);
+            for (unsigned i = 0; i < 15; i++) {
+                bool lost = d == 0 ? i / 5 == 1 : i == 7;
+                assert_int_equal(status[i], lost ? CF_ERR_TASK_EXITED : CF_OK);
+                assert_int_equal(counted(&shared->ran[i]), d != 0 || i < 8 || i > 9);
+                if (!lost)
+                    check_item(i, CF_OK, 1, 1);
+            }
+        }
+    }
+}
+
+static unsigned
+scribbles(unsigned item, cf__process_pool *pool)
+{
+    const cf__arena_view *view = &pool->setup.view;
+    cf__slot *slot = &view->slots[__atomic_load_n(&view->workers[0].intent, __ATOMIC_SEQ_CST) - 1];
+    count_one(&shared->ran[item]);
+    while (item == 2) { /* its generation can't be; until we're killed for it */
+        uint64_t word = __atomic_load_n(&slot->word, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&slot->word, word ^ cf__slot_word(1, 0, 0), __ATOMIC_SEQ_CST);
+        for (;;)
+            (void)sched_yield();
+    }
+    return item + 1000;
+}
+CF_TASK(unsigned, scribbles, unsigned, cf__process_pool *);
+
+/* An item that writes over its worker's place is lost, and no other. */
+static void
+test_map_item_scribbles(void **state)
+{
+    (void)state;
+    FOR_EACH_PROCESS_POOL(pool)
+    {
+        cf__process_pool *pools[10];
+        if (cf_test_i != 0) /* more workers */
+            continue;
+        prepare(10);
+        for (unsigned i = 0; i < 10; i++)
+            pools[i] = (cf__process_pool *)pool;
+        assert_int_equal(
+            cf_map_with(pool, cf_map_options(.status = status, .chunk = 5), scribbles, 10, answers, numbers, pools),
+            CF_ERR_CORRUPT);
+        for (unsigned i = 0; i < 10; i++)
+            check_item(i, i == 2 ? CF_ERR_CORRUPT : CF_OK, 1, 1);
     }
 }
 
@@ -1154,6 +1539,7 @@ test_submit_all_gives_futures(void **state)
 typedef struct stream {
     unsigned next, end, taken, stop_at; /* items: brought, there are, taken; where `done` says no */
     unsigned most;                      /* in flight */
+    unsigned open_at;                   /* so many were brought: those that hold may go on; 0: somebody else says so */
     int hold_at, fail_every;
     pthread_t thread;
     cf_err last;
@@ -1169,6 +1555,8 @@ stream_next(void *context, unsigned *item, int *how)
     *item = s->next++;
     *how = s->fail_every != 0 && *item % (unsigned)s->fail_every == 0 ? FAILS : (int)*item == s->hold_at ? HOLDS : WELL;
     s->most = s->next - s->taken > s->most ? s->next - s->taken : s->most;
+    if (s->next == s->open_at)
+        count_one(&shared->open[0]);
     return true;
 }
 
@@ -1205,6 +1593,22 @@ test_lazy_map_keeps_order(void **state)
                     assert_int_equal(counted(&shared->ran[i]), 1);
             }
         }
+    }
+}
+
+/* Without a number it's two for each worker, and 16 at least: while the first item holds, so many are brought. */
+static void
+test_lazy_map_usual_number(void **state)
+{
+    (void)state;
+    static const unsigned workers[] = {1, 3, 8, 9};
+    for (size_t w = 0; w < sizeof workers / sizeof *workers; w++) {
+        cf_auto(cf_executor) pool = cf_thread_pool(.max_workers = workers[w]);
+        unsigned usual = workers[w] > 8 ? 2 * workers[w] : 16;
+        stream s = {.end = 100, .hold_at = 0, .open_at = usual, .thread = pthread_self()};
+        prepare(100);
+        assert_int_equal(cf_map_lazy(pool, notes_run, 0, stream_next, stream_done, &s), CF_OK);
+        assert_int_equal(s.most, usual);
     }
 }
 
@@ -1288,7 +1692,16 @@ main(void)
         map_test(test_map_deadline_in_the_middle),
         map_test(test_map_deadline_keeps_memory),
         map_test(test_map_deadline_in_own_thread),
+        map_test(test_map_in_stopped_task),
+        map_test(test_map_circle_is_told),
+        map_test(test_map_circle_sleeps),
+        map_test(test_map_all_threads_wait),
+        map_test(test_map_item_forks_on_threads),
+        map_test(test_lazy_map_in_forked_child),
+        map_test(test_map_full),
         map_test(test_map_item_ends_worker),
+        map_test(test_map_item_ends_thread),
+        map_test(test_map_item_scribbles),
         map_test(test_map_first_loss_by_place),
         map_test(test_map_output_is_kept),
         map_test(test_map_killed_at_random),
@@ -1305,6 +1718,7 @@ main(void)
         map_test(test_for_each_index),
         map_test(test_submit_all_gives_futures),
         map_test(test_lazy_map_keeps_order),
+        map_test(test_lazy_map_usual_number),
         map_test(test_lazy_map_ends_early),
         map_test(test_lazy_map_ends_with_executor),
         map_test(test_lazy_map_any_allocation_may_fail),

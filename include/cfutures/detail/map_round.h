@@ -38,6 +38,11 @@
 #define CF__MAP_DONE 2u
 #define CF__MAP_CLOSED 3u /* items before `next` are done, no other will be begun */
 
+#define CF__MAP_ITEMS (UINT32_MAX / 2) /* in a round at most */
+#define CF__MAP_CHUNKS 256u            /* in a round at least, if it has so many items */
+#define CF__MAP_CHUNKS_GUIDED 65536u   /* at most, unless the caller chooses their size */
+CF__STATIC_ASSERT(UINT64_MAX / CF__MAP_CHUNKS_GUIDED / CF__MAP_CHUNKS_GUIDED >= CF__MAP_ITEMS, "for cf__map_begin()");
+
 typedef struct cf__map_chunk {
     uint64_t word; /* A */
     unsigned char pad[CF__CACHE_LINE - 8];
@@ -95,6 +100,16 @@ CF__PRIVATE uint32_t
 cf__map_next_of(uint64_t word)
 {
     return CF__STATIC_CAST(uint32_t, word >> 32);
+}
+
+/* How a round of `count` items is cut. */
+CF__PRIVATE void
+cf__map_cut(cf__map_round *round, size_t count, uint32_t chunk, unsigned workers)
+{
+    uint32_t most = CF__MIN(CF__MAX(CF__MAP_CHUNKS, 8 * workers), CF__MAP_CHUNKS_GUIDED);
+    round->count = CF__STATIC_CAST(uint32_t, count);
+    round->chunk_size = chunk != 0 ? chunk : round->count <= most;
+    round->chunk_count = chunk != 0 ? (round->count - 1) / chunk + 1 : CF__MIN(round->count, most);
 }
 
 /* The first item of a chunk.  Guided: what is left after it falls with the square of the chunks that are left, so
@@ -225,6 +240,55 @@ cf__map_runner_type(void)
     static const cf_task_type type = {
         "cf_map", "void", cf__map_run, NULL, sizeof(cf__map_ticket), CF__ALIGNOF(cf__map_ticket), 0, 1, 1, 0, NULL};
     return &type;
+}
+
+/* ---- the caller ---- */
+
+/* Runner `number` is dead: takes back its chunk, if it had one, less the item that it ran, which is lost (M2). */
+CF__PRIVATE bool
+cf__map_recover(const cf__map_round *round, uint32_t number, uint32_t *lost, uint32_t *lost_end)
+{
+    for (uint32_t i = 0; i < round->chunk_count; i++) {
+        uint64_t word = cf__load_relaxed(&round->chunks[i].word); /* relaxed: its death happens before its future's */
+        uint32_t begin = cf__map_begin(round, i), end = cf__map_begin(round, i + 1), next = cf__map_next_of(word);
+        if (cf__map_state(word) != CF__MAP_RUNNING || cf__map_runner_of(word) != number)
+            continue;
+        if (next <= begin || next > end || !round->tracked) { /* scribbled over, or unknown: nothing of it counts */
+            *lost = begin;
+            next = end;
+        } else {
+            *lost = next - 1;
+        }
+        *lost_end = next;
+        /* relaxed: it breaks the release sequence, but we are who collects, and have just read what was in it. */
+        cf__store_relaxed(&round->chunks[i].word, cf__map_word(next < end ? CF__MAP_FREE : CF__MAP_DONE, 0, next));
+        return true;
+    }
+    return false;
+}
+
+/* No more items are begun. */
+CF__PRIVATE void
+cf__map_close(const cf__map_round *round)
+{
+    for (uint32_t i = 0; i < round->chunk_count; i++) {
+        uint64_t word = cf__load_relaxed(&round->chunks[i].word); /* relaxed, as the CAS: who collects reads it again */
+        while (cf__map_state(word) == CF__MAP_FREE || cf__map_state(word) == CF__MAP_RUNNING) {
+            uint32_t next = cf__map_next_of(word) - (cf__map_state(word) == CF__MAP_RUNNING);
+            if (cf__cas_relaxed(&round->chunks[i].word, &word, cf__map_word(CF__MAP_CLOSED, 0, next)))
+                break;
+        }
+    }
+}
+
+CF__PRIVATE bool
+cf__map_has_free_chunk(const cf__map_round *round)
+{
+    for (uint32_t i = 0; i < round->chunk_count; i++) {
+        if (cf__map_state(cf__load_relaxed(&round->chunks[i].word)) == CF__MAP_FREE)
+            return true;
+    }
+    return false;
 }
 
 #endif /* CF__BODIES */
