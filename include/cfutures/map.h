@@ -59,7 +59,8 @@ typedef struct cf_map_opts {
  *            the others, nor write its element of `results`, but for CF_ERR_TASK_EXITED.
  * Circles:   if the wait of a task that maps on its own thread pool would close a circle, as cf_future_wait() says it,
  *            no more items start, and CF_ERR_DEADLOCK is returned once those that run are done: if one of them waits
- *            for the task, never.  With a deadline the map ends there; a task type without run_range returns at once. */
+ *            for the task, never.  With a deadline the map ends there; without run_range, or a task for each item, at
+ *            once. */
 CF_API cf_err cf_map_bytes(cf_executor *executor, const cf_task_type *type, size_t count, void *results,
                            const void *const *arrays, const cf_map_opts *options);
 
