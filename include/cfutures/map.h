@@ -22,10 +22,12 @@
 
 /** What became of the first item, in input order, that went wrong. */
 typedef struct cf_map_failure {
-    size_t index;                   /* which one; of cf_for(): the index given to the function */
-    cf_err error;                   /* as in status; CF_OK: none went wrong */
-    int code;                       /* as given to cf_fail() */
-    char message[CF__MESSAGE_SIZE]; /* as cf_future_message() */
+    size_t index; /* which one; of cf_for(): the index given to the function */
+    cf_err error; /* as in status; CF_OK: none went wrong */
+    /* As given to cf_fail(), and as cf_future_message(); 0, and what the error means, of an item whose worker was in
+     * another one when the deadline passed. */
+    int code;
+    char message[CF__MESSAGE_SIZE];
 } cf_map_failure;
 
 /** Options of one map.  Zero in any field means its default. */
@@ -50,8 +52,15 @@ typedef struct cf_map_opts {
  * Ordering:  items start about in input order, and in any order if several run at once.
  * Returns:   CF_OK when every item went well; else the first item's error in input order: CF_ERR_FAILED,
  *            CF_ERR_WORKER_LOST (its worker died), CF_ERR_CORRUPT (a worker wrote over its place in shared memory),
- *            CF_ERR_TIMEOUT (it wasn't done at the deadline), CF_ERR_CANCELLED (by a shutdown, before it started), or
- *            as cf_submit_bytes().  One that fails doesn't stop the others, nor write its element of `results`. */
+ *            CF_ERR_TASK_EXITED (it ended its thread; without a deadline all items of its chunk have that, also those
+ *            that were done before), CF_ERR_TIMEOUT (it wasn't done at the deadline), CF_ERR_CANCELLED (before it
+ *            started: by a shutdown, or the task that maps has been asked to stop, and ran the map's items in its own
+ *            wait), CF_ERR_DEADLOCK (see below), CF_ERR_FORKED, or as cf_submit_bytes().  One that fails doesn't stop
+ *            the others, nor write its element of `results`, but for CF_ERR_TASK_EXITED.
+ * Circles:   if the wait of a task that maps on its own thread pool would close a circle, as cf_future_wait() says it,
+ *            no more items start, and CF_ERR_DEADLOCK is returned once those that run are done: if one of them waits
+ *            for the task, never.  With a deadline the map ends there; without run_range, or a task for each item, at
+ *            once. */
 CF_API cf_err cf_map_bytes(cf_executor *executor, const cf_task_type *type, size_t count, void *results,
                            const void *const *arrays, const cf_map_opts *options);
 
@@ -76,14 +85,16 @@ typedef bool cf_map_next(void *context, void *args);
 /** Takes what became of item `index`; `future` is settled, and borrowed for the call.  False: no more, please. */
 typedef bool cf_map_done(void *context, size_t index, cf_future *future);
 
-/** Map over input of any length, with at most `in_flight` items (0: two for each worker) submitted and not yet
- *  taken by `done`.
+/** Map over input of any length, with at most `in_flight` items submitted and not yet taken by `done`; 0: two for
+ *  each worker, and 16 at least, so that few workers, too, have something to do while the oldest item takes long.
  *
  * `next` and `done` are called in the calling thread only; `done` in input order, as soon as it's an item's turn.
  * Blocks:    until the input has ended and everything is done; until `done` returns false or options->deadline:
  *            then what hasn't started is cancelled, and what runs goes on.  Also ends when the executor takes no
  *            more tasks, after the item that learned it.
- * Returns:   CF_OK, or the first item's error in input order, as cf_map_bytes(); CF_ERR_NOMEM. */
+ * Returns:   CF_OK, or the first item's error in input order, as its future has it; else why it ended: CF_ERR_TIMEOUT,
+ *            CF_ERR_NOMEM, as cf_future_wait() (CF_ERR_DEADLOCK, CF_ERR_FORKED; what runs goes on), or as
+ *            cf_submit_bytes(). */
 CF_API cf_err cf_map_lazy_bytes(cf_executor *executor, const cf_task_type *type, size_t in_flight, cf_map_next *next,
                                 void *next_context, cf_map_done *done, void *done_context, const cf_map_opts *options);
 
@@ -232,9 +243,9 @@ cf__map_cancel(const cf__map *map)
     }
 }
 
-/* Waits until all runners have ended, or the deadline; or it mustn't wait: CF_ERR_DEADLOCK, CF_ERR_FORKED.  Runners of a fast
- * round use the caller's arrays, so then it waits for them all the same: with a deadline, which nobody refuses.  (In a forked
- * child there are none.) */
+/* Waits until all runners have ended, or the deadline; or it mustn't wait: CF_ERR_DEADLOCK, CF_ERR_FORKED.  Runners of
+ * a fast round use the caller's arrays, so then it waits for them all the same: with a deadline, which nobody refuses.
+ * (In a forked child there are none.) */
 CF__PRIVATE void
 cf__map_await(cf__map *map)
 {

@@ -639,8 +639,8 @@ maps_when_stopped(stopped_map *m)
 }
 CF_TASK_VOID(maps_when_stopped, stopped_map *);
 
-/* A task that is cancelled, or is past its time, has its map cancelled, too, where its own thread runs the items: after the
- * one that notices. */
+/* A task that is cancelled, or is past its time, has its map cancelled, too, where its own thread runs the items: after
+ * the one that notices. */
 static void
 test_map_in_stopped_task(void **state)
 {
@@ -715,7 +715,8 @@ drop(void *context, size_t index, cf_future *future)
     return true;
 }
 
-/* A task and its map of few items, on two threads: the first chunk is run in the task's own wait, the second one elsewhere. */
+/* A task and its map of few items, on two threads: the first chunk is run in the task's own wait, the second one
+ * elsewhere. */
 enum { FAST, TRACKED, SINGLY, LAZY };
 static struct scene { /* fields: A atomic */
     cf_executor *pool;
@@ -829,8 +830,8 @@ test_map_circle_sleeps(void **state)
     assert_int_equal(run_in_child(circle_without_end), 0);
 }
 
-/* A map whose wait is refused, for all threads that there may be wait and tasks are queued, begins no more items, and returns
- * when the last one is through. */
+/* A map whose wait is refused, for all threads that there may be wait and tasks are queued, begins no more items, and
+ * returns when the last one is through. */
 static void
 test_map_all_threads_wait(void **state)
 {
