@@ -39,7 +39,7 @@ typedef struct cf_submit_opts {
      * itself before SIGTERM.  A step takes as long as its grace; without one, the next follows at once, and SIGTERM is
      * left out.  Tasks on threads can only be asked. */
     unsigned time_limit_ms CF__DEFAULT(0);  /* since it started */
-    unsigned cpu_limit_ms CF__DEFAULT(0);   /* of CPU time, of all its threads (on threads: of its own) */
+    unsigned cpu_limit_ms CF__DEFAULT(0);   /* of CPU time, of all its threads (on threads: of its own only) */
     unsigned stall_limit_ms CF__DEFAULT(0); /* since it started, or its last cf_note() */
     unsigned stop_grace_ms CF__DEFAULT(0), signal_grace_ms CF__DEFAULT(0), term_grace_ms CF__DEFAULT(0);
     /* A deadline: a task that hasn't started by then never does, and fails with CF_ERR_TIME_LIMIT, at the latest when a
