@@ -1068,12 +1068,16 @@ notes_call(cf_future *future, void *context)
     count_one(&c->count);
 }
 
+/* Of a pending future that somebody waits for by a set, or for one of several. */
 static unsigned
 callbacks_of(const cf_future *future)
 {
     unsigned n = 0;
-    for (const cf__callback *c = cf__load_acquire(&future->callbacks); c != NULL; c = c->next)
+    cf__callback_line *line = cf__callbacks_line(cf__load_acquire(&future->callbacks));
+    cf__mutex_lock(&line->mutex);
+    for (const cf__callback *c = line->first; c != NULL; c = c->next)
         n++;
+    cf__mutex_unlock(&line->mutex);
     return n;
 }
 
