@@ -37,7 +37,8 @@
  *   system call.
  * TWO CALLS AT ONCE  everything, as long as the caller holds a reference.  add_done_callback and cancel may be
  *   called from callbacks.
- * FORK  A child that waits for a future of its parent's gets CF_ERR_FORKED, for nobody there settles it.
+ * FORK  A child that waits for a future of its parent's, or in a set of its (wait.h), gets CF_ERR_FORKED, for nobody there
+ *   settles it; with CF_NOW as well.  Nor can it cancel one.
  * REJECTED  CPython's second cancelled state (cancelled and notified): root of several of its open hangs.  A mutex
  *   and a condition variable per future: 88 bytes and a lost wake-up. */
 #ifndef CFUTURES_FUTURE_H
@@ -81,7 +82,8 @@ CF_API CF_NODISCARD cf_err cf_future_result(cf_future *future, const cf_task_typ
 /** The result in place: borrowed, valid as long as the caller's reference.  NULL unless it's done and well. */
 CF_API const void *cf_future_peek(cf_future *future);
 
-/** cf_future_wait(future, CF_NOW): CF_OK when done and well, CF_ERR_TIMEOUT while it isn't done. */
+/** cf_future_wait(future, CF_NOW): CF_OK when done and well, CF_ERR_TIMEOUT while it isn't done (in a forked child
+ *  CF_ERR_FORKED). */
 CF_API cf_err cf_future_error(cf_future *future);
 
 /** The code that the task gave to cf_fail(); 0 if it didn't, or isn't done. */
@@ -114,7 +116,8 @@ CF_API bool cf_future_cancelled(cf_future *future);
 /** Cancel the task if it hasn't started; else ask it to stop, which cf_cancelled() tells the task.
  *
  * Returns: true when the task won't run: the future is cancelled for everybody, now and for good.
- *          false when it runs (it has been asked to stop) or is done (nothing changes). */
+ *          false when it runs (it has been asked to stop) or is done (nothing changes); and in a forked child, for a
+ *          future of its parent's that wasn't cancelled before the fork. */
 CF_API bool cf_future_cancel(cf_future *future);
 
 /** Have `callback(future, context)` called once, when the future settles.
@@ -260,7 +263,9 @@ cf_future_cancel(cf_future *future)
 {
     if (future->origin != NULL)
         return future->origin->cancel(future);
-    if (!cf__future_withdraw(future))
+    /* In a forked child it would only be the copy; relaxed: a guess that spares what's settled the look. */
+    bool ours = cf__settled(cf__load_relaxed(&future->state)) || future->process == cf__os_pid();
+    if (!ours || !cf__future_withdraw(future))
         return cf_future_cancelled(future);
     cf__future_run_callbacks(future);
     return true;
@@ -398,10 +403,20 @@ cf__future_await(cf_future *future, cf_time deadline)
     return error;
 }
 
+/* What a look at a future that isn't settled is to say: CF_ERR_FORKED where it never will be.  Waits know that before they
+ * sleep. */
+CF__PRIVATE cf_err
+cf__future_unsettled(const cf_future *future)
+{
+    return future->process == cf__os_pid() ? CF_ERR_TIMEOUT : CF_ERR_FORKED;
+}
+
 CF_API cf_err
 cf_future_wait(cf_future *future, cf_time deadline)
 {
     cf_err error = cf__future_await(future, deadline);
+    if (error == CF_ERR_TIMEOUT && deadline == CF_NOW)
+        return cf__future_unsettled(future);
     if (error != CF_OK)
         return error;
     return cf_future_cancelled(future) ? CF_ERR_CANCELLED : future->error;

@@ -96,7 +96,8 @@ CF_API CF_NODISCARD cf_err cf_wait_set_add(cf_wait_set *set, cf_future *future, 
  *
  * Threads: any number at once; each future is returned once.
  * Returns: CF_OK, *future and *tag (either may be NULL: not wanted) are set; CF_ERR_TIMEOUT; CF_ERR_EMPTY (no
- *          future is in the set, or other threads have taken the last). */
+ *          future is in the set, or other threads have taken the last); CF_ERR_FORKED (none has completed, and the set is
+ *          of the process that this one was forked from). */
 CF_API CF_NODISCARD cf_err cf_wait_set_next(cf_wait_set *set, cf_future **future, void **tag, cf_time deadline);
 
 /** How many futures are in the set, done or not. */
@@ -253,15 +254,20 @@ cf_wait_set_next(cf_wait_set *set, cf_future **future, void **tag, cf_time deadl
 {
     cf__task_context *current = cf__task_current();
     cf__local_worker *worker = current != NULL && !cf_passed(deadline) ? current->worker : NULL;
-    bool in_time = true, blocks = false;
+    bool blocks = false;
     cf__mutex_lock(&set->mutex);
+    bool waits = set->first == NULL && set->outstanding != 0;
+    bool forked = waits && set->process != cf__os_pid(), in_time = !forked;
     /* In a thread pool's worker the pool may put another in its place meanwhile. */
-    if (worker != NULL && set->first == NULL && set->outstanding != 0)
+    if (worker != NULL && waits && !forked)
         (void)worker->ops->begin_wait(worker, NULL, deadline, &blocks);
     while (set->first == NULL && set->outstanding != 0 && in_time)
         in_time = cf__event_wait(&set->ready, &set->mutex, deadline);
     cf__wait_entry *entry = set->first;
-    cf_err error = entry != NULL ? CF_OK : set->outstanding != 0 ? CF_ERR_TIMEOUT : CF_ERR_EMPTY;
+    cf_err error = entry != NULL           ? CF_OK
+                   : set->outstanding == 0 ? CF_ERR_EMPTY
+                   : forked                ? CF_ERR_FORKED
+                                           : CF_ERR_TIMEOUT;
     if (entry != NULL) {
         set->first = entry->next;
         if (set->first == NULL)
@@ -315,16 +321,19 @@ CF__PRIVATE cf_err
 cf__wait_look(cf_future *const *futures, size_t count, size_t enough, bool one_failed)
 {
     cf_err pending = CF_OK;
+    const cf_future *last = NULL;
     for (size_t i = 0; i < count && enough != 0; i++) {
         cf_err error = cf__future_await(futures[i], CF_NOW);
-        if (error != CF_OK)
+        if (error != CF_OK) {
             pending = error;
-        else if (one_failed && cf_future_error(futures[i]) != CF_OK)
+            last = futures[i];
+        } else if (one_failed && cf_future_error(futures[i]) != CF_OK) {
             return CF_OK;
-        else
+        } else {
             enough--;
+        }
     }
-    return enough == 0 ? CF_OK : pending;
+    return enough == 0 ? CF_OK : pending == CF_ERR_TIMEOUT ? cf__future_unsettled(last) : pending;
 }
 
 CF_API cf_err
@@ -350,8 +359,11 @@ cf_wait(cf_future *const *futures, size_t count, cf_wait_mode mode, cf_time dead
         return cf_wait_for(futures, count, CF__MIN(count, CF__STATIC_CAST(size_t, 1)), deadline);
     if (mode == CF_ALL_COMPLETED) {
         /* One after the other: no entries, and workers help. */
-        for (size_t i = 0; i < count && error == CF_OK; i++)
+        for (size_t i = 0; i < count && error == CF_OK; i++) {
             error = cf__future_await(futures[i], deadline);
+            if (error == CF_ERR_TIMEOUT && deadline == CF_NOW)
+                error = cf__future_unsettled(futures[i]);
+        }
         return error;
     }
     error = cf__wait_look(futures, count, count, true);

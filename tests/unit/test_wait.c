@@ -305,21 +305,48 @@ test_wait_without_memory(void **state)
 }
 
 /* A forked child can't wait for its parent's futures. */
+typedef struct family {
+    cf_future *futures[2]; /* pending, done */
+    cf_wait_set *set;      /* with both */
+} family;
+
 static int
 wait_in_child(void *argument)
 {
-    cf_future *future = argument;
-    child_check(cf_wait(&future, 1, CF_FIRST_COMPLETED, CF_FOREVER) == CF_ERR_FORKED);
-    child_check(cf_wait(&future, 1, CF_ALL_COMPLETED, CF_FOREVER) == CF_ERR_FORKED);
+    static const cf_wait_mode modes[] = {CF_ALL_COMPLETED, CF_FIRST_COMPLETED, CF_FIRST_FAILED};
+    const family *f = argument;
+    const cf_time deadlines[] = {CF_NOW, cf_after_ms(1), CF_FOREVER};
+    cf_future *future = NULL;
+    size_t seen = 0;
+    child_check(cf_wait_set_next(f->set, &future, NULL, CF_FOREVER) == CF_OK && future == f->futures[1]);
+    for (size_t d = 0; d < 3; d++) {
+        for (size_t m = 0; m < 3; m++)
+            child_check(cf_wait(f->futures, m == 1 ? 1 : 2, modes[m], deadlines[d]) == CF_ERR_FORKED);
+        child_check(cf_wait_for(f->futures, 2, 2, deadlines[d]) == CF_ERR_FORKED);
+        child_check(cf_wait_for(f->futures, 2, 1, deadlines[d]) == CF_OK);
+        child_check(cf_wait_set_next(f->set, NULL, NULL, deadlines[d]) == CF_ERR_FORKED);
+        CF_AS_COMPLETED (i, f->futures, 2, deadlines[d])
+            seen++;
+    }
+    child_check(seen == 0); /* a set can't be made of those */
+    child_check(cf_wait_set_add(f->set, f->futures[0], NULL) == CF_ERR_FORKED);
+    child_check(cf_wait_set_size(f->set) == 1);
+    child_check(cf_wait_set_add(f->set, f->futures[1], NULL) == CF_OK);
+    child_check(cf_wait_set_next(f->set, NULL, NULL, CF_FOREVER) == CF_OK);
+    cf_wait_set_free(f->set);
     return 0;
 }
 static void
 test_wait_forked_child(void **state)
 {
     (void)state;
-    cf_future *future = cf_future_new(0);
-    assert_int_equal(run_in_child_with(wait_in_child, future), 0);
-    cf_future_release(future);
+    family f = {{cf_future_new(0), cf_future_new(0)}, cf_wait_set_new()};
+    settle(f.futures[1]);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(cf_wait_set_add(f.set, f.futures[i], NULL), CF_OK);
+    assert_int_equal(run_in_child_with(wait_in_child, &f), 0);
+    cf_wait_set_free(f.set);
+    release_all(f.futures, 2);
 }
 
 /* CF_AS_COMPLETED sees each future once, in the order in which they completed. */
