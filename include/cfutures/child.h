@@ -13,7 +13,9 @@
  *   thread pool's task, and where the deque is full, the child just runs at its join.
  * RULES  A child is joined by the function that started it, before it returns.  In any order, best the newest first:
  *   an older one's join runs the newer ones on the way.
- * FAILURE  cf_fail() in a child fails the task that started it; cf_cancelled() asks that task.
+ * ONE TASK  A child belongs to the task that started it, whoever runs it: cf_fail() in it fails that task, cf_cancelled()
+ *   asks it, cf_note() speaks for it, and both have one cf_current_executor().  But a thief's CPU time isn't that task's.
+ *   The starter's context lives until the join, so a thief may look at it.
  * INVARIANTS
  *   C1  Whoever takes the record off a deque, owner or thief, runs it; once (deque.h D2).
  *   C2  A thief doesn't touch the record after it has set CF__CHILD_DONE: the joiner may return.
@@ -113,6 +115,8 @@ cf__child_run_stolen(cf__child *child, cf__local_worker *worker, uint32_t number
     cf__task_context_init(&context, NULL, 0);
     context.can_fail = child->starter->can_fail;
     context.outer = child->starter; /* cf_cancelled() asks the task that waits for it */
+    context.is_child = true;
+    context.executor = child->starter->executor;
     context.worker = worker;
     context.local = cf__task_current()->local;
     type->run(record + type->args_offset, record + type->result_offset, &context);

@@ -4,7 +4,9 @@
  *
  * TWO CHANNELS, never mixed: a call returns what became of the *call* (a timeout of a wait, a closed
  *   queue); what became of the *task* is kept in its future.  Only waits return both, and there no code
- *   means two things: a task that fails by cf_fail() is CF_ERR_FAILED, whatever code it gave.
+ *   means two things: a task that fails by cf_fail() is CF_ERR_FAILED, whatever code it gave; a submit that
+ *   found no room until its deadline is CF_ERR_FULL, so that CF_ERR_TIMEOUT is the wait's.  But for one,
+ *   CF_ERR_FORKED, which in a forked child is said of all, by submits and waits: cf_future_done() tells.
  * The library never prints, never aborts for what the world can cause, and leaves errno alone. */
 #ifndef CFUTURES_ERRORS_H
 #define CFUTURES_ERRORS_H
@@ -16,7 +18,7 @@
     X(CF_OK, "ok")                                                                                                     \
     /* of the call */                                                                                                  \
     X(CF_ERR_TIMEOUT, "the deadline passed")                                                                           \
-    X(CF_ERR_FULL, "the queue is full")                                                                                \
+    X(CF_ERR_FULL, "no room: the queue, or the executor, is full")                                                     \
     X(CF_ERR_EMPTY, "the queue is empty")                                                                              \
     X(CF_ERR_CLOSED, "the queue is closed")                                                                            \
     X(CF_ERR_SHUTDOWN, "the executor takes no more tasks: it is shut down")                                            \

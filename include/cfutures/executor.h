@@ -28,7 +28,7 @@ typedef struct cf_executor cf_executor;
 /** Options of one submit.  Zero in any field means its default. */
 typedef struct cf_submit_opts {
     size_t struct_size CF__DEFAULT(sizeof(cf_submit_opts)); /* set by cf_options() */
-    /* Until when to wait for room in an executor that has max_pending tasks; 0: as long as it takes. */
+    /* Until when to wait for room in an executor that has max_pending tasks, then CF_ERR_FULL; 0: as long as it takes. */
     cf_time deadline CF__DEFAULT(0);
     /* -8 to 7: pending tasks of a higher one start first; those of one priority in the order of their submits. */
     int priority CF__DEFAULT(0);
@@ -39,7 +39,7 @@ typedef struct cf_submit_opts {
      * itself before SIGTERM.  A step takes as long as its grace; without one, the next follows at once, and SIGTERM is
      * left out.  Tasks on threads can only be asked. */
     unsigned time_limit_ms CF__DEFAULT(0);  /* since it started */
-    unsigned cpu_limit_ms CF__DEFAULT(0);   /* of CPU time, of all its threads (on threads: of its own) */
+    unsigned cpu_limit_ms CF__DEFAULT(0);   /* of CPU time, of all its threads (on threads: of its own only) */
     unsigned stall_limit_ms CF__DEFAULT(0); /* since it started, or its last cf_note() */
     unsigned stop_grace_ms CF__DEFAULT(0), signal_grace_ms CF__DEFAULT(0), term_grace_ms CF__DEFAULT(0);
     /* A deadline: a task that hasn't started by then never does, and fails with CF_ERR_TIME_LIMIT, at the latest when a
@@ -56,7 +56,7 @@ typedef struct cf_submit_opts {
 /** What a submit does while max_pending tasks are pending. */
 typedef enum cf_full_policy {
     CF_FULL_WAIT, /* waits for room until its deadline; a task's submit to the pool that runs it doesn't */
-    CF_FULL_FAIL, /* returns a future that has failed with CF_ERR_FULL */
+    CF_FULL_FAIL, /* returns at once a future that has failed with CF_ERR_FULL */
     CF_FULL_RUN   /* runs the task in the caller */
 } cf_full_policy;
 
@@ -113,7 +113,8 @@ typedef struct cf_shutdown_report {
 typedef struct cf_executor_ops {
     size_t struct_size; /* sizeof(cf_executor_ops) */
     const char *kind;   /* "thread pool", for messages */
-    /* Returns owned, never NULL.  `type` outlives the task, `args` are borrowed for the call. */
+    /* Returns owned, never NULL; without room until the deadline one that has failed with CF_ERR_FULL.  `type` outlives
+     * the task, `args` are borrowed for the call. */
     cf_future *(*submit)(cf_executor *, const cf_task_type *type, const void *args, const cf_submit_opts *);
     /* As cf_executor_shutdown(); may be called again, after a timeout too. */
     cf_err (*shutdown)(cf_executor *, cf_shutdown_mode, cf_time deadline, cf_shutdown_report *);
@@ -132,7 +133,7 @@ struct cf_executor {                /* fields: I immutable, A atomic */
     const cf_executor_ops *ops;     /* I */
     uint32_t *fork_guard;           /* I: reads 0 in a forked child; NULL where the kernel can't do that */
     int32_t process;                /* I: who made it */
-    cf_full_policy when_full;       /* I: what cf_submit_bytes() makes of CF_ERR_TIMEOUT */
+    cf_full_policy when_full;       /* I: what cf_submit_bytes() makes of CF_ERR_FULL */
     uint32_t error;                 /* A: cf_err: CF_OK, or what it has died of; set once */
     char message[CF__MESSAGE_SIZE]; /* written before error is */
     cf__code *code;                 /* I: what its workers can run; NULL: whatever the program has */
@@ -148,7 +149,7 @@ struct cf_executor {                /* fields: I immutable, A atomic */
  * Returns:  owned, never NULL; end it by cf_future_release().  A submit that fails returns a future that has failed
  *           with CF_ERR_SHUTDOWN, CF_ERR_BROKEN, CF_ERR_FORKED, CF_ERR_NOMEM, CF_ERR_SYSTEM, CF_ERR_TOO_BIG,
  *           CF_ERR_UNSUPPORTED (on processes: aligned beyond 4096 bytes, or a function that was loaded after the
- *           pool was made), CF_ERR_TIMEOUT (no room until the deadline), CF_ERR_FULL (no room, by policy),
+ *           pool was made), CF_ERR_FULL (no room until the deadline, or at all by policy),
  *           CF_ERR_INVALID (no executor, no such priority, so many retries), or what the executor's constructor
  *           failed with. */
 CF_API CF_NODISCARD cf_future *cf_submit_bytes(cf_executor *executor, const cf_task_type *type, const void *args,
@@ -441,10 +442,9 @@ cf_submit_bytes(cf_executor *executor, const cf_task_type *type, const void *arg
         ours.deadline = CF_NOW;
     cf_future *future = executor->ops->submit(executor, type, args, &ours);
     /* A future without a task is one that submit has failed with. */
-    if (executor->when_full == CF_FULL_WAIT || future->type != NULL || future->error != CF_ERR_TIMEOUT)
+    if (executor->when_full != CF_FULL_RUN || future->type != NULL || future->error != CF_ERR_FULL)
         return future;
-    if (executor->when_full == CF_FULL_FAIL)
-        return cf__future_static(CF_ERR_FULL);
+    cf_future_release(future);
     cf__limits limits = cf__limits_of(&ours);
     future = cf__future_new_task(type, args, executor, executor->process, &limits);
     if (future == NULL)

@@ -23,11 +23,13 @@
  *   F1  Exactly one caller settles: the one that moved PENDING or RUNNING to CANCELLED, or set SETTLING.
  *   F2  error, code, signal, status, message and *result are written before the word is settled, and never after.
  *   F3  Each callback runs exactly once: settling closes the list in one exchange and runs what was on it; who
- *       finds the list closed runs its own.
+ *       finds the list closed runs its own.  The list is a stack without a lock; from the first wait for several on it's
+ *       a line with a mutex, off which a wait that ends early takes its entry, unless the settler has it already.
  *   F4  The word is settled, and waiters woken, with a reference held: a woken waiter may free its own at once.
  * ORDERING
  *   [F1] outcome -> reader          settle's release / load-acquire of state
- *   [F2] outcome -> late callback   closing's exchange (release) / the adder's load-acquire that finds it closed
+ *   [F2] outcome -> late callback   closing's exchange (release) / the adder's load-acquire that finds it closed;
+ *                                   or the line's mutex
  *   The last release's decrement is acquire-release, so that every use happens before the free.  The arguments are
  *   published with the future, by the executor's queue or whatever else hands it over.
  * WHO OWES THE WAKE  the settler, if WAITED is set in the word that its exchange returns; the sleeper sets WAITED
@@ -35,7 +37,8 @@
  *   system call.
  * TWO CALLS AT ONCE  everything, as long as the caller holds a reference.  add_done_callback and cancel may be
  *   called from callbacks.
- * FORK  A child that waits for a future of its parent's gets CF_ERR_FORKED, for nobody there settles it.
+ * FORK  A child that waits for a future of its parent's, or in a set of its (wait.h), gets CF_ERR_FORKED, for nobody there
+ *   settles it; with CF_NOW as well.  Nor can it cancel one.
  * REJECTED  CPython's second cancelled state (cancelled and notified): root of several of its open hangs.  A mutex
  *   and a condition variable per future: 88 bytes and a lost wake-up. */
 #ifndef CFUTURES_FUTURE_H
@@ -59,8 +62,9 @@ typedef void cf_done_callback(cf_future *future, void *context);
  * Returns:  CF_OK (done), or what became of the task: CF_ERR_FAILED (see cf_future_code, cf_future_message),
  *           CF_ERR_CANCELLED, CF_ERR_WORKER_LOST (see cf_future_signal), CF_ERR_TIME_LIMIT (see cf_future_account),
  *           CF_ERR_CORRUPT (a worker wrote over the task's place in shared memory), CF_ERR_BROKEN, or what submit failed
- *           with;
- *           or what became of the wait: CF_ERR_TIMEOUT (the task goes on and can be awaited again), CF_ERR_FORKED,
+ *           with (no room until its deadline is CF_ERR_FULL);
+ *           or what became of the wait: CF_ERR_TIMEOUT (the task goes on and can be awaited again), CF_ERR_FORKED (not
+ *           done, and never will be here; if cf_future_done(), a submit in a forked child has failed with it),
  *           CF_ERR_DEADLOCK (tasks of one thread pool wait for each other in a circle, and no deadline ends it),
  *           CF_ERR_UNSUPPORTED (a task on a process pool has submitted it, and this is another thread than the task's). */
 CF_API cf_err cf_future_wait(cf_future *future, cf_time deadline);
@@ -78,7 +82,8 @@ CF_API CF_NODISCARD cf_err cf_future_result(cf_future *future, const cf_task_typ
 /** The result in place: borrowed, valid as long as the caller's reference.  NULL unless it's done and well. */
 CF_API const void *cf_future_peek(cf_future *future);
 
-/** cf_future_wait(future, CF_NOW): CF_OK when done and well, CF_ERR_TIMEOUT while it isn't done. */
+/** cf_future_wait(future, CF_NOW): CF_OK when done and well, CF_ERR_TIMEOUT while it isn't done (in a forked child
+ *  CF_ERR_FORKED). */
 CF_API cf_err cf_future_error(cf_future *future);
 
 /** The code that the task gave to cf_fail(); 0 if it didn't, or isn't done. */
@@ -111,7 +116,8 @@ CF_API bool cf_future_cancelled(cf_future *future);
 /** Cancel the task if it hasn't started; else ask it to stop, which cf_cancelled() tells the task.
  *
  * Returns: true when the task won't run: the future is cancelled for everybody, now and for good.
- *          false when it runs (it has been asked to stop) or is done (nothing changes). */
+ *          false when it runs (it has been asked to stop) or is done (nothing changes); and in a forked child, for a
+ *          future of its parent's that wasn't cancelled before the fork. */
 CF_API bool cf_future_cancel(cf_future *future);
 
 /** Have `callback(future, context)` called once, when the future settles.
@@ -165,21 +171,27 @@ cf__future_run_rest(cf_future *future)
     }
 }
 
+CF__SLOW cf__callback *
+cf__future_close_line(cf_future *future, cf__callback_line *line)
+{
+    cf__mutex_lock(&line->mutex);
+    cf__callback *oldest = line->first;
+    line->first = line->last = NULL;
+    line->closed = true;
+    cf__mutex_unlock(&line->mutex);
+    /* Back again, for the last release frees it: ours, or a later one.  release [F2]: as the exchange that took it. */
+    cf__store_release(&future->callbacks, cf__callbacks_word(line, CF__CALLBACKS_LINE | CF__CALLBACKS_CLOSED));
+    return oldest;
+}
+
 /* Closes the list of callbacks and runs what was on it, oldest first (F3). */
 CF__PRIVATE void
 cf__future_run_callbacks(cf_future *future)
 {
-    /* release [F2]: a late adder that finds it closed sees the outcome; acquire: we see the nodes. */
-    cf__callback *stack =
-        CF__STATIC_CAST(cf__callback *, cf__exchange_acq_rel(&future->callbacks, cf__callbacks_closed()));
-    cf__callback *oldest = NULL;
-    while (stack != NULL) {
-        cf__callback *next = stack->next;
-        stack->next = oldest;
-        oldest = stack;
-        stack = next;
-    }
-    future->args = oldest;
+    /* release [F2]: a late adder that finds it closed sees the outcome; acquire: we see the nodes, or the line. */
+    void *word = cf__exchange_acq_rel(&future->callbacks, cf__callbacks_word(NULL, CF__CALLBACKS_CLOSED));
+    cf__callback_line *line = cf__callbacks_line(word);
+    future->args = line != NULL ? cf__future_close_line(future, line) : cf__callbacks_reverse(word);
     cf__future_run_rest(future);
 }
 
@@ -251,7 +263,9 @@ cf_future_cancel(cf_future *future)
 {
     if (future->origin != NULL)
         return future->origin->cancel(future);
-    if (!cf__future_withdraw(future))
+    /* In a forked child it would only be the copy; relaxed: a guess that spares what's settled the look. */
+    bool ours = cf__settled(cf__load_relaxed(&future->state)) || future->process == cf__os_pid();
+    if (!ours || !cf__future_withdraw(future))
         return cf_future_cancelled(future);
     cf__future_run_callbacks(future);
     return true;
@@ -392,10 +406,20 @@ cf__future_await(cf_future *future, cf_time deadline)
     return error;
 }
 
+/* What a look at a future that isn't settled is to say: CF_ERR_FORKED where it never will be.  Waits know that before they
+ * sleep. */
+CF__PRIVATE cf_err
+cf__future_unsettled(const cf_future *future)
+{
+    return future->process == cf__os_pid() ? CF_ERR_TIMEOUT : CF_ERR_FORKED;
+}
+
 CF_API cf_err
 cf_future_wait(cf_future *future, cf_time deadline)
 {
     cf_err error = cf__future_await(future, deadline);
+    if (error == CF_ERR_TIMEOUT && deadline == CF_NOW)
+        return cf__future_unsettled(future);
     if (error != CF_OK)
         return error;
     return cf_future_cancelled(future) ? CF_ERR_CANCELLED : future->error;
@@ -481,29 +505,104 @@ cf_future_cancelled(cf_future *future)
 
 /* ---- callbacks ---- */
 
-/* Has `node` run when the future settles; at once, in the caller, if it has.  After an error the node is the
- * caller's again. */
-CF__PRIVATE cf_err
-cf__future_add_callback(cf_future *future, cf__callback *node)
+/* Adds `node` to the line, unless that is closed. */
+CF__SLOW bool
+cf__line_add(cf__callback_line *line, cf__callback *node)
 {
+    cf__mutex_lock(&line->mutex);
+    bool closed = line->closed;
+    if (!closed)
+        cf__line_append(line, node);
+    cf__mutex_unlock(&line->mutex);
+    return !closed;
+}
+
+/* Puts `line` in place of the stack *top, and on it what was there, and then `node`.  False: *top is another one by now. */
+CF__SLOW bool
+cf__future_install_line(cf_future *future, cf__callback_line *line, void **top, cf__callback *node)
+{
+    cf__mutex_lock(&line->mutex); /* whoever finds the line waits until all are on it */
+    /* release: the line; acquire: the nodes of the stack, and [F2], in case it's closed. */
+    bool installed = cf__cas_acq_rel(&future->callbacks, top, cf__callbacks_word(line, CF__CALLBACKS_LINE));
+    if (installed) {
+        for (cf__callback *next, *older = cf__callbacks_reverse(*top); older != NULL; older = next) {
+            next = older->next;
+            cf__line_append(line, older);
+        }
+        cf__line_append(line, node);
+    }
+    cf__mutex_unlock(&line->mutex);
+    return installed;
+}
+
+/* Has `node` on the list of a future that wasn't settled.  CF_OK and *late: it's closed. */
+CF__PRIVATE cf_err
+cf__future_enlist(cf_future *future, cf__callback *node, bool removable, bool *late)
+{
+    cf__callback_line *fresh = NULL, *line;
+    bool added = false;
+    void *top = cf__load_acquire(&future->callbacks); /* acquire [F2], in case it's closed; and the line */
+    while (!added && !cf__callbacks_closed(top)) {
+        if ((line = cf__callbacks_line(top)) != NULL) {
+            added = cf__line_add(line, node);
+            break;
+        }
+        if (!removable) {
+            node->next = CF__STATIC_CAST(cf__callback *, top);
+            /* release: the settler reads the node; acquire [F2]. */
+            added = cf__cas_acq_rel(&future->callbacks, &top, CF__STATIC_CAST(void *, node));
+        } else if (fresh == NULL && (fresh = cf__line_new()) == NULL) {
+            return CF_ERR_NOMEM;
+        } else if (cf__future_install_line(future, fresh, &top, node)) {
+            return CF_OK;
+        }
+    }
+    cf__line_free(fresh);
+    *late = !added;
+    return CF_OK;
+}
+
+/* Has `node` run when the future settles; at once, in the caller, if it has.  After an error the node is the
+ * caller's again.  Only a `removable` one may be taken off again. */
+CF__PRIVATE cf_err
+cf__future_add_entry(cf_future *future, cf__callback *node, bool removable)
+{
+    bool late = true;
     if (cf__future_await(future, CF_NOW) != CF_OK) {
         if (future->process != cf__os_pid())
             return CF_ERR_FORKED;
-        if (future->origin != NULL) {
-            cf_err error = future->origin->watch(future);
-            if (error != CF_OK)
-                return error;
-        }
-        void *top = cf__load_acquire(&future->callbacks); /* acquire [F2], in case it's closed */
-        while (top != cf__callbacks_closed()) {
-            node->next = CF__STATIC_CAST(cf__callback *, top);
-            /* release: the settler reads the node; acquire [F2]. */
-            if (cf__cas_acq_rel(&future->callbacks, &top, CF__STATIC_CAST(void *, node)))
-                return CF_OK; /* the settler runs it */
-        }
+        cf_err error = future->origin != NULL ? future->origin->watch(future) : CF_OK;
+        late = false;
+        if (error == CF_OK)
+            error = cf__future_enlist(future, node, removable, &late);
+        if (error != CF_OK)
+            return error;
     }
-    node->run(node, future);
+    if (late)
+        node->run(node, future);
     return CF_OK;
+}
+
+CF__PRIVATE cf_err
+cf__future_add_callback(cf_future *future, cf__callback *node)
+{
+    return cf__future_add_entry(future, node, false);
+}
+
+/* Takes a removable node off again, that hasn't run: it's the caller's then.  False: the settler has it, and runs it. */
+CF__PRIVATE bool
+cf__future_remove_callback(cf_future *future, cf__callback *node)
+{
+    /* acquire: the line.  While it's being closed there is none to be seen. */
+    cf__callback_line *line = cf__callbacks_line(cf__load_acquire(&future->callbacks));
+    if (line == NULL)
+        return false;
+    cf__mutex_lock(&line->mutex);
+    bool there = !line->closed;
+    if (there)
+        cf__line_unlink(line, node);
+    cf__mutex_unlock(&line->mutex);
+    return there;
 }
 
 CF__PRIVATE void
@@ -545,6 +644,20 @@ cf_future_retain(cf_future *future)
     return future;
 }
 
+/* Of a promise that was never settled; and the line, of whichever. */
+CF__SLOW void
+cf__future_drop_callbacks(void *word)
+{
+    cf__callback_line *line = cf__callbacks_line(word);
+    cf__callback *node = line != NULL ? line->first : CF__STATIC_CAST(cf__callback *, word);
+    while (node != NULL) {
+        cf__callback *next = node->next;
+        node->run(node, NULL);
+        node = next;
+    }
+    cf__line_free(line);
+}
+
 CF_API void
 cf_future_release(cf_future *future)
 {
@@ -557,13 +670,9 @@ cf_future_release(cf_future *future)
         return; /* 0: a static one */
     if (future->origin != NULL)
         future->origin->forget(future);
-    void *list = cf__load_relaxed(&future->callbacks); /* relaxed: nobody else is left */
-    cf__callback *node = list != cf__callbacks_closed() ? CF__STATIC_CAST(cf__callback *, list) : NULL;
-    while (node != NULL) { /* of a promise that was never settled */
-        cf__callback *next = node->next;
-        node->run(node, NULL);
-        node = next;
-    }
+    void *word = cf__load_relaxed(&future->callbacks); /* relaxed: nobody else is left */
+    if (word != NULL && word != cf__callbacks_word(NULL, CF__CALLBACKS_CLOSED))
+        cf__future_drop_callbacks(word);
     cf__place_destroy(future);
     cf__os_free(future->message);
     cf__slab *slab = future->slab;

@@ -150,7 +150,7 @@ cf__process_await_room(cf__process_pool *pool, const cf_task_type *type, cf__pla
             sleep = list == NULL;
         }
         if (sleep && !in_time)
-            return CF_ERR_TIMEOUT;
+            return CF_ERR_FULL;
         pool->short_of_room += sleep;
         cf__mutex_unlock(&pool->mutex);
         cf__slots_settle_list(list);

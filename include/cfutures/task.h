@@ -552,6 +552,20 @@ cf_fail(int code, const char *format, ...)
     return true;
 }
 
+/* The clock of the stall limit of the task that `context` belongs to: a stolen child's is its starter's. */
+CF__PRIVATE void
+cf__note_time(cf__task_context *context)
+{
+    while (context->is_child)
+        context = context->outer;
+    if (context->limits == NULL)
+        return;
+    int64_t now = cf__os_now(), before = cf__load_relaxed(&context->noted);
+    /* relaxed: a clock; a CAS, for a child that others run may note as well, and it mustn't go back. */
+    while (before < now && !cf__cas_relaxed(&context->noted, &before, now)) {
+    }
+}
+
 CF_API bool
 cf_note(const char *format, ...)
 {
@@ -560,8 +574,7 @@ cf_note(const char *format, ...)
     cf__task_context *context = cf__task_current();
     if (context == NULL)
         return false;
-    if (context->limits != NULL)
-        context->noted = cf__os_now();
+    cf__note_time(context);
     if (context->host != NULL) {
         va_start(arguments, format);
         (void)vsnprintf(text, sizeof text, format, arguments);

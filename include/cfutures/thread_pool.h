@@ -338,7 +338,7 @@ cf__thread_pool_submit(cf_executor *base, const cf_task_type *type, const void *
     if (pool->closed) {
         refused = cf__load_relaxed(&base->error) != CF_OK ? CF_ERR_BROKEN : CF_ERR_SHUTDOWN;
     } else if (waits && pool->pending >= pool->options.max_pending) {
-        refused = CF_ERR_TIMEOUT;
+        refused = CF_ERR_FULL;
     } else {
         if (pool->start_failed) {
             pool->start_failed = false; /* try again */

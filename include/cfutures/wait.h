@@ -8,16 +8,18 @@
  * HOW IT WORKS  A wait set is a list of what has completed, under a mutex, and a line of sleepers.  Adding a future
  *   puts an entry on its list of callbacks; when it settles, the entry moves to the set's list and wakes one
  *   sleeper.  So a completion costs the same whatever number of futures is waited for, and nobody looks at those
- *   that aren't done.
+ *   that aren't done.  A set that is freed takes its entries off the futures that are still pending: waiting for them
+ *   a thousand times leaves nothing behind.
  *
  *       add:     entry -> the future's callbacks                outstanding + 1
  *       settle:  lock; entry -> ready list; take a sleeper; unlock; wake it
  *       next:    lock; ready list empty? sleep; take the oldest; unlock           outstanding - 1
  *
  * INVARIANTS (all under the set's mutex)
- *   W1  outstanding = entries on callback lists + entries on the ready list.
- *   W2  Each entry holds a reference of the set, until it is taken from the ready list, or settles after the set
- *       was freed.  So a set may be freed while futures in it are pending: their entries find it closed.
+ *   W1  outstanding = entries on callback lists (the pending list) + entries on the ready list.
+ *   W2  Each entry holds a reference of the set, until it is taken from the ready list, or off its future when the set
+ *       is freed.  One that a settler has by then can't be taken: it finds the set freed, and ends itself.
+ *   A set's mutex may be held while a future's line (future.h F3) is locked; never the other way round.
  * WHO OWES THE WAKE  the thread that settles a future: one sleeper, for its one entry; the one that takes the last
  *   outstanding entry: all, for they would wait for nothing.
  * THE FUTURES are borrowed: the caller keeps its references until the set has returned them, or is freed.
@@ -94,8 +96,9 @@ CF_API CF_NODISCARD cf_err cf_wait_set_add(cf_wait_set *set, cf_future *future, 
  *
  * Threads: any number at once; each future is returned once.
  * Returns: CF_OK, *future and *tag (either may be NULL: not wanted) are set; CF_ERR_TIMEOUT; CF_ERR_EMPTY (no
- *          future is in the set, or other threads have taken the last); in a thread pool's task also CF_ERR_DEADLOCK (as
- *          cf_future_wait()) and CF_ERR_FORKED. */
+ *          future is in the set, or other threads have taken the last); CF_ERR_FORKED (none has completed, and the set is
+ *          of the process that this one was forked from); in a thread pool's task also CF_ERR_DEADLOCK (all threads that
+ *          the pool may have wait). */
 CF_API CF_NODISCARD cf_err cf_wait_set_next(cf_wait_set *set, cf_future **future, void **tag, cf_time deadline);
 
 /** How many futures are in the set, done or not. */
@@ -107,18 +110,20 @@ CF_API size_t cf_wait_set_size(cf_wait_set *set);
 
 typedef struct cf__wait_entry { /* fields: I immutable, M under the set's mutex */
     cf__callback node;
-    cf_wait_set *set;            /* I: holds a reference (W2) */
-    cf_future *future;           /* I: borrowed */
-    void *tag;                   /* I */
-    struct cf__wait_entry *next; /* M: on the ready list */
+    cf_wait_set *set;                       /* I: holds a reference (W2) */
+    cf_future *future;                      /* I: borrowed */
+    void *tag;                              /* I */
+    struct cf__wait_entry *next, *previous; /* M: on the pending list; or, next, on the ready list */
 } cf__wait_entry;
 
 struct cf_wait_set { /* fields: A atomic, M under mutex */
     cf__mutex mutex;
     cf__event ready;              /* M: those in cf_wait_set_next() */
     cf__wait_entry *first, *last; /* M: completed, oldest first */
+    cf__wait_entry *pending;      /* M: the others */
     size_t outstanding;           /* M: (W1) */
     bool freed;                   /* M: entries that come now free themselves */
+    int32_t process;              /* I: who made it */
     uint32_t references;          /* A: the caller's, and each entry's (W2) */
 };
 
@@ -132,6 +137,18 @@ cf__wait_set_release(cf_wait_set *set)
     cf__os_free(set);
 }
 
+/* Takes `entry` off the pending list. */
+CF__PRIVATE void
+cf__wait_set_unlink(cf_wait_set *set, cf__wait_entry *entry)
+{
+    if (entry->previous != NULL)
+        entry->previous->next = entry->next;
+    else
+        set->pending = entry->next;
+    if (entry->next != NULL)
+        entry->next->previous = entry->previous;
+}
+
 /* The future has settled (or, NULL, is gone without that). */
 CF__PRIVATE void
 cf__wait_entry_run(cf__callback *node, cf_future *future)
@@ -141,6 +158,8 @@ cf__wait_entry_run(cf__callback *node, cf_future *future)
     cf__sleeper *sleeper = NULL;
     cf__mutex_lock(&set->mutex);
     bool keep = future != NULL && !set->freed;
+    if (!set->freed)
+        cf__wait_set_unlink(set, entry);
     if (keep) {
         entry->next = NULL;
         if (set->last != NULL)
@@ -169,9 +188,10 @@ cf_wait_set_new(void)
         return NULL;
     cf__mutex_init(&set->mutex);
     cf__event_init(&set->ready);
-    set->first = set->last = NULL;
+    set->first = set->last = set->pending = NULL;
     set->outstanding = 0;
     set->freed = false;
+    set->process = cf__os_pid();
     set->references = 1;
     return set;
 }
@@ -183,11 +203,21 @@ cf_wait_set_free(cf_wait_set *set)
         return;
     cf__mutex_lock(&set->mutex);
     set->freed = true;
-    cf__wait_entry *list = set->first;
-    set->first = set->last = NULL;
+    cf__wait_entry *list = set->first, *entry = set->pending, *next;
+    /* In a forked child nothing settles them, and a thread that isn't there may have the mutex of a line. */
+    if (entry != NULL && set->process != cf__os_pid())
+        entry = NULL;
+    /* Under the mutex: an entry's future lives until that entry has run, which waits for the mutex. */
+    for (; entry != NULL; entry = next) {
+        next = entry->next;
+        if (cf__future_remove_callback(entry->future, &entry->node)) {
+            entry->next = list;
+            list = entry;
+        }
+    }
     cf__mutex_unlock(&set->mutex);
     while (list != NULL) {
-        cf__wait_entry *entry = list;
+        entry = list;
         list = entry->next;
         cf__os_free(entry);
         cf__wait_set_release(set);
@@ -208,8 +238,13 @@ cf_wait_set_add(cf_wait_set *set, cf_future *future, void *tag)
     (void)cf__fetch_add_relaxed(&set->references, 1u); /* relaxed: the caller's own keeps it alive */
     cf__mutex_lock(&set->mutex);
     set->outstanding++;
+    entry->previous = NULL;
+    entry->next = set->pending;
+    if (entry->next != NULL)
+        entry->next->previous = entry;
+    set->pending = entry;
     cf__mutex_unlock(&set->mutex);
-    cf_err error = cf__future_add_callback(future, &entry->node);
+    cf_err error = cf__future_add_entry(future, &entry->node, true);
     if (error != CF_OK)
         cf__wait_entry_run(&entry->node, NULL); /* as if it had gone */
     return error;
@@ -221,9 +256,10 @@ cf_wait_set_next(cf_wait_set *set, cf_future **future, void **tag, cf_time deadl
     cf__task_context *current = cf__task_current();
     cf__local_worker *worker = current != NULL && !cf_passed(deadline) ? current->worker : NULL;
     cf_time until = deadline;
-    cf_err error = CF_OK;
     bool in_time = true;
     cf__mutex_lock(&set->mutex);
+    bool waits = set->first == NULL && set->outstanding != 0;
+    cf_err error = waits && set->process != cf__os_pid() ? CF_ERR_FORKED : CF_OK;
     while (error == CF_OK && set->first == NULL && set->outstanding != 0 && in_time) {
         /* In a thread pool's worker the pool may put another in its place meanwhile. */
         if (worker != NULL)
@@ -283,14 +319,35 @@ cf__wait_set_of(cf_future *const *futures, size_t count, cf_err *error)
     return set;
 }
 
+/* What a wait may return at once, without a set: CF_OK: `enough` of them are done, or, if `one_failed` will do, one has
+ * failed; CF_ERR_TIMEOUT: not yet, and it's not over; CF_ERR_FORKED. */
+CF__PRIVATE cf_err
+cf__wait_look(cf_future *const *futures, size_t count, size_t enough, bool one_failed)
+{
+    cf_err pending = CF_OK;
+    const cf_future *last = NULL;
+    for (size_t i = 0; i < count && enough != 0; i++) {
+        cf_err error = cf__future_await(futures[i], CF_NOW);
+        if (error != CF_OK) {
+            pending = error;
+            last = futures[i];
+        } else if (one_failed && cf_future_error(futures[i]) != CF_OK) {
+            return CF_OK;
+        } else {
+            enough--;
+        }
+    }
+    return enough == 0 ? CF_OK : pending == CF_ERR_TIMEOUT ? cf__future_unsettled(last) : pending;
+}
+
 CF_API cf_err
 cf_wait_for(cf_future *const *futures, size_t count, size_t enough, cf_time deadline)
 {
-    cf_err error;
     if (enough > count)
         return CF_ERR_INVALID;
-    if (enough == 0)
-        return CF_OK;
+    cf_err error = cf__wait_look(futures, count, enough, false);
+    if (error != CF_ERR_TIMEOUT || cf_passed(deadline))
+        return error;
     cf_wait_set *set = cf__wait_set_of(futures, count, &error);
     while (set != NULL && error == CF_OK && enough-- != 0)
         error = cf_wait_set_next(set, NULL, NULL, deadline);
@@ -306,10 +363,16 @@ cf_wait(cf_future *const *futures, size_t count, cf_wait_mode mode, cf_time dead
         return cf_wait_for(futures, count, CF__MIN(count, CF__STATIC_CAST(size_t, 1)), deadline);
     if (mode == CF_ALL_COMPLETED) {
         /* One after the other: no entries, and workers help. */
-        for (size_t i = 0; i < count && error == CF_OK; i++)
+        for (size_t i = 0; i < count && error == CF_OK; i++) {
             error = cf__future_await(futures[i], deadline);
+            if (error == CF_ERR_TIMEOUT && deadline == CF_NOW)
+                error = cf__future_unsettled(futures[i]);
+        }
         return error;
     }
+    error = cf__wait_look(futures, count, count, true);
+    if (error != CF_ERR_TIMEOUT || cf_passed(deadline))
+        return error;
     cf_wait_set *set = cf__wait_set_of(futures, count, &error);
     cf_future *future = NULL;
     while (set != NULL && error == CF_OK && (future == NULL || cf_future_error(future) == CF_OK))

@@ -40,6 +40,48 @@ setup_empty_set(void)
     set = cf_wait_set_new();
 }
 
+static cf_wait_set *other_set;
+static uint32_t called[2], calls; /* the callbacks: which call it was, from 1; 0: none yet */
+static void
+setup_two_sets(void) /* of the first future */
+{
+    setup_set_of_one();
+    other_set = cf_wait_set_new();
+    model_check(cf_wait_set_add(other_set, futures[0], NULL) == CF_OK);
+}
+static void
+note_call(cf_future *future, void *context)
+{
+    uint32_t *which = context;
+    model_check(future == futures[0] && cf_future_error(future) == CF_OK && *which == 0);
+    *which = cf__fetch_add_relaxed(&calls, 1u) + 1;
+}
+static void
+setup_between_callbacks(void) /* the set's entry is between two callbacks */
+{
+    called[0] = called[1] = calls = 0;
+    setup_futures();
+    set = cf_wait_set_new();
+    model_check(cf_future_add_done_callback(futures[0], note_call, &called[0]) == CF_OK);
+    model_check(cf_wait_set_add(set, futures[0], &taken[0]) == CF_OK);
+    model_check(cf_future_add_done_callback(futures[0], note_call, &called[1]) == CF_OK);
+}
+static void
+setup_callback_and_set(void)
+{
+    called[0] = called[1] = calls = 0;
+    setup_set_of_one();
+    model_check(cf_future_add_done_callback(futures[0], note_call, &called[0]) == CF_OK);
+}
+static void
+setup_callback(void)
+{
+    called[0] = called[1] = calls = 0;
+    setup_futures();
+    set = cf_wait_set_new();
+    model_check(cf_future_add_done_callback(futures[0], note_call, &called[0]) == CF_OK);
+}
+
 static size_t zero = 0, one = 1;
 
 /* ---- callers; the argument of some is the index of a future ---- */
@@ -120,6 +162,33 @@ free_set(void *arg)
     (void)arg;
     cf_wait_set_free(set);
     set = NULL;
+}
+static void
+free_other_set(void *arg)
+{
+    (void)arg;
+    cf_wait_set_free(other_set);
+}
+static void
+add_then_free(void *arg)
+{
+    cf_err error = cf_wait_set_add(set, futures[0], &taken[0]);
+    model_check(error == CF_OK || error == CF_ERR_NOMEM);
+    free_set(arg);
+}
+static void
+add_to_other_then_free(void *arg)
+{
+    other_set = cf_wait_set_new();
+    cf_err error = cf_wait_set_add(other_set, futures[0], NULL);
+    model_check(error == CF_OK);
+    free_other_set(arg);
+}
+static void
+add_callback(void *arg)
+{
+    (void)arg;
+    model_check(cf_future_add_done_callback(futures[0], note_call, &called[1]) == CF_OK);
 }
 static void
 wait_all(void *arg)
@@ -217,6 +286,34 @@ check_late(void)
     release();
 }
 
+static void
+check_nothing_left(void) /* on futures that nobody has settled */
+{
+    for (size_t i = 0; i < 2; i++) {
+        cf__callback_line *line = cf__callbacks_line(cf__load_relaxed(&futures[i]->callbacks));
+        model_check(line == NULL || (line->first == NULL && line->last == NULL));
+    }
+    release();
+}
+static void
+check_called_in_order(void)
+{
+    model_check(called[0] == 1 && called[1] == 2);
+    release();
+}
+static void
+check_called(void)
+{
+    model_check(called[0] != 0 && called[1] != 0 && calls == 2);
+    release();
+}
+static void
+check_called_first(void)
+{
+    model_check(called[0] == 1 && calls == 1);
+    release();
+}
+
 #define SETTLERS                                                                                                       \
     {"settle", settle, &zero},                                                                                         \
     {                                                                                                                  \
@@ -259,7 +356,47 @@ static const model_scenario scenarios[] = {
      .check = release,
      .preemptions = 3,
      .faults = 1},
-    {.name = "wait_set_never_settled", .setup = setup_set, .threads = {{"free", free_set, NULL}}, .check = release},
+    {.name = "wait_set_never_settled",
+     .setup = setup_set,
+     .threads = {{"free", free_set, NULL}},
+     .check = check_nothing_left},
+    {.name = "wait_two_sets_freed",
+     .setup = setup_two_sets,
+     .threads = {{"free", free_set, NULL}, {"free2", free_other_set, NULL}},
+     .check = check_nothing_left,
+     .preemptions = 3},
+    {.name = "wait_two_sets_freed_and_settle",
+     .setup = setup_two_sets,
+     .threads = {{"settle", settle, &zero}, {"free", free_set, NULL}, {"free2", free_other_set, NULL}},
+     .check = release,
+     .spurious = MODEL_NONE},
+    {.name = "wait_two_sets_added",
+     .setup = setup_empty_set,
+     .threads = {{"add", add_then_free, NULL}, {"add2", add_to_other_then_free, NULL}},
+     .check = check_nothing_left,
+     .preemptions = 3},
+    {.name = "wait_set_free_between_callbacks",
+     .setup = setup_between_callbacks,
+     .threads = {{"settle", settle, &zero}, {"free", free_set, NULL}},
+     .check = check_called_in_order,
+     .preemptions = 3},
+    {.name = "wait_set_callback_and_settle",
+     .setup = setup_callback_and_set,
+     .threads = {{"settle", settle, &zero}, {"callback", add_callback, NULL}},
+     .check = check_called,
+     .preemptions = 3,
+     .stale_reads = 2},
+    {.name = "wait_set_add_after_callback",
+     .setup = setup_callback,
+     .threads = {{"settle", settle, &zero}, {"add", add_then_free, NULL}},
+     .check = check_called_first,
+     .preemptions = 3,
+     .faults = 1},
+    {.name = "wait_set_add_beside_callback",
+     .setup = setup_callback,
+     .threads = {{"settle", settle, &zero}, {"add", add_then_free, NULL}, {"callback", add_callback, NULL}},
+     .check = check_called,
+     .spurious = MODEL_NONE},
     {.name = "wait_all",
      .setup = setup_futures,
      .threads = {SETTLERS, {"wait", wait_all, NULL}},

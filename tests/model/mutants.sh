@@ -87,7 +87,16 @@ future.h | s/if (cf__settled(cf__load_acquire(&future->state)))/if (cf__settled(
 future.h | s/cf__exchange_acq_rel(&future->callbacks/cf__exchange_release(\&future->callbacks/ | future future_callback_and_settle | reads callbacks without acquire
 future.h | s/cf__cas_acq_rel(&future->callbacks/cf__cas_acquire(\&future->callbacks/ | future future_callback_and_settle | adds a callback without release
 future.h | /^        callback(future, context);/d | future future_callback_and_settle | a late callback isn't called
-future.h | /^    node->run(node, future);/d | future future_callback_and_settle | nor is one that finds the list just closed
+future.h | s/^    if (late)$/    if (0)/ | future future_callback_and_settle | nor is one that finds the list just closed
+future.h | s/^    line->closed = true;/    ;/ | wait wait_set_add_beside_callback | a line that nobody will look at again stays open
+future.h | s/bool closed = line->closed;/bool closed = false;/ | wait wait_set_add_beside_callback | adds to a line that was closed
+future.h | s/bool there = !line->closed;/bool there = true;/ | wait wait_set_free_and_settle | takes an entry off that the settler has
+future.h | /^    cf__store_release(&future->callbacks, /d | wait wait_set | forgets the line that it has closed
+future.h | s/cf__store_release(&future->callbacks, /cf__store_relaxed(\&future->callbacks, / | wait wait_set_callback_and_settle | a closed line without release
+future.h | /^cf__future_install_line/,/^}/{/cf__mutex_.*lock/d} | wait wait_set_add_after_callback | a line is seen before all are on it
+future.h | s/older = cf__callbacks_reverse(.top); older != NULL;/older = cf__callbacks_reverse(*top); 0;/ | wait wait_set_add_after_callback | a line drops what was on the stack
+future.h | s/^    cf__line_free(line);/    ;/ | wait wait_set_never_settled | leaks the line
+future.h | s/^    cf__line_free(fresh);/    ;/ | wait wait_two_sets_added | leaks a line that came too late
 future.h | s/cf__fetch_sub_acq_rel(&future->references/cf__fetch_sub_relaxed(\&future->references/ | future future_settle_and_wait | frees unordered
 future.h | s/cf__fetch_sub_acq_rel(&future->references/cf__fetch_sub_release(\&future->references/ | future future_settle_and_wait | frees without acquire
 future.h | s/cf__fetch_sub_acq_rel(&future->references/cf__fetch_sub_acquire(\&future->references/ | future future_settle_and_wait | releases without release
@@ -105,6 +114,9 @@ future.h | s/&& current->executor == future->executor &&/\&\& 0 \&\&/ | future f
 wait.h | s/sleeper = cf__event_take(&set->ready);/;/ | wait wait_set | a completion wakes nobody
 wait.h | s/^            cf__event_wake_all(&set->ready);/            ;/ | wait wait_set_one_for_two | the last one leaves the others waiting for nothing
 wait.h | s/(void)cf__fetch_add_relaxed(&set->references, 1u);/;/ | wait wait_set | an entry holds no reference of its set
+wait.h | s/if (cf__future_remove_callback(entry->future, &entry->node))/if (0)/ | wait wait_set_never_settled | leaves its entries behind
+wait.h | s/^    if (!set->freed)$/    if (true)/ | wait wait_set_free_and_settle | an entry leaves a list that is gone
+wait.h | s/^        cf__wait_set_unlink(set, entry);/        ;/ | wait wait_set_free_after_next | an entry that has settled stays pending
 wait.h | s/future != NULL && !set->freed;/future != NULL;/ | wait wait_set_free_and_settle | an entry stays on the list of a freed set
 wait.h | s/cf__fetch_sub_acq_rel(&set->references/cf__fetch_sub_relaxed(\&set->references/ | wait wait_set_free_and_settle | frees unordered
 wait.h | s/while (error == CF_OK && set->first == NULL/if (error == CF_OK \&\& set->first == NULL/ | wait wait_set_two_getters | takes a wake for a completion

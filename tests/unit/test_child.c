@@ -505,6 +505,53 @@ test_child_of_another_isnt_asked(void **state)
     }
 }
 
+static int
+answer(int n)
+{
+    return n + 1;
+}
+CF_TASK(int, answer, int);
+
+/* As a recursive function does that submits what it doesn't wait for by a child. */
+static bool
+submits_here(scene *s, const cf_executor *pool)
+{
+    int value = 0;
+    cf_executor *current = cf_current_executor();
+    cf_future *f = cf_submit(current, answer, 41);
+    count_one(&s->begun);
+    bool fine = cf_result(f, answer, &value, CF_FOREVER) == CF_OK && value == 42 && current == pool;
+    cf_future_release(f);
+    return fine;
+}
+CF_TASK(bool, submits_here, scene *, const cf_executor *);
+
+static bool
+has_submitting_child(scene *s, const cf_executor *pool)
+{
+    cf_child(submits_here) c;
+    cf_child_start(&c, submits_here, s, pool);
+    if (s->stolen)
+        wait_until(counted(&s->begun) == 1);
+    return cf_child_join(&c, submits_here);
+}
+CF_TASK(bool, has_submitting_child, scene *, const cf_executor *);
+
+/* A child knows the executor, whoever runs it, and may submit there. */
+static void
+test_child_knows_its_executor(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        scene s = {.stolen = i != 0};
+        bool fine = false;
+        cf_auto(cf_executor) pool = cf_thread_pool(.max_workers = s.stolen ? 2 : 1);
+        cf_auto(cf_future) f = cf_submit(pool, has_submitting_child, &s, pool);
+        assert_int_equal(cf_result(f, has_submitting_child, &fine, CF_FOREVER), CF_OK);
+        assert_true(fine);
+    }
+}
+
 int
 main(void)
 {
@@ -518,6 +565,7 @@ main(void)
         cmocka_unit_test(test_child_fails_without_memory),
         cmocka_unit_test(test_child_is_asked_to_stop),
         cmocka_unit_test(test_child_of_another_isnt_asked),
+        cmocka_unit_test(test_child_knows_its_executor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

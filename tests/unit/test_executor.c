@@ -111,7 +111,8 @@ foreign_submit(cf_executor *base, const cf_task_type *type, const void *args, co
         return future;
     cf_future_release(future);
     cf_future_release(future);
-    return cf_future_new_failed(error == CF_ERR_CLOSED ? CF_ERR_SHUTDOWN : error, "foreign: %s", cf_strerror(error));
+    error = error == CF_ERR_CLOSED ? CF_ERR_SHUTDOWN : error == CF_ERR_TIMEOUT ? CF_ERR_FULL : error;
+    return cf_future_new_failed(error, "foreign: %s", cf_strerror(error));
 }
 
 static cf_err
@@ -631,8 +632,8 @@ test_executor_full_times_out(void **state)
     wait_until(gate_inside(&g) == 1);
     cf_auto(cf_future) queued = cf_submit(pool, twice, 1);
     cf_auto(cf_future) refused = cf_submit_with(pool, cf_options(.deadline = 1), twice, 1);
-    assert_int_equal(cf_future_wait(refused, CF_NOW), CF_ERR_TIMEOUT);
-    assert_int_equal(cf_spawn_with(pool, cf_options(.deadline = 1), twice, 1), CF_ERR_TIMEOUT);
+    assert_int_equal(cf_future_wait(refused, CF_NOW), CF_ERR_FULL);
+    assert_int_equal(cf_spawn_with(pool, cf_options(.deadline = 1), twice, 1), CF_ERR_FULL);
     gate_open(&g);
     assert_int_equal(cf_future_wait(queued, CF_FOREVER), CF_OK);
 }
@@ -899,6 +900,33 @@ end_full(cf_executor *pool, cf_future *futures[2])
     cf_executor_close(pool);
 }
 
+/* CF_FULL_WAIT: one that found no room until its deadline is done, and says FULL, not TIMEOUT: a loop that waits again as long
+ * as a wait's own time was up ends. */
+static void
+test_full_isnt_a_timeout(void **state)
+{
+    (void)state;
+    FOR_EACH_POOL(make)
+    {
+        cf_future *held[2];
+        cf_executor *pool = make_full(make, CF_FULL_WAIT, held);
+        const cf_time deadlines[] = {CF_NOW, cf_after_ms(1)};
+        for (size_t i = 0; i < sizeof deadlines / sizeof *deadlines; i++) {
+            cf_auto(cf_future) f = cf_submit_with(pool, cf_options(.deadline = deadlines[i]), tells_where, shared, 0);
+            cf_err error;
+            while ((error = cf_future_wait(f, cf_after_ms(1000))) == CF_ERR_TIMEOUT) {
+            }
+            assert_int_equal(error, CF_ERR_FULL);
+            assert_true(cf_future_done(f));
+            assert_string_equal(cf_future_message(f), cf_strerror(CF_ERR_FULL));
+            assert_int_equal(cf_spawn_with(pool, cf_options(.deadline = deadlines[i]), tells_where, shared, 0),
+                             CF_ERR_FULL);
+        }
+        end_full(pool, held);
+        assert_int_equal(counted(&shared->ran), 0);
+    }
+}
+
 /* CF_FULL_FAIL: a submit to a full pool fails at once, whatever its deadline, and the task doesn't run; with room again it
  * goes well. */
 static void
@@ -1068,12 +1096,16 @@ notes_call(cf_future *future, void *context)
     count_one(&c->count);
 }
 
+/* Of a pending future that somebody waits for by a set, or for one of several. */
 static unsigned
 callbacks_of(const cf_future *future)
 {
     unsigned n = 0;
-    for (const cf__callback *c = cf__load_acquire(&future->callbacks); c != NULL; c = c->next)
+    cf__callback_line *line = cf__callbacks_line(cf__load_acquire(&future->callbacks));
+    cf__mutex_lock(&line->mutex);
+    for (const cf__callback *c = line->first; c != NULL; c = c->next)
         n++;
+    cf__mutex_unlock(&line->mutex);
     return n;
 }
 
@@ -1499,6 +1531,7 @@ main(void)
         TEST(test_executor_any_allocation_may_fail),
         TEST(test_executor_tasks_submit_tasks),
         TEST(test_executor_inline_runs_at_once),
+        TEST(test_full_isnt_a_timeout),
         TEST(test_full_fails),
         TEST(test_full_runs_in_caller),
         TEST(test_full_in_own_task),

@@ -929,6 +929,9 @@ child_of_futures(void *argument)
     child_check(cf_future_wait(p->pending, CF_FOREVER) == CF_ERR_FORKED);
     child_check(cf_future_get(p->pending, &value, sizeof value, CF_FOREVER) == CF_ERR_FORKED);
     child_check(cf_future_wait(p->pending, CF_NOW + 1) == CF_ERR_FORKED);
+    child_check(cf_future_wait(p->pending, CF_NOW) == CF_ERR_FORKED);
+    child_check(cf_future_error(p->pending) == CF_ERR_FORKED);
+    child_check(!cf_future_cancel(p->pending) && !cf_future_cancelled(p->pending) && !cf_future_cancel(p->done));
     child_check(!cf_future_done(p->pending));
     child_check(cf_future_add_done_callback(p->pending, counts, &calls) == CF_ERR_FORKED);
     child_check(calls == 0);

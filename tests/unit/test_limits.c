@@ -109,6 +109,107 @@ test_stall_limit_asks(void **state)
     assert_false(cf_note("outside"));
 }
 
+/* ---- children that another thread runs ---- */
+
+typedef struct scene { /* fields: A atomic */
+    gate burnt;        /* the thief waits there, its CPU clock ahead */
+    unsigned begun;    /* A: children that have begun: their parents wait for that, so that they are stolen */
+    unsigned limit;
+} scene;
+
+static void
+burn_then_wait(scene *s, unsigned milliseconds)
+{
+    while (cf__os_thread_cpu_time() < (int64_t)milliseconds * 1000000) {
+    }
+    gate_pass(&s->burnt);
+}
+CF_TASK_VOID(burn_then_wait, scene *, unsigned);
+
+static bool
+looks_whether_asked(scene *s)
+{
+    bool asked = cf_cancelled();
+    count_one(&s->begun);
+    return asked;
+}
+CF_TASK(bool, looks_whether_asked, scene *);
+
+static bool
+has_looking_child(scene *s)
+{
+    cf_child(looks_whether_asked) c;
+    cf_child_start(&c, looks_whether_asked, s);
+    gate_open(&s->burnt);
+    wait_until(counted(&s->begun) == 1);
+    return cf_child_join(&c, looks_whether_asked);
+}
+CF_TASK(bool, has_looking_child, scene *);
+
+/* A thief doesn't take the CPU time that it has used before for that of the task whose child it runs. */
+static void
+test_cpu_limit_isnt_the_thiefs(void **state)
+{
+    (void)state;
+    scene s = {.burnt = GATE};
+    bool asked = true;
+    cf_auto(cf_executor) pool = cf_thread_pool(.max_workers = 2);
+    cf_auto(cf_future) burner = cf_submit(pool, burn_then_wait, &s, 300u);
+    wait_until(gate_inside(&s.burnt) == 1);
+    cf_auto(cf_future) f = cf_submit_with(pool, cf_options(.cpu_limit_ms = 200), has_looking_child, &s);
+    assert_int_equal(cf_result(f, has_looking_child, &asked, CF_FOREVER), CF_OK);
+    assert_false(asked);
+}
+
+static bool
+notes_then_stalls(scene *s)
+{
+    bool asked = cf_cancelled(); /* while the parent notes: a look at its clock */
+    count_one(&s->begun);
+    return !asked && note_then_stall(s->limit);
+}
+CF_TASK(bool, notes_then_stalls, scene *);
+
+static bool
+has_noting_child(scene *s)
+{
+    cf_child(notes_then_stalls) c;
+    cf_child_start(&c, notes_then_stalls, s);
+    wait_until(cf_note("waits") && counted(&s->begun) == 1);
+    return cf_child_join(&c, notes_then_stalls);
+}
+CF_TASK(bool, has_noting_child, scene *);
+
+static bool
+has_noting_grandchild(scene *s)
+{
+    cf_child(has_noting_child) c;
+    cf_child_start(&c, has_noting_child, s);
+    wait_until(cf_note("waits") && counted(&s->begun) == 1);
+    return cf_child_join(&c, has_noting_child);
+}
+CF_TASK(bool, has_noting_grandchild, scene *);
+
+/* Notes of a stolen child, and of one's child that is stolen as well, set back the clock of the task that they belong to. */
+static void
+test_stall_limit_hears_children(void **state)
+{
+    (void)state;
+    cf_auto(cf_executor) pool = cf_thread_pool(.max_workers = 3);
+    for (int grandchild = 0; grandchild < 2; grandchild++) {
+        bool stalled = false;
+        /* As above: the scheduler may keep it from noting. */
+        for (unsigned limit = 40; !stalled && limit < 10000; limit *= 2) {
+            scene s = {.limit = limit};
+            cf_auto(cf_future) f =
+                grandchild ? cf_submit_with(pool, cf_options(.stall_limit_ms = limit), has_noting_grandchild, &s)
+                           : cf_submit_with(pool, cf_options(.stall_limit_ms = limit), has_noting_child, &s);
+            assert_int_equal(cf_future_get(f, &stalled, sizeof stalled, CF_FOREVER), CF_OK);
+        }
+        assert_true(stalled);
+    }
+}
+
 /* A task that hasn't started in time fails: at once for who waits for it, else when its turn comes. */
 static void
 test_start_by(void **state)
@@ -185,9 +286,14 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_time_limit_asks),      cmocka_unit_test(test_cpu_limit_asks),
-        cmocka_unit_test(test_stall_limit_asks),     cmocka_unit_test(test_start_by),
-        cmocka_unit_test(test_limits_run_in_caller), cmocka_unit_test(test_process_matters_outside),
+        cmocka_unit_test(test_time_limit_asks),
+        cmocka_unit_test(test_cpu_limit_asks),
+        cmocka_unit_test(test_stall_limit_asks),
+        cmocka_unit_test(test_cpu_limit_isnt_the_thiefs),
+        cmocka_unit_test(test_stall_limit_hears_children),
+        cmocka_unit_test(test_start_by),
+        cmocka_unit_test(test_limits_run_in_caller),
+        cmocka_unit_test(test_process_matters_outside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

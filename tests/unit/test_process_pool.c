@@ -330,8 +330,8 @@ test_pool_full_submit_times_out(void **state)
     cf_executor *pool = cf_process_pool(.max_workers = 1, .max_pending = 2);
     cf_future *running = cf_submit(pool, hold, 0), *pending = cf_submit(pool, twice, 1);
     cf_future *late = cf_submit_with(pool, cf_options(.deadline = cf_after_ms(5)), twice, 2);
-    assert_int_equal(cf_future_error(late), CF_ERR_TIMEOUT);
-    assert_int_equal(cf_spawn_with(pool, cf_options(.deadline = 1), twice, 2), CF_ERR_TIMEOUT);
+    assert_int_equal(cf_future_error(late), CF_ERR_FULL);
+    assert_int_equal(cf_spawn_with(pool, cf_options(.deadline = 1), twice, 2), CF_ERR_FULL);
     cf_future_release(late);
     open_gate(0);
     assert_int_equal(run_twice(pool, 3), 6);

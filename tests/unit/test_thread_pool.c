@@ -560,7 +560,7 @@ test_pool_stray_wakes_are_harmless(void **state)
     EXPECT(c, pass, 3);
 }
 
-/* A submit that finds no room until its deadline fails with TIMEOUT and leaves nothing behind. */
+/* A submit that finds no room until its deadline fails with FULL and leaves nothing behind. */
 static void
 test_pool_max_pending_times_out(void **state)
 {
@@ -569,9 +569,9 @@ test_pool_max_pending_times_out(void **state)
     gate g = GATE;
     cf_auto(cf_future) held = cf_submit(pool, pass, &g, 1);
     cf_auto(cf_future) refused = cf_submit_with(pool, cf_options(.deadline = 1), twice, 1);
-    assert_int_equal(cf_future_wait(refused, CF_FOREVER), CF_ERR_TIMEOUT);
+    assert_int_equal(cf_future_wait(refused, CF_FOREVER), CF_ERR_FULL);
     assert_true(cf_future_done(refused));
-    assert_int_equal(cf_spawn_with(pool, cf_options(.deadline = -1), twice, 1), CF_ERR_TIMEOUT);
+    assert_int_equal(cf_spawn_with(pool, cf_options(.deadline = -1), twice, 1), CF_ERR_FULL);
     assert_int_equal(pending(pool), 1);
     assert_int_equal(waiting_for_room(pool), 0);
     gate_open(&g);

@@ -123,7 +123,7 @@ test_wait_first_failed(void **state)
     }
 }
 
-/* A wait that isn't fulfilled ends at its deadline, and leaves nothing behind in the futures that costs more than its entry. */
+/* A wait that isn't fulfilled ends at its deadline. */
 static void
 test_wait_deadline(void **state)
 {
@@ -137,8 +137,132 @@ test_wait_deadline(void **state)
     }
     assert_int_equal(cf_wait_for(futures, many, 2, CF_NOW), CF_ERR_TIMEOUT);
     for (size_t i = 0; i < many; i++)
-        settle(futures[i]); /* finds the sets of those waits freed */
+        settle(futures[i]); /* finds nothing of those waits */
     release_all(futures, many);
+}
+
+/* However often it's waited for futures that stay pending, nothing is left on them, whichever way the wait ended early; and to
+ * look at them, or at enough that are done, takes no memory at all. */
+static void
+test_wait_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    cf_future *futures[many];
+    long before = 0;
+    make_promises(futures, many);
+    settle(futures[2]);
+    for (int round = 0; round < 1000; round++) {
+        cf_wait_set *set = cf_wait_set_new();
+        for (size_t i = 0; i < many; i++)
+            assert_int_equal(cf_wait_set_add(set, futures[i], NULL), CF_OK);
+        CF_AS_COMPLETED (i, futures, many, CF_FOREVER) {
+            assert_int_equal(i, 2);
+            break;
+        }
+        if (round % 100 == 0) {
+            assert_int_equal(cf_wait_for(futures, many, 2, cf_after_ms(1)), CF_ERR_TIMEOUT);
+            assert_int_equal(cf_wait(futures, many, CF_FIRST_FAILED, cf_after_ms(1)), CF_ERR_TIMEOUT);
+        }
+        cf_wait_set_free(set);
+        if (round == 0)
+            before = live_allocations();
+        assert_int_equal(live_allocations(), before);
+    }
+    fault_fail_from("alloc", 1, ENOMEM);
+    assert_int_equal(cf_wait(futures, many, CF_FIRST_COMPLETED, CF_FOREVER), CF_OK);
+    assert_int_equal(cf_wait_for(futures, many, 2, CF_NOW), CF_ERR_TIMEOUT);
+    assert_int_equal(cf_wait(futures, many, CF_FIRST_FAILED, CF_NOW), CF_ERR_TIMEOUT);
+    assert_int_equal(fault_fired("alloc"), 0);
+    fault_clear();
+    release_all(futures, many);
+}
+
+typedef struct calls {
+    char order[8];
+    size_t count;
+} calls;
+
+static calls noted_calls;
+
+static void
+note_call(cf_future *future, void *context)
+{
+    (void)future;
+    noted_calls.order[noted_calls.count++] = *(const char *)context;
+}
+
+/* Callbacks run in the order in which they were added, before, between and after sets that come and go. */
+static void
+test_wait_keeps_callbacks_in_order(void **state)
+{
+    (void)state;
+    static const char names[] = "abcde";
+    for (int freed = 0; freed < 3; freed++) { /* none, the first, both, before it settles */
+        cf_wait_set *sets[2] = {cf_wait_set_new(), cf_wait_set_new()};
+        cf_future *future = cf_future_new(0);
+        memset(&noted_calls, 0, sizeof noted_calls);
+        for (size_t i = 0; i < 5; i++) {
+            assert_int_equal(cf_future_add_done_callback(future, note_call, CF__POINTER_CAST(void *, &names[i])),
+                             CF_OK);
+            if (i == 2 || i == 3)
+                assert_int_equal(cf_wait_set_add(sets[i - 2], future, NULL), CF_OK);
+        }
+        for (int i = 0; i < freed; i++)
+            cf_wait_set_free(sets[i]);
+        settle(future);
+        assert_string_equal(noted_calls.order, names);
+        for (int i = freed; i < 2; i++) {
+            assert_int_equal(cf_wait_set_next(sets[i], NULL, NULL, CF_NOW), CF_OK);
+            cf_wait_set_free(sets[i]);
+        }
+        cf_future_release(future);
+    }
+}
+
+typedef struct racer {
+    cf_future **futures;
+    unsigned *settled; /* A: how many are, one after the other */
+} racer;
+
+static void *
+waits_in_vain(void *argument)
+{
+    const racer *r = argument;
+    while (counted(r->settled) < many) {
+        cf_wait_set *set = cf_wait_set_new();
+        for (size_t i = 0; i < many; i++)
+            if (cf_wait_set_add(set, r->futures[i], NULL) != CF_OK)
+                abort();
+        cf_wait_set_free(set);
+    }
+    return NULL;
+}
+
+/* Waits come and go while the futures settle: nothing is lost, or freed twice. */
+static void
+test_wait_leaves_while_settled(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 100; round++) {
+        cf_future *futures[many];
+        unsigned settled = 0;
+        racer r = {futures, &settled};
+        pthread_t threads[2];
+        make_promises(futures, many);
+        memset(&noted_calls, 0, sizeof noted_calls);
+        for (size_t i = 0; i < many; i++)
+            assert_int_equal(cf_future_add_done_callback(futures[i], note_call, CF__POINTER_CAST(void *, "x")), CF_OK);
+        for (int i = 0; i < 2; i++)
+            threads[i] = start_thread(waits_in_vain, &r);
+        for (size_t i = 0; i < many; i++) {
+            settle(futures[i]);
+            count_one(&settled);
+        }
+        for (int i = 0; i < 2; i++)
+            join_thread(threads[i]);
+        assert_string_equal(noted_calls.order, "xxxxxx");
+        release_all(futures, many);
+    }
 }
 
 /* No futures: nothing to wait for; more than there are: refused. */
@@ -166,7 +290,7 @@ test_wait_without_memory(void **state)
     for (unsigned n = 1; fired != 0; n++) {
         fault_clear();
         fault_fail_nth("alloc", n, ENOMEM);
-        cf_err error = cf_wait(futures, many, CF_FIRST_COMPLETED, CF_NOW);
+        cf_err error = cf_wait(futures, many, CF_FIRST_COMPLETED, cf_after_ms(20)); /* not CF_NOW, which needs none */
         size_t seen = 0;
         fired = fault_fired("alloc");
         assert_int_equal(error, fired ? CF_ERR_NOMEM : CF_ERR_TIMEOUT);
@@ -181,21 +305,48 @@ test_wait_without_memory(void **state)
 }
 
 /* A forked child can't wait for its parent's futures. */
+typedef struct family {
+    cf_future *futures[2]; /* pending, done */
+    cf_wait_set *set;      /* with both */
+} family;
+
 static int
 wait_in_child(void *argument)
 {
-    cf_future *future = argument;
-    child_check(cf_wait(&future, 1, CF_FIRST_COMPLETED, CF_FOREVER) == CF_ERR_FORKED);
-    child_check(cf_wait(&future, 1, CF_ALL_COMPLETED, CF_FOREVER) == CF_ERR_FORKED);
+    static const cf_wait_mode modes[] = {CF_ALL_COMPLETED, CF_FIRST_COMPLETED, CF_FIRST_FAILED};
+    const family *f = argument;
+    const cf_time deadlines[] = {CF_NOW, cf_after_ms(1), CF_FOREVER};
+    cf_future *future = NULL;
+    size_t seen = 0;
+    child_check(cf_wait_set_next(f->set, &future, NULL, CF_FOREVER) == CF_OK && future == f->futures[1]);
+    for (size_t d = 0; d < 3; d++) {
+        for (size_t m = 0; m < 3; m++)
+            child_check(cf_wait(f->futures, m == 1 ? 1 : 2, modes[m], deadlines[d]) == CF_ERR_FORKED);
+        child_check(cf_wait_for(f->futures, 2, 2, deadlines[d]) == CF_ERR_FORKED);
+        child_check(cf_wait_for(f->futures, 2, 1, deadlines[d]) == CF_OK);
+        child_check(cf_wait_set_next(f->set, NULL, NULL, deadlines[d]) == CF_ERR_FORKED);
+        CF_AS_COMPLETED (i, f->futures, 2, deadlines[d])
+            seen++;
+    }
+    child_check(seen == 0); /* a set can't be made of those */
+    child_check(cf_wait_set_add(f->set, f->futures[0], NULL) == CF_ERR_FORKED);
+    child_check(cf_wait_set_size(f->set) == 1);
+    child_check(cf_wait_set_add(f->set, f->futures[1], NULL) == CF_OK);
+    child_check(cf_wait_set_next(f->set, NULL, NULL, CF_FOREVER) == CF_OK);
+    cf_wait_set_free(f->set);
     return 0;
 }
 static void
 test_wait_forked_child(void **state)
 {
     (void)state;
-    cf_future *future = cf_future_new(0);
-    assert_int_equal(run_in_child_with(wait_in_child, future), 0);
-    cf_future_release(future);
+    family f = {{cf_future_new(0), cf_future_new(0)}, cf_wait_set_new()};
+    settle(f.futures[1]);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(cf_wait_set_add(f.set, f.futures[i], NULL), CF_OK);
+    assert_int_equal(run_in_child_with(wait_in_child, &f), 0);
+    cf_wait_set_free(f.set);
+    release_all(f.futures, 2);
 }
 
 /* CF_AS_COMPLETED sees each future once, in the order in which they completed. */
@@ -408,7 +559,7 @@ test_wait_set_several_getters(void **state)
     release_all(futures, many);
 }
 
-/* A set may be freed with futures in it, done and pending; those that settle later, or never, find it closed. */
+/* A set may be freed with futures in it, done and pending; those that settle later, or never, know nothing of it. */
 static void
 test_wait_set_freed_early(void **state)
 {
@@ -547,6 +698,9 @@ main(void)
         cmocka_unit_test(test_wait_first_failed),
         cmocka_unit_test(test_wait_first_failed_without_failure),
         cmocka_unit_test(test_wait_deadline),
+        cmocka_unit_test(test_wait_leaves_nothing_behind),
+        cmocka_unit_test(test_wait_keeps_callbacks_in_order),
+        cmocka_unit_test(test_wait_leaves_while_settled),
         cmocka_unit_test(test_wait_bounds),
         cmocka_unit_test(test_wait_without_memory),
         cmocka_unit_test(test_wait_forked_child),

@@ -43,7 +43,7 @@ struct cf_future {
     void *args;         /* I: the arguments, in this allocation; S, once settled: the callbacks still to be run */
     void *result;       /* S: room for the result; in this allocation, or the origin's */
     size_t result_size; /* I: bytes */
-    void *callbacks;    /* A: stack of cf__callback, or cf__callbacks_closed() */
+    void *callbacks;    /* A: stack of cf__callback, or a cf__callback_line, or closed: see there */
     cf_future *next;    /* belongs to the executor while it queues the future; as does `segment` */
     char *message;      /* S: owned, or NULL */
     cf_err error;       /* S: CF_OK or why the task failed; a cancelled one says so in the state */
@@ -80,18 +80,104 @@ typedef struct cf__limited_future {
 /* One entry of a future's list of callbacks.  Whoever takes it off the list calls run(), once, and doesn't touch it
  * again: with the future when it has settled, with NULL when its last reference went without that. */
 typedef struct cf__callback {
-    struct cf__callback *next;
+    struct cf__callback *next, *previous; /* previous: on a line only */
     void (*run)(struct cf__callback *self, cf_future *future);
 } cf__callback;
+
+/* What a future has in place of the stack as soon as it has an entry that may be taken off again: a wait's.  A stack can't
+ * give one back, for who settles takes it away at any moment; a line has a mutex, which the settler takes as well.  It
+ * lives as long as the future, so that whoever has a reference may lock it. */
+typedef struct cf__callback_line { /* fields: M under mutex */
+    cf__mutex mutex;
+    cf__callback *first, *last; /* M: oldest first */
+    bool closed; /* M: the settler has taken them: nothing is taken off, and who comes now runs its own */
+} cf__callback_line;
+
+/* Bits of cf_future.callbacks beside an address. */
+#define CF__CALLBACKS_CLOSED 1u /* no more callbacks; the address is a line's, or 0 */
+#define CF__CALLBACKS_LINE 2u   /* the address is a line's */
 
 /* result_size of a future that has failed before anybody knew its task: its error is to be had with any type. */
 #define CF__ANY_SIZE SIZE_MAX
 
-/* Stands for "no more callbacks": an address that no allocation has. */
 CF__PRIVATE void *
-cf__callbacks_closed(void)
+cf__callbacks_word(cf__callback_line *line, uintptr_t bits)
 {
-    return CF__POINTER_CAST(void *, CF__STATIC_CAST(uintptr_t, 1));
+    return CF__POINTER_CAST(void *, CF__POINTER_CAST(uintptr_t, line) | bits);
+}
+
+CF__PRIVATE bool
+cf__callbacks_closed(void *word)
+{
+    return (CF__POINTER_CAST(uintptr_t, word) & CF__CALLBACKS_CLOSED) != 0;
+}
+
+/* The line, closed or not; NULL: there is none, or it is just being closed. */
+CF__PRIVATE cf__callback_line *
+cf__callbacks_line(void *word)
+{
+    uintptr_t address = CF__POINTER_CAST(uintptr_t, word), bits = CF__CALLBACKS_CLOSED | CF__CALLBACKS_LINE;
+    return address & CF__CALLBACKS_LINE ? CF__POINTER_CAST(cf__callback_line *, address & ~bits) : NULL;
+}
+
+CF__PRIVATE void
+cf__line_append(cf__callback_line *line, cf__callback *node)
+{
+    node->next = NULL;
+    node->previous = line->last;
+    if (line->last != NULL)
+        line->last->next = node;
+    else
+        line->first = node;
+    line->last = node;
+}
+
+CF__PRIVATE void
+cf__line_unlink(cf__callback_line *line, cf__callback *node)
+{
+    if (node->previous != NULL)
+        node->previous->next = node->next;
+    else
+        line->first = node->next;
+    if (node->next != NULL)
+        node->next->previous = node->previous;
+    else
+        line->last = node->previous;
+}
+
+CF__PRIVATE cf__callback_line *
+cf__line_new(void)
+{
+    cf__callback_line *line = CF__STATIC_CAST(cf__callback_line *, cf__os_alloc(sizeof *line));
+    if (line == NULL)
+        return NULL;
+    cf__mutex_init(&line->mutex);
+    line->first = line->last = NULL;
+    line->closed = false;
+    return line;
+}
+
+CF__PRIVATE void
+cf__line_free(cf__callback_line *line)
+{
+    if (line == NULL)
+        return;
+    cf__mutex_destroy(&line->mutex);
+    cf__os_free(line);
+}
+
+/* What a stack holds, oldest first. */
+CF__PRIVATE cf__callback *
+cf__callbacks_reverse(void *word)
+{
+    cf__callback *stack = CF__STATIC_CAST(cf__callback *, word), *oldest = NULL;
+    while (stack != NULL) {
+        cf__callback *next = stack->next;
+        stack->next = oldest;
+        oldest = stack;
+        stack = next;
+    }
+    return oldest;
 }
 
 CF__PRIVATE bool

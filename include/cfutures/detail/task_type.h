@@ -42,8 +42,10 @@ typedef struct cf__task_context {
     const uint32_t *cancel_word;    /* A: where cf_cancelled() looks, NULL: nobody can ask; in the future or the slot */
     uint32_t cancel_bit;            /* I: the bit of it that says "please stop" */
     const cf__limits *limits;       /* I: what cf_cancelled() is to look at by itself; NULL: nothing */
-    int64_t started, noted;         /* W: since when it runs, when it has noted progress; where there are limits */
-    int64_t cpu_started;            /* W: what the thread's CPU clock said then */
+    bool is_child;                  /* I: a stolen child's: one task with `outer`, which started it (child.h) */
+    int64_t started;                /* I: since when it runs; where there are limits */
+    int64_t noted;                  /* A: when it has noted progress, 0: never; where there are limits */
+    int64_t cpu_started;            /* I: what the thread's CPU clock said then */
     const cf__task_host *host;      /* I: of a task in a worker process; NULL: in none */
     bool can_fail;                  /* W: a task or an on_start runs, not a callback between two tasks */
     int code;                       /* W: as given to cf_fail() */
@@ -78,23 +80,28 @@ CF_API bool cf__task_asked_to_stop(const cf__task_context *context);
 
 #if CF__BODIES
 
+/* `own_thread`: it runs in this thread; a thief's clock knows nothing of the CPU time of whom it has the child from. */
 CF__SLOW bool
-cf__task_passed_a_limit(const cf__task_context *context)
+cf__task_passed_a_limit(const cf__task_context *context, bool own_thread)
 {
     cf_limit passed = CF_LIMIT_NONE;
     int64_t now = cf__os_now();
-    int64_t cpu = context->limits->cpu_ms != 0 ? cf__os_thread_cpu_time() - context->cpu_started : 0;
-    return cf__limits_due(context->limits, context->started, context->noted, cpu, now, &passed) <= now;
+    int64_t cpu = own_thread && context->limits->cpu_ms != 0 ? cf__os_thread_cpu_time() - context->cpu_started : 0;
+    /* relaxed: a clock, nothing is published with it. */
+    return cf__limits_due(context->limits, context->started, cf__load_relaxed(&context->noted), cpu, now, &passed) <=
+           now;
 }
 
 CF_API bool
 cf__task_asked_to_stop(const cf__task_context *context)
 {
+    /* Only a thread pool's worker has contexts of other threads further out. */
+    const struct cf__local_worker *here = context != NULL ? context->worker : NULL;
     for (; context != NULL; context = context->outer) {
         /* relaxed: a request; nothing is published with it. */
         if (context->cancel_word != NULL && (cf__load_relaxed(context->cancel_word) & context->cancel_bit) != 0)
             return true;
-        if (context->limits != NULL && cf__task_passed_a_limit(context))
+        if (context->limits != NULL && cf__task_passed_a_limit(context, context->worker == here))
             return true;
     }
     return false;
@@ -119,6 +126,7 @@ cf__task_context_init(cf__task_context *context, const uint32_t *cancel_word, ui
     context->cancel_bit = cancel_bit;
     context->limits = NULL;
     context->host = context->outer != NULL ? context->outer->host : NULL;
+    context->is_child = false;
     context->can_fail = true;
     context->code = 0;
     context->failed = false;
