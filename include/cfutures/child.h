@@ -30,7 +30,7 @@
 #include "future.h"
 
 /** A child of `fn`, to be declared in the function that starts and joins it. */
-#define cf_child(fn) struct fn##_CF_TASK_child
+#define cf_child(fn) CF__CHILD(fn)
 
 /** Let fn(arguments...) run beside the caller, on a worker of the same thread pool that is idle, until it is joined:
  *  cf_child_start(&child, fn, arguments...).  Copies the arguments.  Never fails, never blocks. */
@@ -42,6 +42,8 @@
 #define cf_child_join(child, fn) CF__CHILD_JOIN(child, fn)
 
 /* ---- implementation ---- */
+
+#define CF__CHILD(fn) struct fn##_CF_TASK_child /* once more, for an fn that is a macro */
 
 #define CF__CHILD_DONE 1u
 #define CF__CHILD_WAITED 2u

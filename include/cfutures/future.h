@@ -60,7 +60,7 @@ typedef void cf_done_callback(cf_future *future, void *context);
  *           pool may start one more thread.
  * Ordering: what the task did happens before this returns.
  * Returns:  CF_OK (done), or what became of the task: CF_ERR_FAILED (see cf_future_code, cf_future_message),
- *           CF_ERR_CANCELLED, CF_ERR_WORKER_LOST (see cf_future_signal), CF_ERR_TIME_LIMIT (see cf_future_account),
+ *           CF_ERR_CANCELLED, CF_ERR_TASK_EXITED (it ended its thread), CF_ERR_WORKER_LOST (see cf_future_signal), CF_ERR_TIME_LIMIT (see cf_future_account),
  *           CF_ERR_CORRUPT (a worker wrote over the task's place in shared memory), CF_ERR_BROKEN, or what submit failed
  *           with (no room until its deadline is CF_ERR_FULL);
  *           or what became of the wait: CF_ERR_TIMEOUT (the task goes on and can be awaited again), CF_ERR_FORKED (not
@@ -75,7 +75,8 @@ CF_API cf_err cf_future_wait(cf_future *future, cf_time deadline);
  *               well. */
 CF_API CF_NODISCARD cf_err cf_future_get(cf_future *future, void *result, size_t size, cf_time deadline);
 
-/** As cf_future_get() for a task of `type`: CF_ERR_TYPE unless the future's task has a result of the same type. */
+/** As cf_future_get() for a task of `type`: CF_ERR_TYPE unless the future's task has a result of the same type: of its
+ *  size, and spelled as it, see CF_TASK(). */
 CF_API CF_NODISCARD cf_err cf_future_result(cf_future *future, const cf_task_type *type, void *result,
                                             cf_time deadline);
 

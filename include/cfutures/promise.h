@@ -27,7 +27,8 @@ CF_API cf_future *cf_future_new_failed(cf_err error, const char *format, ...) CF
 CF_API bool cf_future_start(cf_future *future);
 
 /** Run a future's task in this thread and settle it, unless it was cancelled or claimed before.  For executors; the
- *  caller keeps its reference.  Returns whether it ran. */
+ *  caller keeps its reference.  Returns whether it settled it: by running it, or, when it came too late for start_by, by
+ *  failing it with CF_ERR_TIME_LIMIT. */
 CF_API bool cf_future_run(cf_future *future);
 
 /** Settle with success.  Copies `size` bytes of `result`.

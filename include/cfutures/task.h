@@ -166,7 +166,10 @@ CF_API bool cf_stop_signal(int signal_number);
      fn##_CF_TASK_result(future, result, deadline))
 #endif
 
-/** Make fn(A1, ...) returning R a task. */
+/** Make fn(A1, ...) returning R a task.
+ *
+ * Two tasks have one type of result for cf_result() if R is spelled alike, once its macros are expanded: unsigned and
+ * unsigned int are two, a typedef is another than what it stands for, and bool of <stdbool.h> is _Bool in C. */
 #define CF_TASK(R, ...) CF__TASK_1(CF__ARITY(__VA_ARGS__), R, __VA_ARGS__)
 /** Make fn(A1, ...) without result a task. */
 #define CF_TASK_VOID(...) CF__TASK_VOID_1(CF__ARITY(__VA_ARGS__), __VA_ARGS__)

@@ -43,13 +43,14 @@ typedef enum cf_wait_mode {
  * Threads:   any number, at once with anything else that is done to the futures.
  * Blocks:    until what `mode` says holds, or `deadline`.  Like cf_future_wait() it runs queued tasks of the own
  *            pool when called in a worker, but only for CF_ALL_COMPLETED; else the pool may start one more thread.
- * Returns:   CF_OK (also for no futures at all); CF_ERR_TIMEOUT; CF_ERR_NOMEM, CF_ERR_SYSTEM (a process pool can't
- *            start its collector thread); CF_ERR_UNSUPPORTED (for CF_ALL_COMPLETED not: a task on a process pool has
- *            submitted one of them); CF_ERR_FORKED.  How each future ended is asked of itself. */
+ * Returns:   CF_OK (also for no futures at all); CF_ERR_TIMEOUT; CF_ERR_FORKED.  For CF_ALL_COMPLETED also
+ *            CF_ERR_DEADLOCK and CF_ERR_UNSUPPORTED, as cf_future_wait().  For the others, if they can't return at once:
+ *            CF_ERR_NOMEM, CF_ERR_SYSTEM (a process pool can't start its collector thread), CF_ERR_UNSUPPORTED (a task
+ *            on a process pool has submitted one of them).  How each future ended is asked of itself. */
 CF_API CF_NODISCARD cf_err cf_wait(cf_future *const *futures, size_t count, cf_wait_mode mode, cf_time deadline);
 
-/** Wait until `enough` of the futures have completed, well or not.  As cf_wait(); CF_ERR_INVALID when enough >
- *  count. */
+/** Wait until `enough` of the futures have completed, well or not.  As cf_wait() for CF_FIRST_COMPLETED; CF_ERR_INVALID when
+ *  enough > count. */
 CF_API CF_NODISCARD cf_err cf_wait_for(cf_future *const *futures, size_t count, size_t enough, cf_time deadline);
 
 /** For each future in the order in which they complete: CF_AS_COMPLETED (i, futures, count, deadline) { ...

@@ -77,6 +77,23 @@ CF_TASK(double, six, int, unsigned, long, unsigned long, float, double);
 CF_TASK(uint64_t, seven, uint8_t, uint16_t, uint32_t, uint64_t, int8_t, int16_t, int64_t);
 CF_TASK_VOID(eight, int *, int, int, int, int, int, int, int);
 
+/* A task whose name is a macro. */
+#define renamed the_real_name
+static int
+renamed(int a)
+{
+    return a + 1;
+}
+CF_TASK(int, renamed, int);
+
+static int
+renamed_child(void)
+{
+    cf_child(renamed) c;
+    cf_child_start(&c, renamed, 1);
+    return cf_child_join(&c, renamed) != 2;
+}
+
 CF_QUEUE(point_queue, point);
 CF_QUEUE(text_queue, const char *);
 CF_QUEUE(operation_queue, int (*)(int, int));
@@ -241,7 +258,7 @@ main(void)
     if (tasks(defaults) != 0)
         return 2;
 #endif
-    int bad = queues() + tasks(pool) + renamed_tasks(pool) + loops_and_maps(pool);
+    int bad = queues() + tasks(pool) + renamed_tasks(pool) + loops_and_maps(pool) + renamed_child();
     if (bad != 0)
         printf("macros: %d checks failed\n", bad);
     return bad != 0;

@@ -22,9 +22,9 @@ lines=$(cat $core | wc -l)
 code=$(sed -e 's|/\*.*\*/||' -e '/^[[:space:]]*\/\*/,/\*\//d' $core | grep -c '[^[:space:]]')
 # shellcheck disable=SC2086
 functions=$(sed -n 's/^\(cf_[a-z0-9][a-z0-9_]*\)(.*/\1/p' $core | sort -u | wc -l)
-echo "core: $(printf '%s\n' "$core" | grep -c .) headers, $code lines of code of at most 9600 ($lines with comments), $functions public functions of at most 120"
+echo "core: $(printf '%s\n' "$core" | grep -c .) headers, $code lines of code of at most 10000 ($lines with comments), $functions public functions of at most 120"
 bad=0
-[ "$code" -lt 9600 ] || { echo "the core is too long"; bad=1; }
+[ "$code" -lt 10000 ] || { echo "the core is too long"; bad=1; }
 [ "$functions" -le 120 ] || { echo "too many public functions"; bad=1; }
 for header in $(find . -name '*.h' | LC_ALL=C sort); do
     n=$(wc -l <"$header")

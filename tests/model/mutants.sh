@@ -120,7 +120,7 @@ wait.h | s/^        cf__wait_set_unlink(set, entry);/        ;/ | wait wait_set_
 wait.h | s/future != NULL && !set->freed;/future != NULL;/ | wait wait_set_free_and_settle | an entry stays on the list of a freed set
 wait.h | s/cf__fetch_sub_acq_rel(&set->references/cf__fetch_sub_relaxed(\&set->references/ | wait wait_set_free_and_settle | frees unordered
 wait.h | s/while (error == CF_OK && set->first == NULL/if (error == CF_OK \&\& set->first == NULL/ | wait wait_set_two_getters | takes a wake for a completion
-thread_pool.h | s/^    cf__sleeper_wake(worker);/    ;/ | pool pool_two_submitters | submit wakes nobody
+thread_pool.h | s/^    cf__sleeper_wake(next);/    ;/ | pool pool_two_submitters | submit wakes nobody
 thread_pool.h | s/cf__event_wake_all(&pool->quiet);/(void)0;/ | pool | no wake for those that shut down
 thread_pool.h | s/^        cf__event_wake_all(&pool->work);/        ;/ | pool pool_one_task | workers aren't told to end
 thread_pool.h | s/^    cf__event_wake_all(&pool->room);/    ;/ | pool pool_full_and_shutdown | submitters aren't told of a shutdown

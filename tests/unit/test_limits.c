@@ -241,6 +241,15 @@ test_start_by(void **state)
     left = cf_submit_with(pool, cf_options(.start_by = CF_NOW), answer, 1);
     assert_int_equal(cf_future_wait(left, CF_NOW), CF_ERR_TIME_LIMIT);
     cf_future_release(left);
+
+    cf_submit_opts late = {.struct_size = sizeof late, .start_by = CF_NOW};
+    int six = 6;
+    left = cf_executor_new_task(pool, answer_CF_TASK_type(), &six, &late); /* as an executor that others wrote does */
+    assert_true(cf_future_run(left)); /* it has settled it, though the task didn't run */
+    assert_int_equal(cf_future_wait(left, CF_NOW), CF_ERR_TIME_LIMIT);
+    assert_false(cf_future_run(left));
+    cf_future_release(left);
+    cf_future_release(left);
     cf_executor_close(pool);
 }
 

@@ -510,7 +510,7 @@ test_nested_map(void **state)
 typedef struct elsewhere { /* what a thread of a task's worker does */
     cf_executor *pool;
     cf_future *future;
-    cf_err submitted, waited;
+    cf_err submitted, waited, waited_for_all;
 } elsewhere;
 
 static void *
@@ -519,6 +519,7 @@ use_in_thread(void *argument)
     elsewhere *self = argument;
     self->submitted = cf_spawn(self->pool, twice, 1);
     self->waited = cf_future_wait(self->future, CF_FOREVER);
+    self->waited_for_all = cf_wait(&self->future, 1, CF_ALL_COMPLETED, CF_FOREVER);
     return NULL;
 }
 
@@ -534,11 +535,14 @@ use_what_is_not_there(void)
     task_check(cf_wait_set_add(set, future, NULL) == CF_ERR_UNSUPPORTED && cf_wait_set_size(set) == 0);
     cf_wait_set_free(set);
     task_check(cf_wait(&future, 1, CF_FIRST_COMPLETED, CF_FOREVER) == CF_ERR_UNSUPPORTED);
+    task_check(cf_wait(&future, 1, CF_FIRST_FAILED, CF_FOREVER) == CF_ERR_UNSUPPORTED);
+    task_check(cf_wait_for(&future, 1, 1, CF_FOREVER) == CF_ERR_UNSUPPORTED);
     task_check(cf_executor_alloc(pool, 1) == NULL);
     task_check(cf_executor_shutdown(pool, CF_DRAIN, CF_FOREVER, NULL) == CF_ERR_FORKED);
-    elsewhere other = {pool, future, CF_OK, CF_OK};
+    elsewhere other = {pool, future, CF_OK, CF_OK, CF_OK};
     task_check(pthread_create(&thread, NULL, use_in_thread, &other) == 0 && pthread_join(thread, NULL) == 0);
     task_check(other.submitted == CF_ERR_UNSUPPORTED && other.waited == CF_ERR_UNSUPPORTED);
+    task_check(other.waited_for_all == CF_ERR_UNSUPPORTED);
     pid_t child = fork();
     if (child == 0)
         _exit(cf_spawn(pool, twice, 1) == CF_ERR_FORKED && cf_future_wait(future, CF_FOREVER) == CF_ERR_FORKED ? 0 : 1);

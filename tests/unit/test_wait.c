@@ -279,32 +279,51 @@ test_wait_bounds(void **state)
     cf_future_release(future);
 }
 
-/* Each allocation of a wait may fail: then it says so, and nothing leaks. */
+/* Each allocation of a wait, or of a set, may fail: then it says so, and nothing leaks. */
 static void
 test_wait_without_memory(void **state)
 {
     (void)state;
-    cf_future *futures[many];
-    make_promises(futures, many);
-    unsigned fired = 1;
-    for (unsigned n = 1; fired != 0; n++) {
-        fault_clear();
-        fault_fail_nth("alloc", n, ENOMEM);
-        cf_err error = cf_wait(futures, many, CF_FIRST_COMPLETED, cf_after_ms(20)); /* not CF_NOW, which needs none */
-        size_t seen = 0;
-        fired = fault_fired("alloc");
-        assert_int_equal(error, fired ? CF_ERR_NOMEM : CF_ERR_TIMEOUT);
-        fault_clear();
-        fault_fail_nth("alloc", n, ENOMEM);
-        CF_AS_COMPLETED (i, futures, many, CF_NOW)
-            seen += i + 1;
-        assert_int_equal(seen, 0);
-        fault_clear();
+    for (int kind = 0; kind < 5; kind++) {
+        unsigned fired = 1;
+        for (unsigned n = 1; fired != 0; n++) {
+            cf_err error = CF_ERR_TIMEOUT;
+            size_t seen = 0;
+            cf_future *futures[many]; /* new ones: what one needs for its first wait, it keeps */
+            make_promises(futures, many);
+            fault_fail_nth("alloc", n, ENOMEM);
+            cf_time soon = cf_after_ms(20); /* not CF_NOW, for which no memory is needed */
+            if (kind == 0) {
+                error = cf_wait(futures, many, CF_FIRST_COMPLETED, soon);
+            } else if (kind == 1) {
+                error = cf_wait(futures, many, CF_FIRST_FAILED, soon);
+            } else if (kind == 2) {
+                error = cf_wait_for(futures, many, 2, soon);
+            } else if (kind == 3) {
+                CF_AS_COMPLETED (i, futures, many, soon)
+                    seen += i + 1;
+            } else {
+                cf_wait_set *set = cf_wait_set_new();
+                error = set == NULL ? CF_ERR_NOMEM : CF_OK;
+                size_t added = 0;
+                while (error == CF_OK && added < many)
+                    error = cf_wait_set_add(set, futures[added++], NULL);
+                if (set != NULL)
+                    assert_int_equal(cf_wait_set_size(set), error == CF_OK ? many : added - 1);
+                cf_wait_set_free(set);
+                error = error == CF_OK ? CF_ERR_TIMEOUT : error;
+            }
+            fired = fault_fired("alloc");
+            fault_clear();
+            assert_int_equal(error, fired && kind != 3 ? CF_ERR_NOMEM : CF_ERR_TIMEOUT);
+            assert_int_equal(seen, 0);
+            release_all(futures, many);
+            if (fired == 0)
+                assert_int_equal(n, 1 + 2 * many + 1); /* the set; for each future an entry and its line */
+        }
     }
-    release_all(futures, many);
 }
 
-/* A forked child can't wait for its parent's futures. */
 typedef struct family {
     cf_future *futures[2]; /* pending, done */
     cf_wait_set *set;      /* with both */
@@ -643,6 +662,12 @@ test_wait_without_collector(void **state)
     future = cf_submit(pool, twice, 5);
     fault_fail_from("thread_start", 1, EAGAIN);
     assert_int_equal(cf_wait(&future, 1, CF_FIRST_COMPLETED, CF_FOREVER), CF_ERR_SYSTEM);
+    assert_int_equal(cf_wait(&future, 1, CF_FIRST_FAILED, CF_FOREVER), CF_ERR_SYSTEM);
+    assert_int_equal(cf_wait_for(&future, 1, 1, CF_FOREVER), CF_ERR_SYSTEM);
+    cf_wait_set *set = cf_wait_set_new();
+    assert_int_equal(cf_wait_set_add(set, future, NULL), CF_ERR_SYSTEM);
+    assert_int_equal(cf_wait_set_size(set), 0);
+    cf_wait_set_free(set);
     fault_clear();
     assert_int_equal(kill(worker, SIGCONT), 0);
     assert_int_equal(cf_wait(&future, 1, CF_FIRST_COMPLETED, CF_FOREVER), CF_OK);
@@ -688,6 +713,28 @@ test_wait_in_the_only_worker(void **state)
     assert_int_equal(sum, 6);
 }
 
+static cf_err
+waits_for_itself(cf_future *const *own)
+{
+    wait_until(__atomic_load_n(own, __ATOMIC_ACQUIRE) != NULL);
+    return cf_wait(own, 1, CF_ALL_COMPLETED, CF_FOREVER);
+}
+CF_TASK(cf_err, waits_for_itself, cf_future *const *);
+
+/* A wait for all that would wait for its own task says so. */
+static void
+test_wait_for_oneself(void **state)
+{
+    (void)state;
+    cf_future *own = NULL;
+    cf_err error = CF_OK;
+    cf_auto(cf_executor) pool = cf_thread_pool(.max_workers = 1);
+    cf_auto(cf_future) f = cf_submit(pool, waits_for_itself, &own);
+    __atomic_store_n(&own, f, __ATOMIC_RELEASE);
+    assert_int_equal(cf_result(f, waits_for_itself, &error, CF_FOREVER), CF_OK);
+    assert_int_equal(error, CF_ERR_DEADLOCK);
+}
+
 int
 main(void)
 {
@@ -717,6 +764,7 @@ main(void)
         cmocka_unit_test(test_wait_without_collector),
 #endif
         cmocka_unit_test(test_wait_in_the_only_worker),
+        cmocka_unit_test(test_wait_for_oneself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
