@@ -78,20 +78,20 @@ CF_TASK(uint64_t, seven, uint8_t, uint16_t, uint32_t, uint64_t, int8_t, int16_t,
 CF_TASK_VOID(eight, int *, int, int, int, int, int, int, int);
 
 /* A task whose name is a macro. */
-#define renamed the_real_name
+#define renamed_too the_real_name
 static int
-renamed(int a)
+renamed_too(int a)
 {
     return a + 1;
 }
-CF_TASK(int, renamed, int);
+CF_TASK(int, renamed_too, int);
 
 static int
 renamed_child(void)
 {
-    cf_child(renamed) c;
-    cf_child_start(&c, renamed, 1);
-    return cf_child_join(&c, renamed) != 2;
+    cf_child(renamed_too) c;
+    cf_child_start(&c, renamed_too, 1);
+    return cf_child_join(&c, renamed_too) != 2;
 }
 
 CF_QUEUE(point_queue, point);
