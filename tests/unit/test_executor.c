@@ -838,6 +838,106 @@ test_executor_tasks_submit_tasks(void **state)
     }
 }
 
+typedef struct inline_scene { /* fields: A atomic */
+    cf_executor *pool;
+    gate gate;
+    unsigned begun, ended; /* A */
+    cf_shutdown_mode mode;
+    cf_err now, later;
+    size_t left;
+    bool exits;
+} inline_scene;
+
+static void
+holds_inline(inline_scene *s)
+{
+    count_one(&s->begun);
+    if (s->exits)
+        pthread_exit(NULL);
+    if (s->mode == CF_KILL)
+        wait_until(cf_cancelled());
+    else
+        gate_pass(&s->gate);
+    count_one(&s->ended);
+}
+CF_TASK_VOID(holds_inline, inline_scene *);
+
+static void *
+submits_inline(void *argument)
+{
+    inline_scene *s = argument;
+    s->later = cf_spawn(s->pool, holds_inline, s);
+    return NULL;
+}
+
+static void *
+shuts_inline_down(void *argument)
+{
+    inline_scene *s = argument;
+    cf_shutdown_report report;
+    s->now = cf_executor_shutdown(s->pool, s->mode, CF_FOREVER, &report);
+    s->left = s->now == CF_OK && counted(&s->ended) == 1 && report.finished == 1 ? report.left : 99;
+    return NULL;
+}
+
+/* A shutdown of the inline executor waits for what other threads run in it, and asks that to stop if it's to be killed. */
+static void
+test_executor_inline_shutdown_waits(void **state)
+{
+    (void)state;
+    for (int kill = 0; kill < 2; kill++) {
+        inline_scene s = {.gate = GATE, .mode = kill ? CF_KILL : CF_DRAIN};
+        cf_shutdown_report report;
+        s.pool = cf_inline_executor();
+        pthread_t runs = start_thread(submits_inline, &s);
+        wait_until(counted(&s.begun) == 1);
+        assert_int_equal(cf_executor_shutdown(s.pool, CF_DRAIN, CF_NOW, &report), CF_ERR_TIMEOUT);
+        assert_int_equal(report.left, 1);
+        assert_int_equal(cf_executor_shutdown(s.pool, CF_CANCEL_PENDING, cf_after_ms(1), &report), CF_ERR_TIMEOUT);
+        assert_int_equal(report.left, 1);
+        assert_int_equal(cf_spawn(s.pool, twice, 1), CF_ERR_SHUTDOWN);
+        pthread_t shuts = start_thread(shuts_inline_down, &s);
+        cf__inline_executor *self = CF__POINTER_CAST(cf__inline_executor *, s.pool);
+        if (!kill)
+            wait_until(sleepers(&self->mutex, &self->idle) == 1);
+        gate_open(&s.gate);
+        join_thread(shuts);
+        assert_int_equal(s.now, CF_OK);
+        assert_int_equal(s.left, 0);
+        join_thread(runs); /* its submit has the executor until it returns */
+        assert_int_equal(s.later, CF_OK);
+        cf_executor_close(s.pool);
+    }
+}
+
+static void
+shuts_its_own(inline_scene *s)
+{
+    cf_shutdown_report report;
+    s->now = cf_executor_shutdown(s->pool, CF_DRAIN, CF_NOW, &report);
+    s->later = cf_executor_shutdown(s->pool, CF_DRAIN, CF_FOREVER, &report);
+    s->left = report.left;
+}
+CF_TASK_VOID(shuts_its_own, inline_scene *);
+
+/* From its own task it would wait for itself, and says so; and a task that ends its thread isn't waited for. */
+static void
+test_executor_inline_shutdown_inside(void **state)
+{
+    (void)state;
+    inline_scene s = {.exits = true};
+    s.pool = cf_inline_executor();
+    join_thread(start_thread(submits_inline, &s));
+    assert_int_equal(counted(&s.begun), 1);
+    assert_int_equal(cf_spawn(s.pool, shuts_its_own, &s), CF_OK);
+    assert_int_equal(s.now, CF_ERR_TIMEOUT);
+    assert_int_equal(s.later, CF_ERR_DEADLOCK);
+    assert_int_equal(s.left, 1);
+    assert_int_equal(cf_spawn(s.pool, twice, 1), CF_ERR_SHUTDOWN);
+    assert_int_equal(cf_executor_shutdown(s.pool, CF_DRAIN, CF_FOREVER, NULL), CF_OK);
+    cf_executor_close(s.pool);
+}
+
 /* The inline executor runs the task in the caller, before submit returns. */
 static void
 test_executor_inline_runs_at_once(void **state)
@@ -1531,6 +1631,8 @@ main(void)
         TEST(test_executor_any_allocation_may_fail),
         TEST(test_executor_tasks_submit_tasks),
         TEST(test_executor_inline_runs_at_once),
+        TEST(test_executor_inline_shutdown_waits),
+        TEST(test_executor_inline_shutdown_inside),
         TEST(test_full_isnt_a_timeout),
         TEST(test_full_fails),
         TEST(test_full_runs_in_caller),
