@@ -60,9 +60,9 @@ typedef void cf_done_callback(cf_future *future, void *context);
  *           pool may start one more thread.
  * Ordering: what the task did happens before this returns.
  * Returns:  CF_OK (done), or what became of the task: CF_ERR_FAILED (see cf_future_code, cf_future_message),
- *           CF_ERR_CANCELLED, CF_ERR_TASK_EXITED (it ended its thread), CF_ERR_WORKER_LOST (see cf_future_signal), CF_ERR_TIME_LIMIT (see cf_future_account),
- *           CF_ERR_CORRUPT (a worker wrote over the task's place in shared memory), CF_ERR_BROKEN, or what submit failed
- *           with (no room until its deadline is CF_ERR_FULL);
+ *           CF_ERR_CANCELLED, CF_ERR_TASK_EXITED (it ended its thread), CF_ERR_WORKER_LOST (see cf_future_signal),
+ *           CF_ERR_TIME_LIMIT (see cf_future_account), CF_ERR_CORRUPT (a worker wrote over the task's place in shared
+ *           memory), CF_ERR_BROKEN, or what submit failed with (no room until its deadline is CF_ERR_FULL);
  *           or what became of the wait: CF_ERR_TIMEOUT (the task goes on and can be awaited again), CF_ERR_FORKED (not
  *           done, and never will be here; if cf_future_done(), a submit in a forked child has failed with it),
  *           CF_ERR_DEADLOCK (tasks of one thread pool wait for each other in a circle, and no deadline ends it),

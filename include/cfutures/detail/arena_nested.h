@@ -37,7 +37,8 @@
  *   [N4] the last one that waits -> those that count on it, the same
  *          wait:  set WAIT in the word, set the bit in lent, then count; sleep if there is one more to come
  *          last:  set the bit in lent, count, then look at the others' bits and words
- *        A resize to fewer tells nobody: should it come just between a push and the claim, the waiter's audit takes the child back.
+ *        A resize to fewer tells nobody: should it come just between a push and the claim, the waiter's audit takes the
+ *        child back.
  * REJECTED  A ring of hints per worker, as the parent has one: a worker that looks for work would have up to 1024 to poll, or
  *   an index of them, which is this one.  One ring for all workers: a producer that dies between taking a cell and filling it
  *   holds up the others.  A count of the lent ones: who dies while it waits leaves it wrong for ever. */
