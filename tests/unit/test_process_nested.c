@@ -210,7 +210,8 @@ spawn_many(void)
 }
 CF_TASK_VOID(spawn_many);
 
-/* Takes longer than it takes the test to learn that the parent is done, should it be so too early. */
+/* Takes longer than it takes the test to learn that the parent is done, should it be so too early.  (To wait until the parent's
+ * worker sleeps showed that in half of the runs only, this in all.) */
 static void
 count_slowly(void)
 {

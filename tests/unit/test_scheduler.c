@@ -3,31 +3,7 @@
  * The tests look at private fields, under the pool's mutex, to know when somebody sleeps. */
 #include "unit.h"
 
-#include <cfutures.h>
-
-static cf__thread_pool *
-inside(cf_executor *pool)
-{
-    return CF__POINTER_CAST(cf__thread_pool *, pool);
-}
-
-static unsigned
-living(cf_executor *pool)
-{
-    cf__mutex_lock(&inside(pool)->mutex);
-    unsigned n = inside(pool)->living;
-    cf__mutex_unlock(&inside(pool)->mutex);
-    return n;
-}
-
-static unsigned
-blocked(cf_executor *pool)
-{
-    cf__mutex_lock(&inside(pool)->mutex);
-    unsigned n = inside(pool)->blocked;
-    cf__mutex_unlock(&inside(pool)->mutex);
-    return n;
-}
+#include "thread_pool.h"
 
 /* How many workers sleep for a child that was stolen. */
 static unsigned

@@ -3,24 +3,9 @@
  * The tests look at private fields, under the pool's mutex, to know when somebody sleeps. */
 #include "unit.h"
 
-#include <cfutures.h>
+#include "thread_pool.h"
 
 /* ---- helpers ---- */
-
-static cf__thread_pool *
-inside(cf_executor *pool)
-{
-    return CF__POINTER_CAST(cf__thread_pool *, pool);
-}
-
-static unsigned
-started(cf_executor *pool)
-{
-    cf__mutex_lock(&inside(pool)->mutex);
-    unsigned n = inside(pool)->living;
-    cf__mutex_unlock(&inside(pool)->mutex);
-    return n;
-}
 
 static size_t
 pending(cf_executor *pool)
@@ -113,18 +98,18 @@ test_pool_starts_threads_on_demand(void **state)
     (void)state;
     cf_auto(cf_executor) pool = cf_thread_pool(.max_workers = 3);
     assert_int_equal(cf_executor_error(pool), CF_OK);
-    assert_int_equal(started(pool), 0);
+    assert_int_equal(living(pool), 0);
     for (int i = 0; i < 5; i++) { /* one after the other: one thread does */
         cf_auto(cf_future) f = cf_submit(pool, twice, i);
         EXPECT(f, twice, 2 * i);
         wait_until(idle(pool) == 1);
-        assert_int_equal(started(pool), 1);
+        assert_int_equal(living(pool), 1);
     }
     gate g = GATE;
     cf_future *futures[6];
     for (int i = 0; i < 6; i++) {
         futures[i] = cf_submit(pool, pass, &g, i);
-        wait_until(started(pool) == (i < 3 ? (unsigned)i + 1 : 3)); /* the one that was idle calls the next */
+        wait_until(living(pool) == (i < 3 ? (unsigned)i + 1 : 3)); /* the one that was idle calls the next */
     }
     wait_until(gate_inside(&g) == 3);
     assert_int_equal(queued(pool), 3);
@@ -268,15 +253,6 @@ test_pool_first_thread_fails(void **state)
     EXPECT(next, twice, 4);
 }
 
-static unsigned
-blocked(cf_executor *pool)
-{
-    cf__mutex_lock(&inside(pool)->mutex);
-    unsigned n = inside(pool)->blocked;
-    cf__mutex_unlock(&inside(pool)->mutex);
-    return n;
-}
-
 static int
 waits_for_either(cf_executor *pool)
 {
@@ -316,14 +292,14 @@ test_pool_later_thread_fails(void **state)
         futures[i] = cf_submit(pool, pass, &g, i);
         wait_until(gate_inside(&g) == 1); /* nobody looks for work any more, so the next submit wants one more thread */
     }
-    assert_int_equal(started(pool), 1);
+    assert_int_equal(living(pool), 1);
     assert_int_equal(fault_fired("thread_start"), 3);
     gate_open(&g);
     for (int i = 0; i < 4; i++) {
         EXPECT(futures[i], pass, i);
         cf_future_release(futures[i]);
     }
-    assert_int_equal(started(pool), 1);
+    assert_int_equal(living(pool), 1);
 }
 
 /* ---- order and room ---- */
@@ -1048,7 +1024,7 @@ test_pool_shutdown_of_unused(void **state)
         assert_int_equal(cf_executor_shutdown(pool, modes[i], CF_NOW, NULL), CF_OK);
         cf_auto(cf_future) f = cf_submit(pool, twice, 1);
         assert_int_equal(cf_future_wait(f, CF_NOW), CF_ERR_SHUTDOWN);
-        assert_int_equal(started(pool), 0);
+        assert_int_equal(living(pool), 0);
     }
 }
 
