@@ -162,17 +162,19 @@ any_executor(tally *t, cf_executor *executor)
     CHECK(cf_wait_set_size(set) == 0);
     cf_wait_set_free(set);
 
-    long *shared = CF__STATIC_CAST(long *, cf_executor_alloc(executor, sizeof *shared));
+    /* A word for each: the two tasks may run at once.  The spawned one has ended for sure only after the shutdown. */
+    long *shared = CF__STATIC_CAST(long *, cf_executor_alloc(executor, 2 * sizeof *shared));
     CHECK(shared != NULL);
     if (shared != NULL) {
-        *shared = 0;
-        CHECK(cf_spawn(executor, store, shared, 9L) == CF_OK);
-        cf_auto(cf_future) last = cf_submit(executor, store, shared + 0, 9L);
-        CHECK(cf_future_wait(last, CF_FOREVER) == CF_OK && *shared == 9);
+        shared[0] = shared[1] = 0;
+        CHECK(cf_spawn(executor, store, shared, 8L) == CF_OK);
+        cf_auto(cf_future) last = cf_submit(executor, store, shared + 1, 9L);
+        CHECK(cf_future_wait(last, CF_FOREVER) == CF_OK && shared[1] == 9);
     }
 
     cf_shutdown_report report;
     CHECK(cf_executor_shutdown(executor, CF_DRAIN, CF_FOREVER, &report) == CF_OK && report.left == 0);
+    CHECK(shared == NULL || shared[0] == 8);
     cf_executor_free(executor, shared);
     cf_auto(cf_future) refused = cf_submit(executor, square, 1L);
     CHECK(cf_future_error(refused) == CF_ERR_SHUTDOWN);
