@@ -458,7 +458,7 @@ cf_spawn_bytes(cf_executor *executor, const cf_task_type *type, const void *args
 {
     cf_future *future = cf_submit_bytes(executor, type, args, options);
     /* A future without a task is one that submit has failed with. */
-    cf_err error = future->type == NULL ? future->error : CF_OK;
+    cf_err error = future->type == NULL ? CF__STATIC_CAST(cf_err, future->error) : CF_OK;
     cf_future_release(future);
     return error;
 }

@@ -423,7 +423,7 @@ cf_future_wait(cf_future *future, cf_time deadline)
         return cf__future_unsettled(future);
     if (error != CF_OK)
         return error;
-    return cf_future_cancelled(future) ? CF_ERR_CANCELLED : future->error;
+    return cf_future_cancelled(future) ? CF_ERR_CANCELLED : CF__STATIC_CAST(cf_err, future->error);
 }
 
 CF_API cf_err

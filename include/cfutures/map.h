@@ -188,8 +188,9 @@ cf__map_submit_runner(cf__map *map, unsigned seat)
     options.deadline = map->round.deadline;
     cf_future *future = cf_submit_bytes(map->executor, cf__map_runner_type(), &ticket, &options);
     if (future->type == NULL) {
+        cf_err refused = CF__STATIC_CAST(cf_err, future->error);
         if (map->live == 0) /* else those that run do it all */
-            map->reason = future->error == CF_ERR_SHUTDOWN && map->next_number != 0 ? CF_ERR_CANCELLED : future->error;
+            map->reason = refused == CF_ERR_SHUTDOWN && map->next_number != 0 ? CF_ERR_CANCELLED : refused;
         cf_future_release(future);
         return false;
     }
@@ -667,7 +668,7 @@ cf_submit_all_bytes(cf_executor *executor, const cf_task_type *type, size_t coun
             futures[i] = cf_submit_bytes(executor, type, args, options);
         }
         if (first == CF_OK && futures[i]->type == NULL)
-            first = futures[i]->error;
+            first = CF__STATIC_CAST(cf_err, futures[i]->error);
     }
     cf__os_free(memory);
     return first;

@@ -315,7 +315,7 @@ cf__thread_pool_submit(cf_executor *base, const cf_task_type *type, const void *
     size_t size = cf__future_init(NULL, sizeof(cf_future), type->args_size, type->args_align, type->result_size,
                                   type->result_align, 0);
     cf__limits limits = cf__limits_of(options);
-    bool fits = size <= CF__SLAB_CELL && type->args_align <= CF__CACHE_LINE && type->result_align <= CF__CACHE_LINE &&
+    bool fits = size <= CF__SLAB_CELL && type->args_align <= CF__SLAB_ALIGN && type->result_align <= CF__SLAB_ALIGN &&
                 !cf__limits_any(&limits);
     cf_future *future = NULL;
     if (self != NULL && fits && options->priority == 0 && !pool->bounded)

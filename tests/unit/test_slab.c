@@ -13,7 +13,7 @@ take_all(cf__slab *slab, unsigned char **cells, unsigned count)
     for (unsigned i = 0; i < count; i++) {
         cells[i] = cf__slab_take(slab);
         assert_non_null(cells[i]);
-        assert_int_equal((uintptr_t)cells[i] % CF__CACHE_LINE, 0);
+        assert_int_equal((uintptr_t)cells[i] % CF__SLAB_ALIGN, 0);
         memset(cells[i], (int)(i % 251), CF__SLAB_CELL);
     }
     for (unsigned i = 0; i < count; i++)
@@ -28,7 +28,7 @@ give_all(cf__slab *slab, unsigned char **cells, unsigned count)
         cf__slab_give(slab, cells[i]);
 }
 
-/* Cells are aligned to a cache line, whole, and don't overlap; chunks are freed with the slab. */
+/* Cells are aligned, whole, and don't overlap; chunks are freed with the slab. */
 static void
 test_slab_cells_are_apart(void **state)
 {

@@ -89,6 +89,63 @@ CF_TASK_VOID(until_asked, unsigned *);
         assert_int_equal(cf_test_value, expected);                                                                     \
     } while (0)
 
+/* ---- records ---- */
+
+#define BLOCK_TASK(size, alignment)                                                                                    \
+    typedef struct block##size##_##alignment {                                                                         \
+        _Alignas(alignment) unsigned char bytes[size];                                                                 \
+    } block##size##_##alignment;                                                                                       \
+    static block##size##_##alignment keep##size##_##alignment(block##size##_##alignment in)                            \
+    {                                                                                                                  \
+        return in;                                                                                                     \
+    }                                                                                                                  \
+    CF_TASK(block##size##_##alignment, keep##size##_##alignment, block##size##_##alignment)
+BLOCK_TASK(1, 1);
+BLOCK_TASK(24, 8);
+BLOCK_TASK(28, 4);
+BLOCK_TASK(29, 1);
+BLOCK_TASK(16, 16);
+BLOCK_TASK(32, 16);
+BLOCK_TASK(32, 32);
+BLOCK_TASK(64, 64);
+
+/* Records lie side by side: arguments and result of each are kept, and aligned, whether or not they find room in a cell. */
+static void
+test_pool_records_are_apart(void **state)
+{
+    (void)state;
+    enum { COUNT = 20 };
+    cf_auto(cf_executor) pool = cf_thread_pool(.max_workers = 2);
+#define CHECK_BLOCKS(size, alignment)                                                                                  \
+    do {                                                                                                               \
+        cf_future *futures[COUNT];                                                                                     \
+        for (int i = 0; i < COUNT; i++) {                                                                              \
+            block##size##_##alignment in;                                                                              \
+            memset(&in, i + 1, sizeof in);                                                                             \
+            futures[i] = cf_submit(pool, keep##size##_##alignment, in);                                                \
+        }                                                                                                              \
+        assert_int_equal(cf_wait(futures, COUNT, CF_ALL_COMPLETED, CF_FOREVER), CF_OK);                                \
+        for (int i = 0; i < COUNT; i++) {                                                                              \
+            const unsigned char *out = cf_future_peek(futures[i]);                                                     \
+            assert_non_null(out);                                                                                      \
+            assert_int_equal((uintptr_t)out % alignment, 0);                                                           \
+            for (size_t byte = 0; byte < size; byte++)                                                                 \
+                assert_int_equal(out[byte], i + 1);                                                                    \
+        }                                                                                                              \
+        for (int i = 0; i < COUNT; i++)                                                                                \
+            cf_future_release(futures[i]);                                                                             \
+    } while (0)
+    CHECK_BLOCKS(1, 1);
+    CHECK_BLOCKS(24, 8);
+    CHECK_BLOCKS(28, 4);
+    CHECK_BLOCKS(29, 1);
+    CHECK_BLOCKS(16, 16);
+    CHECK_BLOCKS(32, 16);
+    CHECK_BLOCKS(32, 32);
+    CHECK_BLOCKS(64, 64);
+#undef CHECK_BLOCKS
+}
+
 /* ---- threads ---- */
 
 /* A thread is started only when there is a task and no worker waits for one, and never more than max_workers. */
@@ -1534,6 +1591,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pool_records_are_apart),
         cmocka_unit_test(test_pool_starts_threads_on_demand),
         cmocka_unit_test(test_pool_default_size),
         cmocka_unit_test(test_pool_options_may_be_shorter),

@@ -46,10 +46,11 @@ struct cf_future {
     void *callbacks;    /* A: stack of cf__callback, or a cf__callback_line, or closed: see there */
     cf_future *next;    /* belongs to the executor while it queues the future; as does `segment` */
     char *message;      /* S: owned, or NULL */
-    cf_err error;       /* S: CF_OK or why the task failed; a cancelled one says so in the state */
     int code;           /* S: the code given to cf_fail(), else 0 */
-    int signal, status; /* S: how a lost worker ended: signal, or exit status; else 0 */
     int32_t process;    /* I: who made it */
+    int16_t error;      /* S: a cf_err: CF_OK or why the task failed; a cancelled one says so in the state */
+    int16_t signal;     /* S: how a lost worker ended: its signal... */
+    int16_t status;     /* S: ...or its exit status; else 0 */
     bool spins;         /* I: it pays to spin before sleeping: a worker is awake, on another CPU */
     bool limited;       /* I: it's the start of a cf__limited_future */
     cf__slab *slab;     /* I: whose cell this is; NULL: allocated */
@@ -191,8 +192,8 @@ CF__PRIVATE cf_future *
 cf__future_static(cf_err error)
 {
 #define CF__X(name, text)                                                                                              \
-    {CF__FAILED, 0, NULL, NULL,  NULL,  NULL, NULL, CF__ANY_SIZE,         NULL, NULL, NULL, name, 0,                   \
-     0,          0, 0,    false, false, NULL, NULL, NULL CF__PLACE_STATIC},
+    {CF__FAILED, 0, NULL, NULL,  NULL,  NULL, NULL, CF__ANY_SIZE,         NULL, NULL, NULL, 0, 0,                      \
+     name,       0, 0,    false, false, NULL, NULL, NULL CF__PLACE_STATIC},
     static const cf_future failed[] = {CF__ERRORS(CF__X)};
 #undef CF__X
     return CF__STATIC_CAST(cf_future *, cf__opaque(&failed[error]));

@@ -92,10 +92,12 @@ cf__outcome_take_account(cf_future *future, const cf__slot *slot, bool killed)
             account.limit = CF_LIMIT_NONE;
         if (account.signal < 0 || account.signal > 64)
             account.signal = 0;
+        if (account.status < 0 || account.status > 255)
+            account.status = 0;
     }
     future->error = account.limit != CF_LIMIT_NONE ? CF_ERR_TIME_LIMIT : CF_ERR_WORKER_LOST;
-    future->signal = account.signal;
-    future->status = account.status;
+    future->signal = CF__STATIC_CAST(int16_t, account.signal);
+    future->status = CF__STATIC_CAST(int16_t, account.status);
     cf__outcome_describe_loss(future, &slot->limits, &account);
     cf_account *copy = CF__STATIC_CAST(cf_account *, cf__os_alloc(sizeof account));
     if (copy != NULL)
