@@ -106,8 +106,7 @@ BLOCK_TASK(28, 4);
 BLOCK_TASK(29, 1);
 BLOCK_TASK(16, 16);
 BLOCK_TASK(32, 16);
-BLOCK_TASK(32, 32);
-BLOCK_TASK(64, 64);
+BLOCK_TASK(64, 8);
 
 /* Records lie side by side: arguments and result of each are kept, and aligned, whether or not they find room in a cell. */
 static void
@@ -141,8 +140,7 @@ test_pool_records_are_apart(void **state)
     CHECK_BLOCKS(29, 1);
     CHECK_BLOCKS(16, 16);
     CHECK_BLOCKS(32, 16);
-    CHECK_BLOCKS(32, 32);
-    CHECK_BLOCKS(64, 64);
+    CHECK_BLOCKS(64, 8);
 #undef CHECK_BLOCKS
 }
 
