@@ -211,6 +211,7 @@ cf__process_submit(cf_executor *base, const cf_task_type *type, const void *args
     cf__slot *slot = &view->slots[future->index];
     cf__shadow *shadow = &pool->shadows[future->index];
     future->generation = shadow->generation;
+    shadow->retries = limits.retries;
     future->base.origin = cf__process_origin();
     (void)cf__fetch_add_relaxed(&pool->references, 1u); /* relaxed: the executor's own keeps it alive */
     cf__slot_fill(slot, type, args, shadow->args_block, shadow->result_block, &limits);

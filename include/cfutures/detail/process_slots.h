@@ -22,8 +22,8 @@
  *   P4  Once the pool is broken, or being killed, no slot is used again: a worker that is about to die may still
  *       write into one.
  *   P5  While a slot is in use its word has the shadow's generation, and is PENDING without owner, or RUNNING, DONE,
- *       FAILED, LATE or LOST with one.  (What the parent withdraws is written and detached under one lock.)  While it
- *       is RUNNING, its owner's record names it, see arena.h.
+ *       FAILED, LATE or LOST with one; and was tried again no more often than was asked for.  (What the parent withdraws
+ *       is written and detached under one lock.)  While it is RUNNING, its owner's record names it, see arena.h.
  * WHAT IS READ FROM THE ARENA is the word, and after it is settled the outcome and the payload: copied once,
  *   bounded, never followed.
  * A TASK THAT WRITES WHERE IT SHOULDN'T, on purpose or not, may change any word of the arena at any time.  It spoils
@@ -62,6 +62,7 @@ typedef struct cf__shadow {     /* of a slot, private to the parent; M */
     cf__process_future *future; /* NULL: the slot is free */
     void *args_block, *result_block;
     uint64_t generation;   /* of the task in it, or the next one (P2) */
+    uint32_t retries;      /* that its task may have; the arena's figure is anybody's (P5) */
     bool killed;           /* its task is lost since we killed all, and its payload says nothing of that */
     uint32_t older, newer; /* neighbours among the slots in use, by age; free: newer is the next free one */
 } cf__shadow;
@@ -185,7 +186,9 @@ cf__slots_state(const cf__process_pool *pool, uint32_t index, uint64_t *word)
     bool can_be = state == CF__SLOT_PENDING ? owner == 0
                                             : state != CF__SLOT_FREE && state != CF__SLOT_GONE && owner != 0 &&
                                                   owner <= pool->setup.view.worker_count;
-    return can_be && cf__slot_generation(*word) == pool->shadows[index].generation ? state : CF__SLOT_CORRUPT;
+    const cf__shadow *shadow = &pool->shadows[index];
+    can_be = can_be && cf__slot_generation(*word) == shadow->generation && cf__slot_tries(*word) <= shadow->retries;
+    return can_be ? state : CF__SLOT_CORRUPT;
 }
 
 /* Copies the outcome of slot `index`, which has come to its end in `state`, to its future, frees the slot, and puts
