@@ -32,7 +32,7 @@ runner='' # what soak() has running
 trap 'rm -rf "$work"; [ -z "$runner" ] || kill "$runner" 2>/dev/null' EXIT
 trap 'exit 130' INT
 trap 'exit 143' HUP TERM
-wrapper='' bad=0 ok=0 failed=0 skipped=0
+wrapper='' jobs='' bad=0 ok=0 failed=0 skipped=0
 : >"$work/table"
 
 # ---- what must be installed ----
@@ -141,7 +141,7 @@ tests() { # directory, time limits' factor, suites...: meson's closing lines fol
     for suite in "$@"; do suites="$suites --suite $suite"; done
     rm -f "$dir/meson-logs/$log"*.json
     # shellcheck disable=SC2086 # words
-    meson test -C "$dir" --no-rebuild --print-errorlogs --logbase "$log" -t "$factor" ${wrapper:+--wrapper="$wrapper"} $suites
+    meson test -C "$dir" --no-rebuild --print-errorlogs --logbase "$log" -t "$factor" ${wrapper:+--wrapper="$wrapper"} ${jobs:+--num-processes "$jobs"} $suites
     status=$?
     # One line a test, in a file to whose name meson adds the wrapper; what is neither ok nor skipped has failed, one that hung included.
     counts=$(awk '/"result": "(OK|EXPECTEDFAIL)"/ { ok++; next } /"result": "SKIP"/ { skip++; next } /"result":/ { bad++ }
@@ -175,7 +175,9 @@ all() {
     export CF_MODEL_SECONDS
     if build tests all; then
         tests tests 1 unit model
+        jobs=$((2 * $(nproc))) # they mostly wait
         tests tests 1 fault stress
+        jobs=
         tests tests 1 strace
         tests tests 1 examples
         tests tests 1 mutants
@@ -196,7 +198,9 @@ all() {
     if build asan 'smoke|unit|fault' -Db_sanitize=address,undefined; then
         ASAN_OPTIONS=$plain_signals:detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1 CF_TEST_WATCHDOG=180
         export ASAN_OPTIONS UBSAN_OPTIONS CF_TEST_WATCHDOG
+        jobs=$((2 * $(nproc)))
         tests asan 3 fault # by themselves: all can run beside the longest, but no unit test that runs alone
+        jobs=
         tests asan 3 unit
     fi
     if build tsan 'smoke|unit|stress' -Db_sanitize=thread; then
