@@ -1,6 +1,6 @@
 /* cfutures/executor.h - submit and shutdown, over whatever runs the tasks.
  * SPDX-License-Identifier: MIT
- * LAYER 4.  Includes: promise.h, detail/os_code.h.  Included by: detail/map_round.h, the executors.
+ * LAYER 4.  Includes: promise.h, detail/os_code.h.  Included by: detail/map_lazy.h, detail/map_round.h, the executors.
  *
  * HOW IT WORKS  An executor starts with a cf_executor: a table of operations, and the error it has died of.  The
  *   functions here check what every executor has to check (it never started, it is broken, this is a forked child),

@@ -230,7 +230,7 @@ cf__future_set_message(cf_future *future, const char *text)
 CF__PRIVATE void
 cf__future_settle_failed(cf_future *future, cf_err error, int code, const char *message)
 {
-    future->error = error;
+    future->error = CF__STATIC_CAST(int16_t, error);
     future->code = code;
     cf__future_set_message(future, message);
     cf__future_settle(future, CF__FAILED);

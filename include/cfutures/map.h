@@ -1,6 +1,6 @@
 /* cfutures/map.h - one function for many items: as ranges that workers cut from, or lazily, a few at a time.
  * SPDX-License-Identifier: MIT
- * LAYER 4.  Includes: detail/map_round.h.  Included by: task.h.
+ * LAYER 4.  Includes: detail/map_lazy.h, detail/map_round.h.  Included by: task.h.
  *
  * HOW IT WORKS  A map goes in *rounds*, mostly one (detail/map_round.h).  As many runners as the executor has workers
  *   are submitted, as ordinary tasks, so an executor's engine knows nothing of maps; the caller waits for their
@@ -14,10 +14,11 @@
  *   ran is lost, the rest is free again, and a new runner with a new number goes on.
  * WHAT IS READ FROM SHARED MEMORY  words and status, bounded; bytes of results and messages.  Nothing leads anywhere.
  * WHO OWES THE WAKE  nobody here: the caller sleeps on the runners' futures.
- * AN EXECUTOR OF ANOTHER'S that doesn't say how many tasks it runs at once gets a task per item. */
+ * AN EXECUTOR OF ANOTHER'S that doesn't say how many tasks it runs at once gets a task per item, as a lazy map does. */
 #ifndef CFUTURES_MAP_H
 #define CFUTURES_MAP_H
 
+#include "detail/map_lazy.h"
 #include "detail/map_round.h"
 
 /** What became of the first item, in input order, that went wrong. */
@@ -79,12 +80,6 @@ CF_API cf_err cf_for_bytes(cf_executor *executor, const cf_task_type *type, size
 CF_API cf_err cf_submit_all_bytes(cf_executor *executor, const cf_task_type *type, size_t count, cf_future **futures,
                                   const void *const *arrays, const cf_submit_opts *options);
 
-/** Fills in the arguments of a lazy map's next item; false: there are no more. */
-typedef bool cf_map_next(void *context, void *args);
-
-/** Takes what became of item `index`; `future` is settled, and borrowed for the call.  False: no more, please. */
-typedef bool cf_map_done(void *context, size_t index, cf_future *future);
-
 /** Map over input of any length, with at most `in_flight` items submitted and not yet taken by `done`; 0: two for
  *  each worker, and 16 at least, so that few workers, too, have something to do while the oldest item takes long.
  *
@@ -131,6 +126,7 @@ typedef struct cf__map { /* private to the calling process; fields: A atomic */
     cf__map_round round; /* the caller's copy */
     cf__map_job *job;    /* while the call lasts */
     cf_executor *executor;
+    const cf__local_worker *worker; /* the caller's, or NULL */
     void *block;             /* in the executor's memory: the runners' copy of `round`, and all that it points to */
     uint32_t references;     /* A: the caller's, and one for each runner that it has left behind */
     unsigned workers, seats; /* of the executor; runners at a time */
@@ -395,6 +391,8 @@ cf__map_new(cf__map_job *job, unsigned workers)
     map->job = job;
     map->executor = job->executor;
     map->references = 1;
+    const cf__task_context *current = cf__task_current();
+    map->worker = current != NULL ? current->worker : NULL;
     map->workers = workers;
     map->chunk = CF__STATIC_CAST(uint32_t, CF__MIN(job->options.chunk, items));
     map->runners = CF__POINTER_CAST(cf__map_runner *, CF__POINTER_CAST(unsigned char *, map) + head);
@@ -470,6 +468,31 @@ cf__map_run_round(cf__map *map)
     map->done += round->count;
 }
 
+CF__PRIVATE void
+cf__map_run_rounds(void *argument)
+{
+    cf__map *map = CF__STATIC_CAST(cf__map *, argument);
+    while (map->reason == CF_OK && map->done < map->job->count)
+        cf__map_run_round(map);
+}
+
+/* An item that ran in the caller's own wait has ended the thread.  The stack is there until this returns: runners of other
+ * threads are waited for, which may use the caller's arrays; that item's own is settled after. */
+CF__SLOW void
+cf__map_thread_ended(void *argument)
+{
+    cf__map *map = CF__STATIC_CAST(cf__map *, argument);
+    cf__current = NULL; /* the item's, on a part of the stack that may be gone; and nothing more is run here */
+    cf__map_cancel(map);
+    for (unsigned i = 0; i < map->seats; i++) {
+        cf_future *future = map->runners[i].future;
+        if (future != NULL && !cf__future_runs_on(future, map->worker))
+            (void)cf_future_wait(future, CF_FOREVER);
+    }
+    cf__map_leave(map);
+    cf__map_release(map);
+}
+
 /* ---- a task for each item ---- */
 
 typedef struct cf__map_single { /* a map as a lazy one */
@@ -510,73 +533,6 @@ cf__map_single_done(void *context, size_t index, cf_future *future)
     return true;
 }
 
-/* As cf_map_lazy_bytes(); *reason: why it ended before its input did. */
-CF__PRIVATE cf_err
-cf__map_lazily(cf_executor *executor, const cf_task_type *type, size_t in_flight, cf_map_next *next, void *next_context,
-               cf_map_done *done, void *done_context, cf_time deadline, cf_err *reason)
-{
-    cf_submit_opts submit;
-    cf_err first = CF_OK;
-    cf__options_copy(&submit, sizeof submit, NULL);
-    submit.deadline = deadline;
-    if (in_flight == 0)
-        in_flight = 2 * CF__STATIC_CAST(size_t, CF__MAX(cf__executor_concurrency(executor), 8u));
-    size_t futures_size = in_flight * sizeof(cf_future *);
-    unsigned char *memory =
-        in_flight < SIZE_MAX / 16
-            ? CF__STATIC_CAST(unsigned char *, cf__os_alloc(futures_size + type->args_size + type->args_align))
-            : NULL;
-    *reason = memory == NULL ? CF_ERR_NOMEM : CF_OK;
-    if (memory == NULL)
-        return CF_ERR_NOMEM;
-    cf_future **futures = CF__POINTER_CAST(cf_future **, memory);
-    void *args =
-        CF__POINTER_CAST(void *, CF__ROUND_UP(CF__POINTER_CAST(uintptr_t, memory + futures_size), type->args_align));
-
-    size_t submitted = 0, taken = 0;
-    bool more = true, held = false; /* held: `args` are those of an item that found no memory */
-    while (more || submitted != taken) {
-        cf_future *oldest = submitted != taken ? futures[taken % in_flight] : NULL;
-        if (more && submitted - taken < in_flight && !(held && oldest != NULL) &&
-            (oldest == NULL || !cf_future_done(oldest))) {
-            if (cf_passed(deadline)) {
-                *reason = CF_ERR_TIMEOUT;
-                break;
-            }
-            more = held || next(next_context, args);
-            if (!more)
-                continue;
-            cf_future *future = cf_submit_bytes(executor, type, args, &submit);
-            held = future->type == NULL && future->error == CF_ERR_NOMEM && oldest != NULL;
-            if (held)
-                cf_future_release(future); /* what's in flight may have the memory: take some, then try again */
-            else
-                futures[submitted++ % in_flight] = future;
-            continue;
-        }
-        cf_err error = cf_future_wait(oldest, deadline);
-        if (!cf_future_done(oldest)) {
-            *reason = error;
-            break;
-        }
-        error = cf_future_wait(oldest, CF_NOW); /* it may have become so just now */
-        first = first != CF_OK ? first : error;
-        bool over = oldest->type == NULL && (error == CF_ERR_SHUTDOWN || cf__executor_check(executor) != CF_OK);
-        over = !done(done_context, taken++, oldest) || over;
-        cf_future_release(oldest);
-        if (over) {
-            *reason = error;
-            break;
-        }
-    }
-    for (; taken != submitted; taken++) {
-        (void)cf_future_cancel(futures[taken % in_flight]);
-        cf_future_release(futures[taken % in_flight]);
-    }
-    cf__os_free(memory);
-    return first != CF_OK ? first : *reason;
-}
-
 CF_API cf_err
 cf_map_lazy_bytes(cf_executor *executor, const cf_task_type *type, size_t in_flight, cf_map_next *next,
                   void *next_context, cf_map_done *done, void *done_context, const cf_map_opts *options)
@@ -615,8 +571,7 @@ cf__map_do(cf_executor *executor, const cf_task_type *type, size_t first, size_t
     size_t done = 0;
     cf__map *map = workers != 0 && job->count != 0 ? cf__map_new(job, workers) : NULL;
     if (map != NULL) {
-        while (map->reason == CF_OK && map->done < job->count)
-            cf__map_run_round(map);
+        cf__os_run_guarded(cf__map_run_rounds, map, cf__map_thread_ended);
         done = map->done;
         reason = map->reason;
         cf__map_release(map);

@@ -173,8 +173,8 @@ cf__thread_worker_exited(void *argument)
     while (cf__deque_pop(&self->local.children) != NULL) {
     }
     cf__child_abandon(&self->local);
-    while ((future = self->running) != NULL) {
-        self->running = future->within;
+    while ((future = self->local.running) != NULL) {
+        self->local.running = future->within;
         if (cf__settled(cf__load_relaxed(&future->state))) /* a callback has ended the thread; relaxed: by ourselves */
             cf__future_run_rest(future);
         else

@@ -199,6 +199,77 @@ test_exit_nested(void **state)
     close_clean(n.pool);
 }
 
+enum { PARTS = 8 };
+
+typedef struct mapping { /* fields: A atomic */
+    gate hold, inside;   /* the other worker, before the map and in an item */
+    int results[PARTS];
+    pthread_t mapper; /* by the mapping task, before the map */
+    unsigned leaving; /* A: the mapper's kernel thread id, as soon as it is about to end */
+    unsigned written; /* A: items that the other worker has finished */
+    unsigned settled; /* A: what `written` was when the mapping task had settled, + 1 */
+} mapping;
+
+static int
+leaves_in_mapper(int index, mapping *m)
+{
+    if (pthread_equal(m->mapper, pthread_self())) {
+        gate_open(&m->hold);
+        wait_until(gate_inside(&m->inside) == 1);
+        __atomic_store_n(&m->leaving, (unsigned)syscall(SYS_gettid), __ATOMIC_SEQ_CST);
+        pthread_exit(NULL);
+    }
+    gate_pass(&m->inside);
+    count_one(&m->written);
+    return index + 1;
+}
+CF_TASK(int, leaves_in_mapper, int, mapping *);
+
+static void
+maps(mapping *m)
+{
+    int indexes[PARTS], *results = m->results;
+    mapping *ms[PARTS];
+    for (int i = 0; i < PARTS; i++) {
+        indexes[i] = i;
+        ms[i] = m;
+    }
+    m->mapper = pthread_self();
+    (void)cf_map(cf_current_executor(), leaves_in_mapper, PARTS, results, indexes, ms);
+}
+CF_TASK_VOID(maps, mapping *);
+
+static void
+note_settled(cf_future *future, void *context)
+{
+    mapping *m = context;
+    (void)future;
+    __atomic_store_n(&m->settled, counted(&m->written) + 1, __ATOMIC_SEQ_CST);
+}
+
+/* The arrays of a map are its caller's; its task isn't over, nor is its stack gone, before nobody uses them any more. */
+static void
+test_exit_in_own_map(void **state)
+{
+    (void)state;
+    long parent;
+    cf_executor *pool = cf_thread_pool(.max_workers = 2);
+    mapping m = {.hold = GATE, .inside = GATE};
+    assert_int_equal(cf_spawn(pool, passes, &m.hold), CF_OK);
+    wait_until(gate_inside(&m.hold) == 1);
+    cf_auto(cf_future) f = cf_submit(pool, maps, &m);
+    assert_int_equal(cf_future_add_done_callback(f, note_settled, &m), CF_OK);
+    wait_until(counted(&m.leaving) != 0);
+    wait_until(counted(&m.settled) != 0 || process_state((long)counted(&m.leaving), &parent) == 'S');
+    gate_open(&m.inside);
+    assert_int_equal(cf_future_wait(f, CF_FOREVER), CF_ERR_TASK_EXITED);
+    wait_until(counted(&m.settled) != 0);
+    assert_int_equal(m.settled, 2); /* the one item that the other had begun */
+    assert_int_equal(counted(&m.written), 1);
+    assert_works(pool);
+    close_clean(pool);
+}
+
 /* A stolen child that ends its thief's thread fails the task that started it, whose own thread stays. */
 typedef struct theft { /* fields: A atomic */
     unsigned stolen;   /* A */
@@ -518,6 +589,7 @@ main(void)
         cmocka_unit_test(test_exit_makes_room),
         cmocka_unit_test(test_exit_leaves_its_submits),
         cmocka_unit_test(test_exit_nested),
+        cmocka_unit_test(test_exit_in_own_map),
         cmocka_unit_test(test_exit_in_stolen_child),
         /* the record of the callback that ends the thread is lost with it: not checked for leaks */
         cmocka_unit_test_setup_teardown(test_exit_in_callback, leaks_start, NULL),

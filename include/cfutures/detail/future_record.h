@@ -187,6 +187,16 @@ cf__settled(uint32_t state)
     return (state & CF__STATE_MASK) >= CF__DONE;
 }
 
+/* Whether the calling thread runs it, which is `worker`'s (NULL: nobody's). */
+CF__PRIVATE bool
+cf__future_runs_on(const cf_future *future, const cf__local_worker *worker)
+{
+    const cf_future *running = worker != NULL ? worker->running : NULL;
+    while (running != NULL && running != future)
+        running = running->within;
+    return running != NULL;
+}
+
 /* A failed future for each error, without memory.  Never written: it is settled, and its reference count is 0. */
 CF__PRIVATE cf_future *
 cf__future_static(cf_err error)

@@ -24,6 +24,7 @@ typedef struct cf__local_worker {
     cf__slab_cache cache;                   /* the worker's own */
     cf__deque children;                     /* started and not joined; oldest at the top */
     struct cf__child *stolen;               /* the worker's own: others' children that it runs, innermost first */
+    struct cf_future *running;              /* the worker's own: tasks that it runs, innermost first, by `within` */
 } cf__local_worker;
 
 typedef struct cf__local_worker_ops {

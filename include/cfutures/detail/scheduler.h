@@ -75,7 +75,6 @@ typedef struct cf__thread_worker { /* fields: I immutable, W the worker's own, A
     bool waits;                   /* M: it is counted in `blocked` */
     const cf__child *joins;       /* M: the stolen child that it sleeps for; or NULL */
     bool searching;               /* W: owns CF__SEARCHING */
-    cf_future *running;           /* W: the innermost task, linked by `within` to those whose waits it runs in */
     size_t pushed, taken, ran;    /* A: futures pushed on `futures`; taken from anywhere; of these, not cancelled */
     cf__event joined;             /* M: the worker itself, while it waits for a stolen child */
     const cf_future *blocked_on;  /* M: what it waits for, without a deadline; or NULL */
@@ -478,10 +477,10 @@ cf__thread_worker_run_future(cf__thread_worker *self, cf_future *future)
         cf__store_relaxed(&future->state, running);
     else if (!cf__future_start_as(future, running))
         return; /* it was cancelled, or a waiting task has run it */
-    future->within = self->running;
-    self->running = future;
+    future->within = self->local.running;
+    self->local.running = future;
     cf__future_execute(future, alone);
-    self->running = future->within;
+    self->local.running = future->within;
 }
 
 /* Runs a future that came from a queue, and counts it. */
