@@ -13,6 +13,8 @@
  *   thread pool's task, and where the deque is full, the child just runs at its join.
  * RULES  A child is joined by the function that started it, before it returns.  In any order, best the newest first:
  *   an older one's join runs the newer ones on the way.
+ *   Nor is the thread ended (pthread_exit) by a task that has started some, by one of them, or by what runs in their waits:
+ *   the records of those that thieves run would be gone with the stack, and no list says which these are.
  * ONE TASK  A child belongs to the task that started it, whoever runs it: cf_fail() in it fails that task, cf_cancelled()
  *   asks it, cf_note() speaks for it, and both have one cf_current_executor().  But a thief's CPU time isn't that task's.
  *   The starter's context lives until the join, so a thief may look at it.
@@ -33,7 +35,8 @@
 #define cf_child(fn) CF__CHILD(fn)
 
 /** Let fn(arguments...) run beside the caller, on a worker of the same thread pool that is idle, until it is joined:
- *  cf_child_start(&child, fn, arguments...).  Copies the arguments.  Never fails, never blocks. */
+ *  cf_child_start(&child, fn, arguments...).  Copies the arguments.  Never fails, never blocks.  Until it's joined nothing
+ *  that runs in the caller may end its thread. */
 #define cf_child_start(child, ...) CF__CHILD_START(child, __VA_ARGS__, CF__END)
 
 /** Wait for the child and return what fn returned: cf_child_join(&child, fn).
