@@ -27,8 +27,8 @@
 #include "atomic.h"
 #include "os.h"
 
-/* Bytes of a cell: a future with 56 bytes of arguments and result.  Cells share cache lines: apart, at 192 bytes, tasks
- * weren't faster, and memory that is touched for the first time costs more than a line that two workers share. */
+/* Bytes of a cell: a future with 56 bytes of arguments and result.  Cells share cache lines: apart, at 192 bytes, neither
+ * tasks nor fork-join through futures were faster. */
 #define CF__SLAB_CELL (CF__FUTEX ? 176 : 256)
 #define CF__SLAB_ALIGN 16
 #define CF__SLAB_CHUNK_FIRST 32
