@@ -14,7 +14,9 @@
  *   ran is lost, the rest is free again, and a new runner with a new number goes on.
  * WHAT IS READ FROM SHARED MEMORY  words and status, bounded; bytes of results and messages.  Nothing leads anywhere.
  * WHO OWES THE WAKE  nobody here: the caller sleeps on the runners' futures.
- * AN EXECUTOR OF ANOTHER'S that doesn't say how many tasks it runs at once gets a task per item, as a lazy map does. */
+ * AN EXECUTOR OF ANOTHER'S that doesn't say how many tasks it runs at once gets a task per item, as a lazy map does.
+ * REJECTED  Waking nobody before all runners are submitted, so that the first can't take our CPU before the others are
+ *   there: no gain (1.64 of 2 for tiny items, 1.65 without). */
 #ifndef CFUTURES_MAP_H
 #define CFUTURES_MAP_H
 

@@ -8,7 +8,8 @@
  *   condition with wait_until() and never for time.
  * RUNNING  main() is cmocka's usual `return cmocka_run_group_tests(tests, setup, teardown);`, one group a program.  The name is
  *   redefined below to run ours around each test, and to return 0 or 1: cmocka returns the number of failures,
- *   and meson reads 77 as "skipped".  CF_TEST_ONLY=text runs only the tests with `text` in their name.
+ *   and meson reads 77 as "skipped".  CF_TEST_ONLY=text runs only the tests with `text` in their name,
+ *   CF_TEST_ONLY=-text all others.
  * CHILDREN  Assertions belong to the test's own thread and process: a failed one inside a forked child would run the
  *   rest of the suite there.  run_in_child() returns a wait status to assert on; inside, use child_check().
  *   A child that all the same comes back into the suite is ended with status 112 and a sentence.
@@ -283,6 +284,16 @@ support_after(void **state)
     return result;
 }
 
+/* Whether CF_TEST_ONLY chooses a test; NULL: it isn't set. */
+SUPPORT bool
+support_chooses(const char *only, const char *name)
+{
+    if (only == NULL)
+        return true;
+    bool others = only[0] == '-';
+    return (strstr(name, only + others) != NULL) != others;
+}
+
 SUPPORT int
 support_run(const char *group, const struct CMUnitTest *tests, size_t n, CMFixtureFunction setup,
             CMFixtureFunction teardown)
@@ -293,12 +304,16 @@ support_run(const char *group, const struct CMUnitTest *tests, size_t n, CMFixtu
         abort();
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
-        if (only != NULL && strstr(tests[i].name, only) == NULL)
+        if (!support_chooses(only, tests[i].name))
             continue;
         chosen[count] = wrapped[count] = tests[i];
         wrapped[count].setup_func = support_before;
         wrapped[count].teardown_func = support_after;
         count++;
+    }
+    if (count == 0) { /* so that a part whose tests have other names now isn't green */
+        (void)fprintf(stderr, "%s: CF_TEST_ONLY=%s chooses no test\n", group, only);
+        abort();
     }
     support_tests = chosen;
     support_next = 0;

@@ -153,13 +153,25 @@ test_support_counts_zombies(void **state)
     assert_int_equal(zombie_children(), 0);
 }
 
+/* What a name chooses and what it leaves out make the whole. */
+static void
+test_support_chooses_parts(void **state)
+{
+    (void)state;
+    assert_true(support_chooses(NULL, "test_stop"));
+    assert_true(support_chooses("stop", "test_stop_idle"));
+    assert_false(support_chooses("stop", "test_exec"));
+    assert_false(support_chooses("-stop", "test_stop_idle"));
+    assert_true(support_chooses("-stop", "test_exec"));
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_support_fails_nth_call),     cmocka_unit_test(test_support_faults_reach_children),
         cmocka_unit_test(test_support_child_status_tells), cmocka_unit_test(test_support_counts_orphans),
-        cmocka_unit_test(test_support_counts_zombies),
+        cmocka_unit_test(test_support_counts_zombies),     cmocka_unit_test(test_support_chooses_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
