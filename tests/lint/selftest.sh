@@ -130,6 +130,8 @@ plant names "test_queue_works never runs" 'sed -i /CMUnitTest/d tests/unit/test_
 plant names "tests/unit/test_queue.c:8: naps" 'echo "  usleep(10);" >>tests/unit/test_queue.c'
 plant paths "README.md:1" 'echo "see ""../sha""red/notes" >README.md'
 plant paths "README.md:1" 'echo "in /ho""me/somebody/x" >README.md'
+plant paths "tests/unit/away: a link" 'ln -s elsewhere tests/unit/away'
+plant paths "stray: doesn" 'echo x >stray'
 plant paths "README.md:1" 'echo "from https://""deb.example"".org/x" >README.md'
 plant format "include/cfutures/queue.h" 'into cfutures/queue.h "static   int  x ( void ) ;"'
 plant version "1.2.3" 'sed -i s/PATCH.3/PATCH\ 4/ include/cfutures.h'
