@@ -300,6 +300,7 @@ typedef struct cf__robust_list {
 #define cf__mutex_init(mutex) model__mutex_init(MODEL__SITE("mutex_init", #mutex), (mutex))
 #define cf__mutex_destroy(mutex) model__mutex_destroy(MODEL__SITE("mutex_destroy", #mutex), (mutex))
 #define cf__mutex_lock(mutex) model__mutex_lock(MODEL__SITE("mutex_lock", #mutex), (mutex))
+#define cf__mutex_lock_within(mutex, spin) ((void)(spin), cf__mutex_lock(mutex)) /* the same, but for the time */
 #define cf__mutex_unlock(mutex) model__mutex_unlock(MODEL__SITE("mutex_unlock", #mutex), (mutex))
 #define cf__os_thread_start(thread, run, argument, stack_size)                                                         \
     ((void)(stack_size), model__thread_start(MODEL__SITE("thread_start", #run), (thread), (run), (argument)))

@@ -301,6 +301,45 @@ test_os_mutex_excludes(void **state)
     cf__mutex_destroy(&t.mutex);
 }
 
+typedef struct entry {
+    cf__mutex mutex;
+    int64_t spin;
+    uint32_t started, entered; /* A */
+} entry;
+
+static void *
+enters(void *argument)
+{
+    entry *e = argument;
+    cf__store_release(&e->started, 1u);
+    cf__mutex_lock_within(&e->mutex, e->spin);
+    cf__store_release(&e->entered, 1u);
+    cf__mutex_unlock(&e->mutex);
+    return NULL;
+}
+
+/* Who spins for a mutex comes in when its holder has left, and not before: when it has slept, too. */
+static void
+test_os_mutex_spin_excludes(void **state)
+{
+    (void)state;
+    const int64_t spins[] = {0, 1, 1000, INT64_C(60000000000)};
+    for (size_t i = 0; i < sizeof spins / sizeof *spins; i++) {
+        entry e = {.spin = spins[i]};
+        cf__mutex_init(&e.mutex);
+        cf__mutex_lock(&e.mutex);
+        pthread_t thread = start_thread(enters, &e);
+        wait_until(cf__load_acquire(&e.started));
+        /* Time for a mistake; without one it doesn't matter how far the thread comes. */
+        for (int64_t end = cf__os_now() + 2000000; cf__os_now() < end; (void)sched_yield())
+            assert_int_equal(cf__load_acquire(&e.entered), 0);
+        cf__mutex_unlock(&e.mutex);
+        join_thread(thread);
+        assert_int_equal(cf__load_acquire(&e.entered), 1);
+        cf__mutex_destroy(&e.mutex);
+    }
+}
+
 typedef struct seen { /* what a thread finds; read after the join */
     cf__thread thread;
     uint32_t started; /* A: the starter has written `thread` */
@@ -404,6 +443,7 @@ main(void)
         cmocka_unit_test(test_os_futex_two_words_unsupported),
 #endif
         cmocka_unit_test(test_os_mutex_excludes),
+        cmocka_unit_test(test_os_mutex_spin_excludes),
         cmocka_unit_test(test_os_thread_is_as_asked),
         cmocka_unit_test(test_os_thread_start_fails),
         cmocka_unit_test(test_os_thread_name_fits),

@@ -54,7 +54,7 @@ test_slab_chunks_double(void **state)
 {
     (void)state;
     cf__slab *slab = cf__slab_new();
-    static unsigned char *cells[6 * CF__SLAB_CHUNK_LAST];
+    static unsigned char *cells[CF__SLAB_CHUNK_FIRST << 8];
     unsigned before = fault_count("alloc"), taken = 0, chunk = CF__SLAB_CHUNK_FIRST;
     for (unsigned chunks = 1; chunks <= 8; chunks++) {
         for (unsigned i = 0; i < chunk; i++) {

@@ -289,6 +289,21 @@ cf__mutex_lock(cf__mutex *mutex)
     (void)error;
 }
 
+/* The same, for who would rather spin for some nanoseconds than sleep; the look at the clock is the pause. */
+CF__PRIVATE void
+cf__mutex_lock_within(cf__mutex *mutex, int64_t spin)
+{
+    int64_t end = 0;
+    while (pthread_mutex_trylock(&mutex->handle) != 0) {
+        int64_t now = cf__os_now();
+        end = end == 0 ? now + spin : end;
+        if (now >= end) {
+            cf__mutex_lock(mutex);
+            break;
+        }
+    }
+}
+
 CF__PRIVATE void
 cf__mutex_unlock(cf__mutex *mutex)
 {

@@ -39,8 +39,9 @@
  * A CHILD THAT WAS STOLEN  (join)  the joiner helps its thief, by stealing from it: that is the joiner's own work (K4).
  *   Should the child be done by the time the steal has succeeded, what was stolen may be a stranger's: a stray, which
  *   goes to the next idle worker.  (Leapfrogging: Wagner and Calder, 1993.)
- * REJECTED  Waking one worker per push: ten times slower.  Tokens of fetch_add: can't be given back.  Spinning before the
- *   mutex sleeps, and fetching ahead what was taken: no gain, once a worker yields before it sleeps. */
+ * REJECTED  Waking one worker per push: ten times slower.  Tokens of fetch_add: can't be given back.  Workers that spin
+ *   before they sleep at the mutex, as submitters do: half as slow again, they only stand in each other's way.  Fetching
+ *   ahead what was taken, or the slab's next cells: no gain. */
 #ifndef CFUTURES_DETAIL_SCHEDULER_H
 #define CFUTURES_DETAIL_SCHEDULER_H
 
@@ -57,6 +58,7 @@
 #define CF__STRAYS (1u << CF__PRIORITIES) /* in `levels`: there are strays */
 #define CF__BATCH 32                      /* futures that a worker takes from the injection at most */
 #define CF__SEARCH_SPIN INT64_C(5000)     /* nanoseconds that a worker looks for work before it sleeps */
+#define CF__LOCK_SPIN INT64_C(3000)       /* and that a submitter tries for the mutex before it sleeps */
 #define CF__START_AGAIN INT64_C(50000000) /* and until a waiter tries again to start a thread that can't be had */
 
 CF__STATIC_ASSERT(CF__LIMIT_MOST < CF__SEARCHING, "the low half of demand is a count");
@@ -93,36 +95,42 @@ typedef struct cf__future_list { /* M; but for `first` undefined while it's empt
     unsigned count; /* entries that the last segment has had */
 } cf__future_list;
 
+/* Four parts on cache lines of their own: workers look at the first two for every task, and submitters write the others
+ * with every task (mixed, a spawn took twice as long). */
 typedef struct cf__thread_pool { /* fields: I immutable, M under mutex, A atomic */
     cf_executor base;
     cf_pool_opts options;               /* I: resolved */
     char name[11];                      /* I: prefix of the threads' names */
     bool spin;                          /* I: more than one CPU */
+    bool bounded;                       /* I: there is a max_pending */
     size_t stack_size;                  /* I: bytes, of a worker */
     void *(*worker_main)(void *worker); /* I */
     cf__slab *slab;                     /* I: of futures; its cells are taken under the mutex */
+    unsigned capacity;                  /* I: of `workers` */
+    cf__thread_worker **workers;        /* published by `high`; each lives as long as the pool */
+    unsigned char pad[CF__CACHE_LINE];
+
+    uint32_t levels;       /* M, A: bit i: injection[i] isn't empty; CF__STRAYS; read outside as a hint */
+    uint32_t high;         /* A: workers that ever were */
+    uint32_t closed, kill; /* A: no more submits; tasks are asked to stop */
+    unsigned char pad2[CF__CACHE_LINE];
+
+    uint32_t demand; /* A: [K1] */
+    unsigned char pad3[CF__CACHE_LINE];
+
     cf__mutex mutex;
-    cf__event work;                            /* M: idle workers */
-    cf__event room;                            /* M: submitters, while pending == max_pending */
-    cf__event quiet;                           /* M: those that shut down */
-    cf__future_list injection[CF__PRIORITIES]; /* M: each entry holds one reference */
-    uint32_t levels;          /* M, A: bit i: injection[i] isn't empty; CF__STRAYS; read outside as a hint */
-    size_t injected, pending; /* M: ever put into the injection; not done (only with max_pending) */
-    cf__child *strays;        /* M */
     unsigned idle, spare;     /* M: workers in `work`; the low half of demand */
+    size_t injected, pending; /* M: ever put into the injection; not done (only with max_pending) */
     unsigned limit;           /* M: workers that may be active */
-    bool start_failed;        /* M: no thread was to be had: try again at the next submit, wait or end */
     unsigned living, blocked; /* M: threads; of these in a wait */
-    bool bounded;             /* I: there is a max_pending */
-    uint32_t closed, kill;    /* A: no more submits; tasks are asked to stop */
+    bool start_failed;        /* M: no thread was to be had: try again at the next submit, wait or end */
     bool quit;                /* M: workers end */
     bool joining, joined;     /* M: somebody joins the threads; has joined them */
-    unsigned char pad[CF__CACHE_LINE];
-    uint32_t demand; /* A: [K1] */
-    uint32_t high;   /* A: workers that ever were */
-    unsigned char pad2[CF__CACHE_LINE];
-    unsigned capacity;           /* I: of `workers` */
-    cf__thread_worker **workers; /* published by `high`; each lives as long as the pool */
+    cf__child *strays;        /* M */
+    cf__event work;           /* M: idle workers */
+    cf__event room;           /* M: submitters, while pending == max_pending */
+    cf__event quiet;          /* M: those that shut down */
+    cf__future_list injection[CF__PRIORITIES]; /* M: each entry holds one reference */
 } cf__thread_pool;
 
 /* ---- demand ---- */

@@ -32,8 +32,10 @@
 #define CF__SLAB_CELL (CF__FUTEX ? 176 : 256)
 #define CF__SLAB_ALIGN 16
 #define CF__SLAB_CHUNK_FIRST 32
-#define CF__SLAB_CHUNK_LAST 65536 /* cells of a chunk, 11 MiB; each has twice as many as the one before */
-#define CF__SLAB_CACHE 64         /* cells that a worker keeps at most */
+/* Cells of a chunk, 44 MiB; each has twice as many as the one before.  Its ends are on small pages, each touched for the
+ * first time at 2 us: with a quarter of that, a million futures took an eighth longer. */
+#define CF__SLAB_CHUNK_LAST 262144
+#define CF__SLAB_CACHE 64 /* cells that a worker keeps at most */
 
 typedef struct cf__cell { /* while it's free */
     struct cf__cell *next;
