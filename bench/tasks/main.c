@@ -80,7 +80,8 @@ main(int argc, char **argv)
         .subtitle = subtitle,
         .note = "mutex pool: one pthread mutex, a condition variable, a malloc'd task, a future with a mutex and a\n"
                 "condition variable of its own.  submit, then collect: one thread submits all, then collects all.\n"
-                "bytes: resident memory, while the workers are held.  ratio: to the mutex pool, round by round.",
+                "Both in memory that the system had at hand.  bytes: resident memory, while the workers are held.\n"
+                "ratio: to the mutex pool, round by round.",
         .workers = w.workers,
         .rounds = &r,
         .machine = &here,
