@@ -164,7 +164,9 @@ test_pool_starts_threads_on_demand(void **state)
     cf_future *futures[6];
     for (int i = 0; i < 6; i++) {
         futures[i] = cf_submit(pool, pass, &g, i);
-        wait_until(living(pool) == (i < 3 ? (unsigned)i + 1 : 3)); /* the one that was idle calls the next */
+        /* The one that was idle calls the next; it may call one more, while that hasn't come for its task yet. */
+        wait_until(living(pool) >= (i < 3 ? (unsigned)i + 1 : 3));
+        assert_true(living(pool) <= 3);
     }
     wait_until(gate_inside(&g) == 3);
     assert_int_equal(queued(pool), 3);
