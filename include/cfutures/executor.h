@@ -215,7 +215,10 @@ CF_API cf_future *cf_executor_new_task(const cf_executor *executor, const cf_tas
 /** An executor that couldn't start, with the cause.  Never NULL. */
 CF_API cf_executor *cf_executor_new_failed(cf_err error, const char *format, ...) CF_PRINTF(2, 3);
 
-/** Release at the end of the scope: cf_auto(cf_executor) pool = cf_thread_pool(); cf_auto(cf_future) f = ... */
+/** Release at the end of the scope: cf_auto(cf_executor) pool = cf_thread_pool(); cf_auto(cf_future) f = ...
+ *
+ * Blocks:  an executor, until its tasks have run.  What they use in the same scope is declared before it: variables end in
+ *          reverse order, so one that is declared after it is gone before its tasks are. */
 CF_API void cf__auto_cf_executor(cf_executor **executor);
 CF_API void cf__auto_cf_future(cf_future **future);
 #define cf_auto(T) __attribute__((cleanup(cf__auto_##T), unused)) T *

@@ -619,8 +619,8 @@ static void
 test_pool_shutdown_wakes_submitters(void **state)
 {
     (void)state;
+    gate g = GATE; /* before the pool, whose close still awaits a task in it */
     cf_auto(cf_executor) pool = cf_thread_pool(.max_workers = 1, .max_pending = 1);
-    gate g = GATE;
     assert_int_equal(cf_spawn(pool, pass, &g, 1), CF_OK);
     submitter s[2] = {{pool, NULL, 0, 1}, {pool, NULL, 0, 2}};
     pthread_t threads[2];
