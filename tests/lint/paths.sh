@@ -2,7 +2,8 @@
 # tests/lint/paths.sh ROOT - no file speaks of a place outside the repository.
 #
 # Such as the folder that this clone lies in, a home directory, a folder beside the clone, or the host of a package registry:
-# what works only on one machine; nor is one a link.  The top level holds what it always does and hidden files.  A parent too common to mean anything (/, /tmp, /home ...) isn't searched for.
+# what works only on one machine; nor is one a link.  The top level holds what it always does and hidden files.  A parent too
+# common to mean anything (/, /tmp, /home ...) isn't searched for.
 set -u
 cd "$1" || exit 1
 if [ -e .git ] && command -v git >/dev/null 2>&1; then
