@@ -422,7 +422,8 @@ cf__process_map(cf__process_pool *pool, cf__nursery *nursery, int *file, uint32_
     return false;
 }
 
-/* Starts the template and waits until it has a worker.  Returns 0 or an errno; after an error no process is left. */
+/* Starts the template and waits until it has a worker.  Returns 0 or an errno; then the pipe is closed, and a template that
+ * was started nevertheless ends by itself, and its workers with it. */
 CF__PRIVATE int
 cf__process_start_template(cf__process_pool *pool, cf__nursery *nursery, int file, size_t stack_size)
 {

@@ -406,11 +406,17 @@ support_count_processes(bool (*wanted)(long pid))
 }
 
 /* How many processes live, the caller not counted, that were forked from this test program or from one of its
- * forks, also when their parent has died; zombies don't live. */
+ * forks, also when their parent has died; zombies don't live.
+ * One look can miss a process that is forked behind it by one that ends before it; so two looks have to agree. */
 SUPPORT int
 living_processes(void)
 {
-    return support_count_processes(support_is_ours);
+    int before, now = support_count_processes(support_is_ours);
+    do {
+        before = now;
+        now = support_count_processes(support_is_ours);
+    } while (now != before);
+    return now;
 }
 
 /* How many children of the caller have died and wait to be reaped. */

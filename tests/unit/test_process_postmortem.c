@@ -18,14 +18,6 @@ enum { UNWINDS = 1 };
 enum { UNWINDS = 0 };
 #endif
 
-static int
-nothing_left(void **state)
-{
-    for (int i = 0; i < 3000 && living_processes() > 0; i++)
-        (void)sched_yield();
-    return living_processes() > 0 ? -1 : leaks_none(state);
-}
-
 /* ---- crashes; each goes on after its calls, so that none is a jump ---- */
 
 static volatile int after;
@@ -752,7 +744,7 @@ main(void)
 {
     const struct rlimit no_core_files = {0, 0};
     const struct CMUnitTest tests[] = {
-#define crash_test(f) cmocka_unit_test_setup_teardown(f, leaks_start, nothing_left)
+#define crash_test(f) cmocka_unit_test_setup_teardown(f, leaks_start_processes, leaks_none_processes)
         crash_test(test_fault_address_and_calls),
         crash_test(test_offsets_agree),
         crash_test(test_stack_overflow_is_told),

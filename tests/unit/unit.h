@@ -111,10 +111,12 @@ SUPPORT int
 leaks_none_processes(void **state)
 {
     /* Not for ever: a test that failed hasn't closed its pool. */
-    for (cf_time end = cf_after_ms(10000); living_processes() > leaks_before.processes && !cf_passed(end);)
+    cf_time end = cf_after_ms(10000);
+    int living;
+    while ((living = living_processes()) > leaks_before.processes && !cf_passed(end))
         (void)sched_yield();
-    if (living_processes() > leaks_before.processes) {
-        print_error("%d processes before the test, %d after it\n", leaks_before.processes, living_processes());
+    if (living > leaks_before.processes) {
+        print_error("%d processes before the test, %d after it\n", leaks_before.processes, living);
         return -1;
     }
     return leaks_none(state);
