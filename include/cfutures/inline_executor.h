@@ -7,7 +7,8 @@
  * program along.
  *
  * HOW IT WORKS  Each submit enters itself, by a record on its own stack, in a list under a mutex, and leaves it when its
- *   task is done: so a shutdown knows for whom to wait, and whether it would be for itself.
+ *   task is done: so a shutdown knows for whom to wait, and whether it would be for itself.  The list is as short as there are
+ *   submits under way, so leaving it may look through it.
  * WHO OWES THE WAKE  the submit that leaves the list empty: all who wait in a shutdown.  Under the mutex, for one of them may
  *   free the executor as soon as it has it. */
 #ifndef CFUTURES_INLINE_EXECUTOR_H
@@ -26,38 +27,22 @@ CF_API CF_NODISCARD cf_executor *cf_inline_executor(void);
 
 struct cf__inline_executor;
 
-typedef struct cf__inline_run { /* one submit, on its stack.  Fields: I immutable, M under the executor's mutex */
-    struct cf__inline_run *next, *previous; /* M */
-    struct cf__inline_executor *executor;   /* I */
-    cf_future *future;                      /* I: both of its references */
-    const void *thread;                     /* I: an address that only this thread has */
+/* One submit, on its stack.  Fields: I immutable, M under the executor's mutex. */
+typedef struct cf__inline_run {
+    struct cf__inline_run *next;          /* M */
+    struct cf__inline_executor *executor; /* I */
+    cf_future *future;                    /* I: both of its references */
+    cf__thread thread;                    /* I: that it runs in */
 } cf__inline_run;
 
-typedef struct cf__inline_executor { /* fields: A atomic, M under mutex */
+typedef struct cf__inline_executor { /* fields: M under mutex */
     cf_executor base;
-    uint32_t shut_down; /* A, written under the mutex: submits fail from then on */
     cf__mutex mutex;
+    bool shut_down;       /* M: submits fail from then on */
     cf__event idle;       /* M: shutdowns that wait until nothing runs */
     cf__inline_run *runs; /* M */
-    size_t ended;         /* M: how many have left, for reports */
+    size_t ended;         /* M: how many have left that weren't cancelled, for reports */
 } cf__inline_executor;
-
-/* False: it's shut down. */
-CF__PRIVATE bool
-cf__inline_enter(cf__inline_executor *executor, cf__inline_run *run)
-{
-    cf__mutex_lock(&executor->mutex);
-    bool open = cf__load_relaxed(&executor->shut_down) == 0; /* relaxed: the mutex orders it */
-    if (open) {
-        run->previous = NULL;
-        run->next = executor->runs;
-        if (run->next != NULL)
-            run->next->previous = run;
-        executor->runs = run;
-    }
-    cf__mutex_unlock(&executor->mutex);
-    return open;
-}
 
 CF__PRIVATE void
 cf__inline_leave(cf__inline_run *run)
@@ -66,13 +51,11 @@ cf__inline_leave(cf__inline_run *run)
     if (cf__executor_forked(&executor->base))
         return; /* the task has forked, and this is the child: a thread that isn't there may have the mutex */
     cf__mutex_lock(&executor->mutex);
-    if (run->previous != NULL)
-        run->previous->next = run->next;
-    else
-        executor->runs = run->next;
-    if (run->next != NULL)
-        run->next->previous = run->previous;
-    executor->ended++;
+    cf__inline_run **link = &executor->runs;
+    while (*link != run) /* a thread's newest stands before its others, so only other threads' are passed */
+        link = &(*link)->next;
+    *link = run->next;
+    executor->ended += !cf_future_cancelled(run->future);
     if (executor->runs == NULL)
         cf__event_wake_all(&executor->idle);
     cf__mutex_unlock(&executor->mutex);
@@ -99,15 +82,17 @@ cf__inline_submit(cf_executor *base, const cf_task_type *type, const void *args,
 {
     cf__inline_executor *executor = CF__POINTER_CAST(cf__inline_executor *, base);
     cf__inline_run run;
-    /* relaxed: a submit at the same time as the shutdown may come before or after it. */
-    if (cf__load_relaxed(&executor->shut_down))
-        return cf__future_static(CF_ERR_SHUTDOWN);
     run.executor = executor;
-    run.thread = &cf__current;
+    run.thread = cf__os_thread_self();
     run.future = cf_executor_new_task(base, type, args, options);
     if (run.future == NULL)
         return cf__future_static(CF_ERR_NOMEM);
-    bool open = cf__inline_enter(executor, &run);
+    cf__mutex_lock(&executor->mutex);
+    bool open = !executor->shut_down;
+    run.next = executor->runs;
+    if (open)
+        executor->runs = &run;
+    cf__mutex_unlock(&executor->mutex);
     if (open) {
         cf__os_run_guarded(cf__inline_run_task, &run, cf__inline_exited);
         cf__inline_leave(&run);
@@ -124,23 +109,26 @@ cf__inline_shutdown(cf_executor *base, cf_shutdown_mode mode, cf_time deadline, 
     cf__inline_executor *executor = CF__POINTER_CAST(cf__inline_executor *, base);
     bool inside = false, in_time = true;
     cf__mutex_lock(&executor->mutex);
-    cf__store_relaxed(&executor->shut_down, 1u); /* relaxed: the mutex orders it, or it may come a little later */
+    executor->shut_down = true;
     size_t before = executor->ended;
     for (cf__inline_run *run = executor->runs; run != NULL; run = run->next) {
-        inside = inside || run->thread == &cf__current;
+        inside = inside || cf__os_thread_is_self(&run->thread);
         /* Its future lives until it has left.  One that is just about to start is cancelled. */
-        if (mode == CF_KILL && cf__future_withdraw(run->future))
+        if (mode == CF_KILL && cf__future_withdraw(run->future)) {
             cf__future_run_callbacks(run->future); /* closes the list: nobody can have added any yet */
+            report->cancelled++;
+        }
     }
     while (executor->runs != NULL && in_time && !inside)
         in_time = cf__event_wait(&executor->idle, &executor->mutex, deadline);
     for (cf__inline_run *run = executor->runs; run != NULL; run = run->next)
-        report->left++;
+        report->left += !cf_future_cancelled(run->future);
     report->finished = executor->ended - before;
+    in_time = executor->runs == NULL;
     cf__mutex_unlock(&executor->mutex);
     if (inside) /* it would wait for itself */
         return deadline == CF_NOW ? CF_ERR_TIMEOUT : CF_ERR_DEADLOCK;
-    return report->left != 0 ? CF_ERR_TIMEOUT : CF_OK;
+    return in_time ? CF_OK : CF_ERR_TIMEOUT;
 }
 
 CF__PRIVATE void
@@ -175,12 +163,10 @@ cf_inline_executor(void)
     cf__inline_executor *executor = CF__STATIC_CAST(cf__inline_executor *, cf__os_alloc(sizeof *executor));
     if (executor == NULL)
         return cf_executor_new_failed(CF_ERR_NOMEM, "inline executor: out of memory");
+    memset(CF__STATIC_CAST(void *, executor), 0, sizeof *executor);
     cf_executor_init(&executor->base, &ops);
-    executor->shut_down = 0;
     cf__mutex_init(&executor->mutex);
     cf__event_init(&executor->idle);
-    executor->runs = NULL;
-    executor->ended = 0;
     return &executor->base;
 }
 

@@ -309,6 +309,7 @@ typedef struct cf__robust_list {
 #define cf__os_stack_size(asked) ((void)(asked), (size_t)1 << 23)
 #define cf__os_flush_streams() ((void)0)                                          /* no model writes */
 #define cf__os_run_guarded(run, argument, ended) ((void)(ended), (run)(argument)) /* no model ends a thread by itself */
+#define cf__os_thread_self() ((cf__thread){.number = model.current->number})
 #define cf__os_thread_is_self(thread) ((thread)->number == model.current->number)
 #define cf__os_thread_name(name) ((void)(name))
 #define cf__os_pid() model__pid()

@@ -448,6 +448,14 @@ cf__os_thread_try_join(cf__thread *thread)
     return pthread_tryjoin_np(thread->handle, NULL) == 0;
 }
 
+CF__PRIVATE cf__thread
+cf__os_thread_self(void)
+{
+    cf__thread self;
+    self.handle = pthread_self();
+    return self;
+}
+
 CF__PRIVATE bool
 cf__os_thread_is_self(const cf__thread *thread)
 {
