@@ -5,7 +5,7 @@
  * HOW IT WORKS  A map goes in *rounds*, mostly one (detail/map_round.h).  As many runners as the executor has workers
  *   are submitted, as ordinary tasks, so an executor's engine knows nothing of maps; the caller waits for their
  *   futures.  It takes no part itself: a pool of one worker runs one task at a time, and users rely on it.  If it is
- *   a worker of the same pool, its wait runs the runners.
+ *   a worker of the same pool, its wait runs the runners; and with CF_FULL_RUN a submit that finds the pool full does.
  * FAST ROUNDS  on threads without a deadline: the runners use the caller's arrays, and nothing is copied.
  * TRACKED ROUNDS  else: the caller packs the arguments into the executor's memory and copies the results out at
  *   the end, so after a deadline nobody touches the caller's arrays; a runner that is still in an item keeps that
@@ -76,6 +76,8 @@ CF_API cf_err cf_for_bytes(cf_executor *executor, const cf_task_type *type, size
 
 /** Submit a task for each of `count` items: futures[i] gets the future of the one with element i of each array.
  *
+ * A pool wakes one worker for the first of them, and that one, when it has found work, the next; so all of them cost the
+ * caller about one wake.
  * Ownership: the caller owns every one of the futures, which are never NULL; arguments are copied.
  * Blocks:    as cf_submit_bytes().
  * Returns:   CF_OK when all were submitted; else the first error of a submit, which its future holds, too. */
@@ -187,6 +189,8 @@ cf__map_submit_runner(cf__map *map, unsigned seat)
     cf_future *future = cf_submit_bytes(map->executor, cf__map_runner_type(), &ticket, &options);
     if (future->type == NULL) {
         cf_err refused = CF__STATIC_CAST(cf_err, future->error);
+        if (refused == CF_ERR_FULL && cf_passed(options.deadline)) /* it has waited for room until then */
+            refused = CF_ERR_TIMEOUT;
         if (map->live == 0) /* else those that run do it all */
             map->reason = refused == CF_ERR_SHUTDOWN && map->next_number != 0 ? CF_ERR_CANCELLED : refused;
         cf_future_release(future);

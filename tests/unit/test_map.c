@@ -909,30 +909,6 @@ test_lazy_map_in_forked_child(void **state)
     }
 }
 
-/* A full pool that refuses refuses a map. */
-static void
-test_map_full(void **state)
-{
-    (void)state;
-    for (int way = 0; way < 2; way++) {
-        cf_auto(cf_executor) pool =
-            way == 0 ? cf_thread_pool(.max_workers = 1, .max_pending = 1, .when_full = CF_FULL_FAIL)
-                     : cf_process_pool(.max_workers = 1, .max_pending = 1, .when_full = CF_FULL_FAIL);
-        cf_map_failure failure;
-        prepare(10);
-        cf_auto(cf_future) holder = cf_submit(pool, notes_run, 1000, HOLDS_ON);
-        wait_until(counted(&shared->inside[0]) == 1);
-        cf_err error = cf_map_with(pool, cf_map_options(.status = status, .failure = &failure), notes_run, 10, answers,
-                                   numbers, ways);
-        count_one(&shared->open[0]);
-        assert_int_equal(error, CF_ERR_FULL);
-        assert_int_equal(failure.error, CF_ERR_FULL);
-        assert_string_equal(failure.message, cf_strerror(CF_ERR_FULL));
-        for (unsigned i = 0; i < 10; i++)
-            check_item(i, CF_ERR_FULL, 0, 0);
-    }
-}
-
 /* ---- deaths ---- */
 
 /* An item that ends its worker process is lost, and no other: wherever in a chunk it is, and several of them. */
@@ -1676,6 +1652,105 @@ test_lazy_map_any_allocation_may_fail(void **state)
     }
 }
 
+/* A gate for item 0 that opens once the other seven are there; item 1's is the test's to open. */
+static int
+waits_for_others(unsigned item)
+{
+    count_one(&shared->ran[item]);
+    while (item < 2 && counted(&shared->open[item]) == 0)
+        (void)sched_yield();
+    return 0;
+}
+CF_TASK(int, waits_for_others, unsigned);
+
+typedef struct eight { /* items, then no more in flight */
+    unsigned brought;
+    bool opens; /* item 0 may go on when all are there */
+} eight;
+
+static bool
+eight_next(void *context, unsigned *item)
+{
+    eight *e = context;
+    *item = e->brought++;
+    if (e->brought == 8 && e->opens)
+        count_one(&shared->open[0]);
+    return true;
+}
+
+static bool
+eight_done(void *context, size_t index, cf_future *future)
+{
+    (void)context;
+    return index != 0 && cf_future_done(future);
+}
+
+/* When it ends early, because `done` says so or at its deadline, what hasn't started never does. */
+static void
+test_lazy_map_cancels_what_waits(void **state)
+{
+    (void)state;
+    static make_executor *const single[] = {one_thread, one_process};
+    for (int at_deadline = 0; at_deadline < 2; at_deadline++) {
+        FOR_EACH(pool, single)
+        {
+            eight e = {0, !at_deadline};
+            prepare(8);
+            cf_err error = cf_map_lazy_with(pool, cf_map_options(.deadline = at_deadline ? cf_after_ms(30) : 0),
+                                            waits_for_others, 8, eight_next, eight_done, &e);
+            assert_int_equal(error, at_deadline ? CF_ERR_TIMEOUT : CF_OK);
+            assert_in_range(e.brought, at_deadline ? 0 : 8, 8);
+            count_one(&shared->open[0]);
+            count_one(&shared->open[1]);
+            assert_int_equal(cf_executor_shutdown(pool, CF_DRAIN, CF_FOREVER, NULL), CF_OK);
+            for (unsigned i = 2 - (unsigned)at_deadline; i < 8; i++)
+                assert_int_equal(counted(&shared->ran[i]), 0);
+        }
+    }
+}
+
+/* A full pool that refuses refuses a map; one that waits for room does so until the map's deadline; one that runs tasks in the
+ * caller runs the items there. */
+static void
+test_map_full(void **state)
+{
+    (void)state;
+    static const struct {
+        cf_full_policy policy;
+        cf_err expected;
+        unsigned runs;
+    } rows[] = {{CF_FULL_FAIL, CF_ERR_FULL, 0}, {CF_FULL_WAIT, CF_ERR_TIMEOUT, 0}, {CF_FULL_RUN, CF_OK, 1}};
+    for (size_t row = 0; row < 2 * sizeof rows / sizeof *rows; row++) {
+        cf_full_policy policy = rows[row / 2].policy;
+        cf_err expected = rows[row / 2].expected;
+        cf_auto(cf_executor) pool = row % 2 == 0
+                                        ? cf_thread_pool(.max_workers = 1, .max_pending = 1, .when_full = policy)
+                                        : cf_process_pool(.max_workers = 1, .max_pending = 1, .when_full = policy);
+        cf_map_failure failure;
+        prepare(10);
+        cf_auto(cf_future) holder = cf_submit(pool, notes_run, 1000, HOLDS_ON);
+        wait_until(counted(&shared->inside[0]) == 1);
+        cf_time deadline = policy == CF_FULL_WAIT ? cf_after_ms(5) : CF_FOREVER;
+        cf_err error = cf_map_with(pool, cf_map_options(.status = status, .failure = &failure, .deadline = deadline),
+                                   notes_run, 10, answers, numbers, ways);
+        assert_int_equal(error, expected);
+        assert_int_equal(failure.error, expected);
+        if (expected != CF_OK)
+            assert_string_equal(failure.message, cf_strerror(expected));
+        for (unsigned i = 0; i < 10; i++)
+            check_item(i, expected, rows[row / 2].runs, rows[row / 2].runs);
+
+        stream s = {.end = 2, .hold_at = -1, .thread = pthread_self()};
+        prepare(10);
+        error = cf_map_lazy_with(pool, cf_map_options(.deadline = policy == CF_FULL_WAIT ? cf_after_ms(5) : 0),
+                                 notes_run, 2, stream_next, stream_done, &s);
+        assert_int_equal(error, expected);
+        assert_int_equal(s.taken, expected == CF_ERR_TIMEOUT ? 0 : 2); /* what didn't get in has no outcome */
+        assert_int_equal(counted(&shared->ran[0]), rows[row / 2].runs);
+        count_one(&shared->open[0]);
+    }
+}
+
 int
 main(void)
 {
@@ -1699,7 +1774,6 @@ main(void)
         map_test(test_map_all_threads_wait),
         map_test(test_map_item_forks_on_threads),
         map_test(test_lazy_map_in_forked_child),
-        map_test(test_map_full),
         map_test(test_map_item_ends_worker),
         map_test(test_map_item_ends_thread),
         map_test(test_map_item_scribbles),
@@ -1723,6 +1797,8 @@ main(void)
         map_test(test_lazy_map_ends_early),
         map_test(test_lazy_map_ends_with_executor),
         map_test(test_lazy_map_any_allocation_may_fail),
+        map_test(test_lazy_map_cancels_what_waits),
+        map_test(test_map_full),
     };
     shared = cf__os_map_shared(sizeof *shared);
     return shared != NULL ? cmocka_run_group_tests(tests, NULL, NULL) : 1;

@@ -44,7 +44,7 @@ cf__map_lazily(cf_executor *executor, const cf_task_type *type, size_t in_flight
         CF__POINTER_CAST(void *, CF__ROUND_UP(CF__POINTER_CAST(uintptr_t, memory + futures_size), type->args_align));
 
     size_t submitted = 0, taken = 0;
-    bool more = true, held = false; /* held: `args` are those of an item that found no memory */
+    bool more = true, held = false; /* held: `args` are those of an item that found no memory, or no room in time */
     while (more || submitted != taken) {
         cf_future *oldest = submitted != taken ? futures[taken % in_flight] : NULL;
         if (more && submitted - taken < in_flight && !(held && oldest != NULL) &&
@@ -57,7 +57,8 @@ cf__map_lazily(cf_executor *executor, const cf_task_type *type, size_t in_flight
             if (!more)
                 continue;
             cf_future *future = cf_submit_bytes(executor, type, args, &submit);
-            held = future->type == NULL && future->error == CF_ERR_NOMEM && oldest != NULL;
+            held = future->type == NULL && ((future->error == CF_ERR_NOMEM && oldest != NULL) ||
+                                            (future->error == CF_ERR_FULL && cf_passed(deadline)));
             if (held)
                 cf_future_release(future); /* what's in flight may have the memory: take some, then try again */
             else
