@@ -76,8 +76,8 @@ typedef struct cf_pool_opts {
     /* Called once in each worker before its first task; NULL: nothing.  It may cf_fail(), or end its thread: that worker
      * then ends, and a pool that can get no worker is broken, with that message.  In a process it may change the user. */
     void (*on_start)(void *context) CF__DEFAULT(NULL);
-    /* Called in each worker that on_start went well in, when it ends; NULL: nothing.  Not when it dies or is killed.  At the
-     * end of a pool of processes it has two seconds. */
+    /* Called in each worker that on_start went well in, when it ends; NULL: nothing.  Not when it dies or is killed, nor
+     * when a task ends its thread.  At the end of a pool of processes it has two seconds. */
     void (*on_stop)(void *context) CF__DEFAULT(NULL);
     void *on_start_context CF__DEFAULT(NULL); /* given to both; borrowed as long as the pool lives */
     size_t stack_size CF__DEFAULT(0);         /* bytes of a worker's stack; 0: the system's default */

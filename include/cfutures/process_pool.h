@@ -45,7 +45,7 @@
  *          more memory the program uses (about 20 ms for a GiB).
  * Returns: owned, never NULL; end it by cf_executor_close().  What could fail is in cf_executor_error():
  *          CF_ERR_NOMEM, CF_ERR_SYSTEM (processes, descriptors), CF_ERR_UNSUPPORTED (Linux before 5.3; CF_USE_CONDVAR),
- *          CF_ERR_INVALID (more than 1024 workers, or than 2^24 pending). */
+ *          CF_ERR_INVALID (more than 1024 workers, or than 2^24 pending, or min_workers above max_workers). */
 CF_API CF_NODISCARD cf_executor *cf_process_pool_with(const cf_pool_opts *options);
 
 /** The same with options by name: cf_process_pool(.max_workers = 4), cf_process_pool(). */

@@ -40,7 +40,7 @@
 CF_API bool cf_fail(int code, const char *format, ...) CF_PRINTF(2, 3);
 
 /** Whether somebody has asked the current task to stop, or one that waits for it and runs it meanwhile, by
- *  cf_future_cancel() or a shutdown.  False outside a task. */
+ *  cf_future_cancel() or a shutdown; or whether a limit of it has passed.  False outside a task. */
 CF_API bool cf_cancelled(void);
 
 /** The address of a pointer of this worker's own, for what on_start prepares, tasks use and on_stop ends: NULL at first,

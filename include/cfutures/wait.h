@@ -46,7 +46,8 @@ typedef enum cf_wait_mode {
  * Returns:   CF_OK (also for no futures at all); CF_ERR_TIMEOUT; CF_ERR_FORKED.  For CF_ALL_COMPLETED also
  *            CF_ERR_DEADLOCK and CF_ERR_UNSUPPORTED, as cf_future_wait().  For the others, if they can't return at once:
  *            CF_ERR_NOMEM, CF_ERR_SYSTEM (a process pool can't start its collector thread), CF_ERR_UNSUPPORTED (a task
- *            on a process pool has submitted one of them).  How each future ended is asked of itself. */
+ *            on a process pool has submitted one of them), CF_ERR_DEADLOCK (as cf_wait_set_next()).  How each future
+ *            ended is asked of itself. */
 CF_API CF_NODISCARD cf_err cf_wait(cf_future *const *futures, size_t count, cf_wait_mode mode, cf_time deadline);
 
 /** Wait until `enough` of the futures have completed, well or not.  As cf_wait() for CF_FIRST_COMPLETED; CF_ERR_INVALID when
@@ -57,13 +58,13 @@ CF_API CF_NODISCARD cf_err cf_wait_for(cf_future *const *futures, size_t count, 
  *  futures[i] ... }
  *
  * `i` is declared by the loop, a size_t: the index of one that is done.  Ends when all have been seen, or at
- * `deadline`, or without memory for it; break, return and goto out of it are safe.  Those it didn't see may be
- * asked with cf_future_done(). Borrows the futures until the loop ends. */
+ * `deadline`, or where cf_wait() for the first would return another error; break, return and goto out of it are safe.
+ * Those it didn't see may be asked with cf_future_done().  Borrows the futures until the loop ends. */
 #define CF_AS_COMPLETED(i, futures, count, deadline)                                                                   \
     for (cf_completion cf_completion_##i                                                                               \
          __attribute__((cleanup(cf__completion_end))) = cf__completion_begin(futures, count, deadline);                \
          !cf_completion_##i.leave && cf__completion_next(&cf_completion_##i);)                                         \
-        for (size_t i = (cf_completion_##i.leave = true, cf_completion_##i.index); cf_completion_##i.leave;            \
+        for (CF__UNUSED size_t i = (cf_completion_##i.leave = true, cf_completion_##i.index); cf_completion_##i.leave; \
              cf_completion_##i.leave = false)
 
 typedef struct cf_completion { /* private to the loop */

@@ -41,6 +41,13 @@ counts_up(unsigned *counter)
 }
 CF_TASK_VOID(counts_up, unsigned *);
 
+static void
+counts_index(size_t index, notes *n)
+{
+    (void)__atomic_add_fetch(&n->ran, (unsigned)index, __ATOMIC_RELAXED);
+}
+CF_TASK_VOID(counts_index, size_t, notes *);
+
 static int
 waits_in_gate(gate *g, int n)
 {
@@ -196,7 +203,7 @@ on_processes(const cf_executor *pool)
 typedef cf_executor *make_executor(void);
 static make_executor *const executors[] = {cf_inline_executor, pool_make, foreign_make, processes_make};
 
-/* Whether there are process pools: not with condition variables, nor under valgrind.  Written once, before the first test. */
+/* Whether there are process pools.  Written once, before the first test. */
 static bool has_processes;
 
 static cf_executor *
@@ -263,6 +270,80 @@ test_executor_submit_bytes(void **state)
         n = -1;
         assert_int_equal(cf_spawn_bytes(pool, twice_CF_TASK_type(), &n, NULL),
                          CF_OK); /* the task's error isn't the call's */
+    }
+}
+
+static bool
+brings_numbers(void *context, void *args)
+{
+    int *next = context;
+    memcpy(args, next, sizeof *next);
+    return (*next)++ < 3;
+}
+
+static bool
+adds_up(void *context, size_t index, cf_future *future)
+{
+    int value = 0;
+    assert_int_equal(cf_future_get(future, &value, sizeof value, CF_NOW), CF_OK);
+    assert_int_equal(value, 2 * (int)index);
+    *(int *)context += value;
+    return true;
+}
+
+/* So are those for many items. */
+static void
+test_executor_long_forms(void **state)
+{
+    (void)state;
+    FOR_EACH_EXECUTOR(pool)
+    {
+        const int numbers[] = {1, 2, 3};
+        const void *arrays[] = {numbers};
+        int values[3] = {0}, next = 0, sum = 0;
+        assert_int_equal(cf_map_bytes(pool, twice_CF_TASK_type(), 3, values, arrays, NULL), CF_OK);
+        assert_int_equal(values[0] + 10 * values[1] + 100 * values[2], 642);
+        cf_future *futures[3];
+        assert_int_equal(cf_submit_all_bytes(pool, twice_CF_TASK_type(), 3, futures, arrays, NULL), CF_OK);
+        for (int i = 0; i < 3; i++) {
+            assert_int_equal(cf_future_get(futures[i], &values[i], sizeof values[i], CF_FOREVER), CF_OK);
+            assert_int_equal(values[i], 2 * numbers[i]);
+            cf_future_release(futures[i]);
+        }
+        assert_int_equal(cf_map_lazy_bytes(pool, twice_CF_TASK_type(), 2, brings_numbers, &next, adds_up, &sum, NULL),
+                         CF_OK);
+        assert_int_equal(sum, 0 + 2 + 4);
+        memset(shared, 0, sizeof *shared);
+        const struct {
+            size_t index;
+            notes *n;
+        } args = {0, shared};
+        assert_int_equal(cf_for_bytes(pool, counts_index_CF_TASK_type(), 5, 9, &args, NULL), CF_OK);
+        assert_int_equal(counted(&shared->ran), 5 + 6 + 7 + 8);
+    }
+}
+
+/* What a submit can't ask for is refused by each of them, and the task doesn't run. */
+static void
+test_executor_refuses_options(void **state)
+{
+    (void)state;
+    FOR_EACH_EXECUTOR(pool)
+    {
+        memset(shared, 0, sizeof *shared);
+        const cf_submit_opts bad[] = {
+            {.struct_size = sizeof bad[0], .priority = 8},
+            {.struct_size = sizeof bad[0], .priority = -9},
+            {.struct_size = sizeof bad[0], .retries = 256},
+        };
+        for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+            const unsigned *counter = &shared->ran;
+            cf_auto(cf_future) f = cf_submit_bytes(pool, counts_up_CF_TASK_type(), &counter, &bad[i]);
+            assert_int_equal(cf_future_wait(f, CF_NOW), CF_ERR_INVALID);
+            assert_int_equal(cf_spawn_bytes(pool, counts_up_CF_TASK_type(), &counter, &bad[i]), CF_ERR_INVALID);
+        }
+        assert_int_equal(cf_executor_shutdown(pool, CF_DRAIN, CF_FOREVER, NULL), CF_OK);
+        assert_int_equal(counted(&shared->ran), 0);
     }
 }
 
@@ -1196,6 +1277,23 @@ notes_call(cf_future *future, void *context)
     count_one(&c->count);
 }
 
+/* A callback that is added when the task is done runs at once, in the caller. */
+static void
+test_callback_added_late(void **state)
+{
+    (void)state;
+    FOR_EACH_EXECUTOR(pool)
+    {
+        called c = {0};
+        cf_auto(cf_future) f = cf_submit(pool, twice, -1);
+        assert_int_equal(cf_future_wait(f, CF_FOREVER), CF_ERR_FAILED);
+        assert_int_equal(cf_future_add_done_callback(f, notes_call, &c), CF_OK);
+        assert_int_equal(counted(&c.count), 1);
+        assert_int_equal(c.err, CF_ERR_FAILED);
+        assert_true(pthread_equal(c.thread, pthread_self()));
+    }
+}
+
 /* Of a pending future that somebody waits for by a set, or for one of several. */
 static unsigned
 callbacks_of(const cf_future *future)
@@ -1537,6 +1635,23 @@ test_no_stop_after_death(void **state)
     assert_int_equal(counted(&shared->stops), 0);
 }
 
+/* Options that mean nothing to threads change nothing: one thread runs all that comes, and stays. */
+static void
+test_threads_ignore_options_of_processes(void **state)
+{
+    (void)state;
+    memset(shared, 0, sizeof *shared);
+    cf_executor *pool = cf_thread_pool(.max_workers = 1, .memory = 1, .max_tasks_per_worker = 1,
+                                       .max_memory_per_worker = 1, .idle_timeout_ms = 1, .min_workers = 7,
+                                       .on_start = prepares, .on_stop = ends_local, .on_start_context = shared);
+    assert_int_equal(cf_executor_error(pool), CF_OK);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(cf_spawn(pool, tells_where, shared, 0), CF_OK);
+    cf_executor_close(pool);
+    assert_int_equal(counted(&shared->ran), 100);
+    assert_int_equal(counted(&shared->starts), 1);
+}
+
 static void
 writes(notes *n, int what)
 {
@@ -1602,13 +1717,15 @@ main(void)
     if (shared == MAP_FAILED)
         return 99;
     cf_executor *pool = cf_process_pool(.max_workers = 1);
-    has_processes = cf_executor_error(pool) != CF_ERR_UNSUPPORTED && getenv("CF_TEST_NO_PROCESSES") == NULL;
+    has_processes = tries_processes(cf_executor_error(pool));
     cf_executor_close(pool);
     const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, leaks_start_processes, leaks_none_processes)
         TEST(test_executor_submit_brings_result),
         TEST(test_executor_submit_brings_failure),
         TEST(test_executor_submit_bytes),
+        TEST(test_executor_long_forms),
+        TEST(test_executor_refuses_options),
         TEST(test_executor_released_task_goes_on),
         TEST(test_executor_wait_gives_up),
         TEST(test_executor_future_outlives_it),
@@ -1638,9 +1755,11 @@ main(void)
         TEST(test_full_runs_in_caller),
         TEST(test_full_in_own_task),
         TEST(test_priorities_out_of_range),
+        TEST(test_callback_added_late),
         TEST(test_cancelled_for_everybody),
         TEST(test_callback_shuts_down),
         TEST(test_pool_sizes),
+        TEST(test_threads_ignore_options_of_processes),
         TEST(test_processes_that_cant_be_forked),
         TEST(test_worker_names),
         TEST(test_worker_local_from_start_to_stop),

@@ -613,6 +613,36 @@ test_shield_ends(void **state)
     cf_executor_close(pool);
 }
 
+/* Nor longer than a minute, whatever end it has named. */
+static void
+test_shield_lasts_a_minute_at_most(void **state)
+{
+    (void)state;
+    const int64_t due = INT64_C(5000000000), minute = INT64_C(60000000000);
+    cf__arena_view view;
+    cf__ladder ladder;
+    uint64_t found;
+    size_t size = cf__arena_layout(&view, NULL, 1, 1);
+    void *memory = cf__os_map_shared(size);
+    assert_non_null(memory);
+    (void)cf__arena_layout(&view, memory, 1, 1);
+    cf__slot_publish_task(&view.slots[0], 0);
+    assert_true(cf__slot_claim(&view.slots[0], 1, 0));
+    assert_true(cf__slot_set(&view.slots[0], 1, 0, CF__SLOT_SHIELD, 0, &found));
+    cf__store_relaxed(&view.workers[0].shield_end, INT64_MAX);
+    memset(&ladder, 0, sizeof ladder);
+    ladder.slot = 1;
+
+    for (int64_t now = due; now < due + minute; now += minute / 4) {
+        assert_false(cf__ladder_claim_kill(&view, &ladder, 1, now));
+        assert_true(ladder.next == due + minute);
+    }
+    assert_false(cf__ladder_claim_kill(&view, &ladder, 1, due + minute - 1));
+    assert_true(cf__ladder_claim_kill(&view, &ladder, 1, due + minute));
+    assert_true(cf__load_relaxed(&view.slots[0].word) & CF__SLOT_KILLING);
+    cf__os_unmap(memory, size);
+}
+
 /* Nor does a shutdown that kills break in. */
 static void
 test_shield_and_shutdown(void **state)
@@ -634,6 +664,34 @@ test_shield_and_shutdown(void **state)
     assert_int_equal(report.killed, 1);
     assert_int_equal(read_note(&shared->saved), 1);
     assert_int_equal(cf_future_wait(f, CF_NOW), CF_ERR_WORKER_LOST);
+    cf_future_release(f);
+    cf_executor_close(pool);
+}
+
+static void
+never_returns(void *unused)
+{
+    (void)unused;
+    for (;;)
+        (void)sched_yield();
+}
+
+/* An on_stop that never ends has its grace, no more: the pool ends all the same, and what was done stays done. */
+static void
+test_stop_that_never_ends(void **state)
+{
+    (void)state;
+    int64_t usual_grace = grace;
+    grace = INT64_C(20000000);
+    cf_shutdown_report report;
+    cf_executor *pool = cf_process_pool(.max_workers = 2, .on_stop = never_returns);
+    cf_future *f = cf_submit(pool, answer, 41);
+    assert_int_equal(cf_executor_shutdown(pool, CF_DRAIN, CF_FOREVER, &report), CF_OK);
+    grace = usual_grace;
+    assert_int_equal(report.finished, 1);
+    int value = 0;
+    assert_int_equal(cf_result(f, answer, &value, CF_NOW), CF_OK);
+    assert_int_equal(value, 42);
     cf_future_release(f);
     cf_executor_close(pool);
 }
@@ -789,7 +847,9 @@ main(void)
         TEST(test_memory_limit_refused),
         TEST(test_shield_puts_the_kill_off),
         TEST(test_shield_ends),
+        TEST(test_shield_lasts_a_minute_at_most),
         TEST(test_shield_and_shutdown),
+        TEST(test_stop_that_never_ends),
         TEST(test_account_of_a_crash),
         TEST(test_retries),
         TEST(test_retries_start_in_time),

@@ -914,7 +914,7 @@ test_pool_on_start(void **state)
     }
 }
 
-/* ---- the template's death ---- */
+/* ---- sleepers, and the template's death ---- */
 
 static void *
 submit_blocked(void *argument)
@@ -923,6 +923,16 @@ submit_blocked(void *argument)
     cf_err error = cf_future_wait(future, CF_FOREVER);
     cf_future_release(future);
     return (void *)(uintptr_t)error;
+}
+
+/* How many threads sleep until there is room. */
+static unsigned
+short_of_room(cf_executor *pool)
+{
+    cf__mutex_lock(&inside_of(pool)->mutex);
+    unsigned n = inside_of(pool)->short_of_room;
+    cf__mutex_unlock(&inside_of(pool)->mutex);
+    return n;
 }
 
 static void
@@ -960,6 +970,35 @@ break_a_pool(void)
     assert_int_equal(cf_future_wait(running, CF_FOREVER), CF_ERR_BROKEN);
     cf_future_release(running);
     cf_future_release(pending);
+    cf_executor_close(pool);
+}
+
+/* Shutting down wakes those who wait for room: SHUTDOWN; what had room is done. */
+static void
+test_pool_shutdown_wakes_submitters(void **state)
+{
+    enum { submitters = 2 };
+    pthread_t blocked[submitters];
+    void *error;
+    cf_shutdown_report report;
+    (void)state;
+    cf_executor *pool = cf_process_pool(.max_workers = 1, .max_pending = 1);
+    inside_of(pool)->audits = false;
+    cf_future *running = cf_submit(pool, hold, 0);
+    for (int i = 0; i < submitters; i++)
+        blocked[i] = start_thread(submit_blocked, pool);
+    wait_until(short_of_room(pool) == submitters);
+    assert_int_equal(cf_executor_shutdown(pool, CF_DRAIN, 1, &report), CF_ERR_TIMEOUT);
+    assert_int_equal(report.left, 1);
+    for (int i = 0; i < submitters; i++) {
+        assert_int_equal(pthread_join(blocked[i], &error), 0);
+        assert_int_equal((uintptr_t)error, CF_ERR_SHUTDOWN);
+    }
+    open_gate(0);
+    assert_int_equal(cf_executor_shutdown(pool, CF_DRAIN, CF_FOREVER, &report), CF_OK);
+    assert_int_equal(report.finished, 1);
+    assert_int_equal(cf_future_wait(running, CF_NOW), CF_OK);
+    cf_future_release(running);
     cf_executor_close(pool);
 }
 
@@ -1069,6 +1108,7 @@ use_parents_pool(void *argument)
     child_check(!cf_future_cancel(f->pending));
     child_check(cf_future_add_done_callback(f->pending, note_call, NULL) == CF_ERR_FORKED);
     child_check(cf_executor_alloc(f->pool, 10) == NULL);
+    child_check(cf_process_pool_resize(f->pool, 1) == CF_ERR_FORKED);
     child_check(cf_executor_shutdown(f->pool, CF_KILL, CF_FOREVER, NULL) == CF_ERR_FORKED);
     child_check(cf_future_wait(f->done, CF_FOREVER) == CF_OK);
     cf_future_release(f->pending);
@@ -1637,6 +1677,7 @@ main(void)
         pool_test(test_pool_task_closes_descriptors),
         pool_test(test_pool_workers_at_home),
         pool_test(test_pool_on_start),
+        pool_test(test_pool_shutdown_wakes_submitters),
         pool_test(test_pool_template_killed),
         pool_test(test_pool_template_killed_in_silence),
         pool_test(test_pool_without_futex_waitv),

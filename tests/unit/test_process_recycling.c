@@ -81,6 +81,13 @@ workers_here(void)
     return living_processes() - 1;
 }
 
+/* As many as that, each of which has begun by count_start(), and those that have left did so by count_stop(). */
+static bool
+have_left_but(unsigned count)
+{
+    return workers_here() == (int)count && read_note(&shared->starts) - read_note(&shared->stops) == count;
+}
+
 /* `count` tasks are inside at once, so as many workers must be there. */
 static void
 assert_runs_at_once(cf_executor *pool, unsigned count)
@@ -142,7 +149,8 @@ test_max_memory_per_worker(void **state)
 {
     int before = 0, process = 0;
     (void)state;
-    cf_executor *pool = cf_process_pool(.max_workers = 1, .max_memory_per_worker = (size_t)64 << 20);
+    cf_executor *pool = cf_process_pool(.max_workers = 1, .max_memory_per_worker = (size_t)64 << 20,
+                                        .on_start = count_start, .on_stop = count_stop, .on_start_context = shared);
     before = run_one(pool);
     for (int i = 0; i < 20; i++)
         assert_int_equal(run_one(pool), before);
@@ -151,6 +159,8 @@ test_max_memory_per_worker(void **state)
     assert_int_equal(process, before);
     cf_future_release(f);
     wait_until(run_one(pool) != before); /* it looks now and then */
+    wait_until(have_left_but(1));
+    assert_int_equal(read_note(&shared->stops), 1);
     cf_executor_close(pool);
 }
 
@@ -162,9 +172,11 @@ test_idle_workers_leave_and_come_back(void **state)
 {
     (void)state;
     for (unsigned least = 0; least < 3; least++) {
-        cf_executor *pool = cf_process_pool(.max_workers = 4, .min_workers = least, .idle_timeout_ms = 5);
+        memset(shared, 0, sizeof *shared);
+        cf_executor *pool = cf_process_pool(.max_workers = 4, .min_workers = least, .idle_timeout_ms = 5,
+                                            .on_start = count_start, .on_stop = count_stop, .on_start_context = shared);
         for (int i = 0; i < 3; i++) {
-            wait_until(workers_here() == (least == 0 ? 1 : (int)least));
+            wait_until(have_left_but(least == 0 ? 1 : least));
             assert_runs_at_once(pool, 4);
         }
         assert_true(workers_here() <= 4);
@@ -227,13 +239,14 @@ static void
 test_resize(void **state)
 {
     (void)state;
-    cf_executor *pool = cf_process_pool(.max_workers = 2);
+    cf_executor *pool =
+        cf_process_pool(.max_workers = 2, .on_start = count_start, .on_stop = count_stop, .on_start_context = shared);
     assert_runs_at_once(pool, 2);
     assert_int_equal(cf_process_pool_resize(pool, 5), CF_OK);
     assert_runs_at_once(pool, 5);
     wait_until(workers_here() == 5);
     assert_int_equal(cf_process_pool_resize(pool, 1), CF_OK);
-    wait_until(workers_here() == 1);
+    wait_until(have_left_but(1));
     assert_runs_at_once(pool, 1);
     assert_int_equal(workers_here(), 1);
     assert_int_equal(cf_process_pool_resize(pool, 3), CF_OK);

@@ -1306,6 +1306,37 @@ test_queue_typed_calls(void **state)
     name_queue_destroy(&names);
 }
 
+static int
+uses_its_copy(void *queue)
+{
+    int item = 0;
+    child_check(cf_queue_get_until(queue, &item, CF_NOW) == CF_OK && item == 1);
+    child_check(cf_queue_get_until(queue, &item, CF_NOW) == CF_ERR_TIMEOUT);
+    item = 7;
+    child_check(cf_queue_put_until(queue, &item, CF_NOW) == CF_OK);
+    return 0;
+}
+
+/* A queue belongs to one process: a forked child has a copy, and neither sees what the other does to its own. */
+static void
+test_queue_forked_child_has_a_copy(void **state)
+{
+    (void)state;
+    static const cf_queue_order orders[] = {CF_FIFO, CF_LIFO, CF_PRIORITY};
+    for (size_t i = 0; i < sizeof orders / sizeof *orders; i++) {
+        cf_queue q;
+        int item = 1;
+        make_ordered(&q, i == 0 ? 4 : 0, orders[i]);
+        assert_int_equal(cf_queue_put(&q, &item), CF_OK);
+        assert_int_equal(run_in_child_with(uses_its_copy, &q), 0);
+        assert_int_equal(cf_queue_size(&q), 1);
+        assert_int_equal(cf_queue_get(&q, &item), CF_OK);
+        assert_int_equal(item, 1);
+        assert_true(cf_queue_empty(&q));
+        cf_queue_destroy(&q);
+    }
+}
+
 int
 main(void)
 {
@@ -1352,6 +1383,7 @@ main(void)
         cmocka_unit_test(test_queue_orders_work_alike),
         cmocka_unit_test(test_queue_sizes),
         cmocka_unit_test(test_queue_typed_calls),
+        cmocka_unit_test(test_queue_forked_child_has_a_copy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -234,29 +234,65 @@ test_stand_in_for_set(void **state)
     assert_int_equal(d.count, 2);
 }
 
-/* As many wait as a pool has threads at most, with what they wait for still queued: the last of them is told, and goes on to run it. */
+static cf_err
+waits_in_set(cf_future *future)
+{
+    cf_wait_set *set = cf_wait_set_new();
+    CF_ASSERT(cf_wait_set_add(set, future, NULL) == CF_OK);
+    cf_err error = cf_wait_set_next(set, NULL, NULL, CF_FOREVER);
+    cf_wait_set_free(set);
+    return error;
+}
+CF_TASK(cf_err, waits_in_set, cf_future *);
+
+static cf_err
+waits_for_first_of_one(cf_future *future)
+{
+    return cf_wait(&future, 1, CF_FIRST_COMPLETED, CF_FOREVER);
+}
+CF_TASK(cf_err, waits_for_first_of_one, cf_future *);
+
+/* The loop just ends, where another way to wait says why. */
+static cf_err
+waits_in_loop(cf_future *future)
+{
+    CF_AS_COMPLETED (i, &future, 1, CF_FOREVER)
+        return CF_OK;
+    return cf_future_done(future) ? CF_OK : CF_ERR_DEADLOCK;
+}
+CF_TASK(cf_err, waits_in_loop, cf_future *);
+
+/* As many wait as a pool has threads at most, with what they wait for still queued: the last of them is told, and goes on to run
+ * it, in whatever way it waits. */
 static void
 test_last_thread_mustnt_wait(void **state)
 {
     (void)state;
     enum { count = CF__WORKERS_MOST };
-    cf_auto(cf_executor) pool = cf_thread_pool(.max_workers = 1);
-    cf_auto(cf_future) promise = cf_future_new(0);
-    gate g = GATE;
-    cf_future *waiters[count];
-    assert_int_equal(cf_spawn(pool, passes, &g), CF_OK);
-    for (unsigned i = 0; i < count; i++)
-        waiters[i] = cf_submit(pool, waits, promise);
-    assert_int_equal(cf_spawn_with(pool, cf_options(.priority = -1), settles, cf_future_retain(promise)), CF_OK);
-    gate_open(&g);
-    unsigned told = 0;
-    for (unsigned i = 0; i < count; i++) {
-        cf_err answer = answer_of(waiters[i]);
-        assert_true(answer == CF_OK || answer == CF_ERR_DEADLOCK);
-        told += answer == CF_ERR_DEADLOCK;
+    for (int way = 0; way < 4; way++) {
+        cf_auto(cf_executor) pool = cf_thread_pool(.max_workers = 1);
+        cf_auto(cf_future) promise = cf_future_new(0);
+        gate g = GATE;
+        cf_future *waiters[count];
+        assert_int_equal(cf_spawn(pool, passes, &g), CF_OK);
+        for (unsigned i = 0; i < count; i++)
+            waiters[i] = way == 0   ? cf_submit(pool, waits, promise)
+                         : way == 1 ? cf_submit(pool, waits_in_set, promise)
+                         : way == 2 ? cf_submit(pool, waits_for_first_of_one, promise)
+                                    : cf_submit(pool, waits_in_loop, promise);
+        assert_int_equal(cf_spawn_with(pool, cf_options(.priority = -1), settles, cf_future_retain(promise)), CF_OK);
+        gate_open(&g);
+        unsigned told = 0;
+        for (unsigned i = 0; i < count; i++) {
+            cf_err answer = CF_ERR_INVALID;
+            assert_int_equal(cf_future_get(waiters[i], &answer, sizeof answer, CF_FOREVER), CF_OK);
+            cf_future_release(waiters[i]);
+            assert_true(answer == CF_OK || answer == CF_ERR_DEADLOCK);
+            told += answer == CF_ERR_DEADLOCK;
+        }
+        assert_int_equal(told, 1);
+        wait_until(living(pool) == 1);
     }
-    assert_int_equal(told, 1);
-    wait_until(living(pool) == 1);
 }
 
 /* ---- circles ---- */

@@ -1,6 +1,7 @@
 /* tests/unit/test_task.c - task.h and detail/task_type.h
  * SPDX-License-Identifier: MIT
- * Each test runs its tasks inline and on a thread pool. */
+ * Each test runs its tasks inline, on a thread pool and on a process pool; those that write to the test's memory do so on the
+ * first two. */
 #include "unit.h"
 
 #include <cfutures.h>
@@ -15,11 +16,20 @@ one_thread(void)
     return cf_thread_pool(.max_workers = 1);
 }
 
-static make_executor *const executors[] = {cf_inline_executor, one_thread};
+static cf_executor *
+one_process(void)
+{
+    return cf_process_pool(.max_workers = 1);
+}
 
-#define FOR_EACH_EXECUTOR(pool)                                                                                        \
-    for (size_t cf_test_i = 0; cf_test_i < sizeof executors / sizeof *executors; cf_test_i++)                          \
+static make_executor *const executors[] = {cf_inline_executor, one_thread, one_process};
+static bool has_processes; /* written once, before the first test */
+
+#define FOR_FIRST_EXECUTORS(pool, count)                                                                               \
+    for (size_t cf_test_i = 0; cf_test_i < (count); cf_test_i++)                                                       \
         for (cf_executor *pool = executors[cf_test_i](); pool != NULL; cf_executor_close(pool), pool = NULL)
+#define FOR_EACH_EXECUTOR(pool) FOR_FIRST_EXECUTORS(pool, has_processes ? 3 : 2)
+#define FOR_EACH_IN_OUR_MEMORY(pool) FOR_FIRST_EXECUTORS(pool, 2)
 
 /* ---- every number of arguments ---- */
 
@@ -164,7 +174,7 @@ static void
 test_task_without_result(void **state)
 {
     (void)state;
-    FOR_EACH_EXECUTOR(pool)
+    FOR_EACH_IN_OUR_MEMORY(pool)
     {
         unsigned counter = 0;
         cf_auto(cf_future) f = cf_submit(pool, add_to, &counter, 5);
@@ -294,7 +304,7 @@ static void
 test_task_keeps_alignment(void **state)
 {
     (void)state;
-    FOR_EACH_EXECUTOR(pool)
+    FOR_EACH_IN_OUR_MEMORY(pool)
     {
         for (int i = 0; i < 20; i++) { /* various places in the heap */
             wide64 w, w_out;
@@ -486,7 +496,7 @@ test_task_nested_fails_stay_apart(void **state)
 {
     (void)state;
     cf_auto(cf_executor) inner = cf_inline_executor();
-    FOR_EACH_EXECUTOR(pool)
+    FOR_EACH_IN_OUR_MEMORY(pool)
     {
         EXPECT(cf_submit(pool, nests, inner, 0), nests, int, 1);
         cf_auto(cf_future) f = cf_submit(pool, nests, inner, 8);
@@ -554,22 +564,26 @@ test_task_has_context(void **state)
 int
 main(void)
 {
+    cf_executor *pool = one_process();
+    has_processes = tries_processes(cf_executor_error(pool));
+    cf_executor_close(pool);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_task_takes_up_to_8_arguments),
-        cmocka_unit_test(test_task_maps_up_to_8_arrays),
-        cmocka_unit_test(test_task_without_result),
-        cmocka_unit_test(test_task_takes_pointers_and_constants),
-        cmocka_unit_test(test_task_copies_big_structs),
-        cmocka_unit_test(test_task_keeps_alignment),
-        cmocka_unit_test(test_task_type_describes_function),
-        cmocka_unit_test(test_task_result_of_other_type),
-        cmocka_unit_test(test_task_fail_is_in_future),
-        cmocka_unit_test(test_task_last_fail_counts),
-        cmocka_unit_test(test_task_fail_ends_with_task),
-        cmocka_unit_test(test_task_outside_nothing_fails),
-        cmocka_unit_test(test_task_nested_fails_stay_apart),
-        cmocka_unit_test(test_task_sees_cancel),
-        cmocka_unit_test(test_task_has_context),
+#define TEST(f) cmocka_unit_test_setup_teardown(f, leaks_start_processes, leaks_none_processes)
+        TEST(test_task_takes_up_to_8_arguments),
+        TEST(test_task_maps_up_to_8_arrays),
+        TEST(test_task_without_result),
+        TEST(test_task_takes_pointers_and_constants),
+        TEST(test_task_copies_big_structs),
+        TEST(test_task_keeps_alignment),
+        TEST(test_task_type_describes_function),
+        TEST(test_task_result_of_other_type),
+        TEST(test_task_fail_is_in_future),
+        TEST(test_task_last_fail_counts),
+        TEST(test_task_fail_ends_with_task),
+        TEST(test_task_outside_nothing_fails),
+        TEST(test_task_nested_fails_stay_apart),
+        TEST(test_task_sees_cancel),
+        TEST(test_task_has_context),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

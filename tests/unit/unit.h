@@ -36,6 +36,7 @@ counted_free(void *p)
 #define CF_FREE(p) counted_free(p)
 
 #include <cfutures/detail/event.h>
+#include <cfutures/errors.h>
 
 SUPPORT long
 live_allocations(void)
@@ -120,6 +121,14 @@ leaks_none_processes(void **state)
         return -1;
     }
     return leaks_none(state);
+}
+
+/* Whether to try process pools, of which making the first ended with `error`: there are none with condition variables, nor
+ * under valgrind; and where they work badly, the environment says so. */
+SUPPORT bool
+tries_processes(cf_err error)
+{
+    return error != CF_ERR_UNSUPPORTED && getenv("CF_TEST_NO_PROCESSES") == NULL;
 }
 
 /* What tasks and tests tell each other, in memory that their processes share. */

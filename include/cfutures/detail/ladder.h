@@ -69,7 +69,7 @@ cf__ladder_claim_kill(const cf__arena_view *view, cf__ladder *ladder, uint32_t n
     uint64_t found;
     if (ladder->kill_due == 0)
         ladder->kill_due = now;
-    uint64_t unless = now < ladder->kill_due + CF__SHIELD_MOST ? CF__SLOT_SHIELD : 0;
+    uint64_t unless = CF__SLOT_SHIELD;
     while (
         !cf__slot_set(&view->slots[ladder->slot - 1], number, ladder->generation, CF__SLOT_KILLING, unless, &found)) {
         if (found == 0) { /* the task has ended in time */
