@@ -2,10 +2,11 @@
 # tests/run.sh - install what is missing, build and test.
 #
 #   sh tests/run.sh                  quick: unit tests, headers in C and C++, lints, model; some minutes from nothing
-#   sh tests/run.sh --all            what CI runs: also clang, sanitizers, faults, stress, examples, delivery, musl, aarch64, valgrind, mutants, README
+#   sh tests/run.sh --all            all: also clang, sanitizers, faults, stress, examples, delivery, musl, aarch64, valgrind, mutants, README
 #   sh tests/run.sh --soak MINUTES   the stress and fault programs, for that long in all
 #   sh tests/run.sh --help           this text
 #
+# CI runs the first two, then --soak 1 and bench/run.sh.
 # Everything goes through meson, which ends a test that hangs, and into build/, which may be deleted at any time.
 # A single test: meson test -C build/tests NAME --verbose; of its parts: CF_TEST_ONLY=text in the environment.
 # Where CI=true, a skip for want of something that apt could install is a failure.

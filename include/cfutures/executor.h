@@ -30,7 +30,8 @@ typedef struct cf_submit_opts {
     size_t struct_size CF__DEFAULT(sizeof(cf_submit_opts)); /* set by cf_options() */
     /* Until when to wait for room in an executor that has max_pending tasks, then CF_ERR_FULL; 0: as long as it takes. */
     cf_time deadline CF__DEFAULT(0);
-    /* -8 to 7: pending tasks of a higher one start first; those of one priority in the order of their submits. */
+    /* -8 to 7: pending tasks of a higher one start first; those of one priority in the order of their submits.  Processes:
+     * all tasks in that order, whatever their priority. */
     int priority CF__DEFAULT(0);
 
     /* LIMITS  0: none.  A task that passes one gets its steps, in this order: it is asked to stop (cf_cancelled());

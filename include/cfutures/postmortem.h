@@ -1,6 +1,6 @@
 /* cfutures/postmortem.h - where a task was when it crashed: the address it touched, and the calls that led there.
  * SPDX-License-Identifier: MIT
- * LAYER 5.  Includes: detail/{worker,os_fault,symbols}.h.  An extra: cfutures.h doesn't bring it.
+ * LAYER 6.  Includes: detail/{worker,os_fault,symbols}.h.  An extra: cfutures.h doesn't bring it.
  *
  *     cf_auto(cf_executor) pool = cf_process_pool(.on_start = cf_postmortem);
  *     ...

@@ -1,6 +1,6 @@
 /* cfutures/prepare.h - process pools for a program that has grown, forked off while it was still small.
  * SPDX-License-Identifier: MIT
- * LAYER 5.  Includes: process_pool.h, detail/os_handover.h.  Included by: whoever wants it; cfutures.h doesn't.
+ * LAYER 6.  Includes: process_pool.h, detail/os_handover.h.  Included by: whoever wants it; cfutures.h doesn't.
  *
  * WHY  A fork copies the page tables of all memory that the program has: 20 ms for a GiB, when the pool is made and each
  *   time a worker is replaced.  And it copies the locks that other threads hold just then: libc sees to its own, but

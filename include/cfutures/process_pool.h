@@ -48,7 +48,8 @@
  *          CF_ERR_INVALID (more than 1024 workers, or than 2^24 pending, or min_workers above max_workers). */
 CF_API CF_NODISCARD cf_executor *cf_process_pool_with(const cf_pool_opts *options);
 
-/** The same with options by name: cf_process_pool(.max_workers = 4), cf_process_pool(). */
+/** The same with options by name: cf_process_pool(.max_workers = 4), cf_process_pool().  In C++ from C++20 on
+ *  cf_process_pool({.max_workers = 4}); before it, fill a struct and pass that: cf_process_pool(options). */
 #ifdef __cplusplus
 inline cf_executor *
 cf_process_pool(const cf_pool_opts &options = cf_pool_opts())

@@ -35,7 +35,8 @@
  *          CF_ERR_NOMEM. */
 CF_API CF_NODISCARD cf_executor *cf_thread_pool_with(const cf_pool_opts *options);
 
-/** The same with options by name: cf_thread_pool(.max_workers = 20), cf_thread_pool(). */
+/** The same with options by name: cf_thread_pool(.max_workers = 20), cf_thread_pool().  In C++ from C++20 on
+ *  cf_thread_pool({.max_workers = 20}); before it, fill a struct and pass that: cf_thread_pool(options). */
 #ifdef __cplusplus
 inline cf_executor *
 cf_thread_pool(const cf_pool_opts &options = cf_pool_opts())

@@ -124,6 +124,20 @@ queues(void)
     point_queue_destroy(&points);
     text_queue_destroy(&texts);
     operation_queue_destroy(&operations);
+
+    const char *first = "first", *second = "second";
+#if defined(__cplusplus) && __cplusplus < 202002L
+    cf_queue_opts options;
+    options.capacity = 2;
+    options.order = CF_LIFO;
+    if (text_queue_init_with(&texts, &options) != CF_OK)
+#else
+    if (text_queue_init_with(&texts, cf_queue_options(.capacity = 2, .order = CF_LIFO)) != CF_OK)
+#endif
+        return 1;
+    bad += text_queue_put(&texts, &first) != CF_OK || text_queue_put(&texts, &second) != CF_OK;
+    bad += text_queue_get(&texts, &t) != CF_OK || t != second;
+    text_queue_destroy(&texts);
     return bad;
 }
 
@@ -206,6 +220,7 @@ loops_and_maps(cf_executor *pool)
     int bad = 0, pairs = 0;
     const short as[3] = {1, 2, 3};
     const float bs[3] = {0.5f, 0.5f, 0.5f};
+    const size_t is[3] = {0, 1, 2};
     float sums[3] = {0.0f, 0.0f, 0.0f};
     cf_err status[3];
     cf_future *futures[3];
@@ -239,6 +254,36 @@ loops_and_maps(cf_executor *pool)
     bad += cf_map_with(pool, map_options, two, 3, sums, as, bs) != CF_OK || status[2] != CF_OK;
     size_t next = 0;
     bad += cf_map_lazy_with(pool, map_options, renamed, 2, next_index, take_index, &next) != CF_OK || next != 4;
+    bad += cf_for_with(pool, map_options, renamed, 0, 3) != CF_OK || status[2] != CF_OK;
+    bad += cf_submit_all_with(pool, submit_options, renamed, 3, futures, is) != CF_OK;
+    for (size_t k = 0; k < 3; k++)
+        cf_future_release(futures[k]);
+    return bad;
+}
+
+/* Made by one way or the other, a pool of processes runs a task. */
+static int
+processes(void)
+{
+    int bad = 0;
+#ifndef CF_USE_CONDVAR /* else there are none */
+#if defined(__cplusplus) && __cplusplus < 202002L
+    cf_pool_opts options;
+    options.max_workers = 1;
+    options.name = "macros";
+    cf_auto(cf_executor) pool = cf_process_pool(options);
+#elif defined(__cplusplus)
+    cf_auto(cf_executor) pool = cf_process_pool({.max_workers = 1, .name = "macros"});
+#else
+    cf_auto(cf_executor) pool = cf_process_pool(.max_workers = 1, .name = "macros");
+#endif
+    cf_auto(cf_executor) defaults = cf_process_pool();
+    unsigned char b = 0;
+    cf_auto(cf_future) f = cf_submit(pool, one, CF__STATIC_CAST(signed char, 4));
+    cf_auto(cf_future) g = cf_submit(defaults, one, CF__STATIC_CAST(signed char, 5));
+    bad += cf_result(f, one, &b, CF_FOREVER) != CF_OK || b != 5;
+    bad += cf_result(g, one, &b, CF_FOREVER) != CF_OK || b != 6;
+#endif
     return bad;
 }
 
@@ -254,11 +299,11 @@ main(void)
     cf_auto(cf_executor) pool = cf_thread_pool({.max_workers = 2, .name = "macros"});
 #else
     cf_auto(cf_executor) pool = cf_thread_pool(.max_workers = 2, .name = "macros");
+#endif
     cf_auto(cf_executor) defaults = cf_thread_pool();
     if (tasks(defaults) != 0)
         return 2;
-#endif
-    int bad = queues() + tasks(pool) + renamed_tasks(pool) + loops_and_maps(pool) + renamed_child();
+    int bad = queues() + tasks(pool) + renamed_tasks(pool) + loops_and_maps(pool) + renamed_child() + processes();
     if (bad != 0)
         printf("macros: %d checks failed\n", bad);
     return bad != 0;

@@ -4,8 +4,8 @@
 # A translation unit includes one header twice: the first include shows that it stands alone, the second that
 # its guard holds.  Then programs are linked and run: of several files, with functions in each, or declarations and one
 # compiled copy (CF_DECLARE_ONLY, CF_IMPLEMENTATION); with every macro; a host with a plugin.  Plain -std=c11 must stop
-# with our sentence.  --full adds more standards, optimized builds, and every version of gcc and clang that is installed.
-# A compiler that is missing is skipped, which fails where CI=true.
+# with our sentence.  --full adds more standards, optimized builds, every version of gcc and clang that is installed, another
+# C library and another machine.  A compiler that is missing is skipped, which fails where CI=true.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 root=$(pwd)
@@ -107,6 +107,9 @@ if [ $full = yes ]; then
     row clang++ c++ "-std=c++11"
     row clang++ c++ "-std=c++17"
     row clang++ c++ "-std=c++20"
+    # Here as well those headers that tests/elsewhere/run.sh has no program for.
+    row musl-gcc c "-std=gnu11"
+    [ "$(uname -m)" = aarch64 ] || row aarch64-linux-gnu-gcc c "-std=gnu11"
     for cc in $others; do
         row "$cc" c "-std=gnu11"
         row "$cc" c "-std=c11 -D_DEFAULT_SOURCE"
@@ -254,6 +257,12 @@ if [ $full = yes ]; then
     for standard in 17 20; do
         # shellcheck disable=SC2086
         single "g++: our macros as C++$standard" macros g++ -std=c++$standard $cxx_flags -x c++
+    done
+    for cc in gcc clang; do
+        # shellcheck disable=SC2086
+        single "$cc: our macros as C11" macros $cc -std=c11 -D_DEFAULT_SOURCE $c_flags
+        # shellcheck disable=SC2086
+        single "$cc: our macros as C2x" macros $cc -std=gnu2x $c_flags
     done
     for cc in clang $others; do
         # shellcheck disable=SC2086

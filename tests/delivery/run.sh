@@ -57,8 +57,10 @@ by_pkg_config() {
     PKG_CONFIG_PATH=$prefix/share/pkgconfig; export PKG_CONFIG_PATH
     [ "$(pkg-config --modversion cfutures)" = "$(sed -n "s/^ *version: '\([0-9.]*\)'.*/\1/p" "$root/meson.build" | head -n 1)" ] || return 1
     flags="$(warnings c) $(pkg-config --cflags --libs cfutures)"
+    # Once more with the headers that cfutures.h doesn't bring.
+    { printf '#include <cfutures/%s.h>\n' sandbox postmortem prepare; cat "$work/user/smoke.c"; } >extras.c
     # shellcheck disable=SC2086
-    cc -Werror "$work/user/smoke.c" $flags -o smoke && run ./smoke
+    cc -Werror "$work/user/smoke.c" $flags -o smoke && run ./smoke && cc -Werror extras.c $flags -o extras && run ./extras
 }
 
 cmake_project() { # where cfutures is installed
@@ -154,7 +156,7 @@ single_one_copy() { # declarations in the program, the bodies compiled once
 }
 
 way "installed by meson: every header, nothing else" meson install_all
-way "cc and pkg-config" "cc pkg-config meson" by_pkg_config
+way "cc and pkg-config, the extra headers as well" "cc pkg-config meson" by_pkg_config
 way "CMake: find_package(cfutures), C and C++" "cmake meson" by_cmake
 way "CMake: the installed tree was moved" "cmake meson" by_cmake_moved
 way "meson: dependency('cfutures') that is installed" "meson pkg-config" by_meson
