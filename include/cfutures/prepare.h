@@ -14,8 +14,9 @@
  *
  *   What the nursery can't do the program does itself, as if it had not been prepared: when it has died, when no address
  *   suits both, when on_start was loaded later.
- * WHO WATCHES WHOM  The nursery ends when the program does, as a template does (pidfd, and the pipe that continues it if it is stopped).  A template needs no
- *   nursery once it runs.  The nursery adopts and buries templates, so they are not init's to reap.
+ * WHO WATCHES WHOM  The nursery ends when the program does, as a template does (pidfd, and the pipe that continues it if it is
+ *   stopped).  A template needs no nursery once it runs.  The nursery adopts and buries templates, so they are not init's to
+ *   reap.
  * AN ANSWER THAT DOESN'T COME is no answer: the template may be there or not.  That pool's creation fails, its dead-man
  *   pipe closes, which kills such a template; the nursery isn't asked again. */
 #ifndef CFUTURES_PREPARE_H

@@ -1177,7 +1177,8 @@ submits_to_full(cf_executor *pool, notes *n)
 }
 CF_TASK(int, submits_to_full, cf_executor *, notes *);
 
-/* A thread pool's own task finds it full, too: the first of three has room; with CF_FULL_WAIT, which would wait for itself, all have. */
+/* A thread pool's own task finds it full, too: the first of three has room; with CF_FULL_WAIT, which would wait for itself, all
+ * have. */
 static void
 test_full_in_own_task(void **state)
 {

@@ -1,7 +1,8 @@
 /* tests/unit/test_process_limits.c - limits of tasks on processes, what a lost task's future knows, and retries.
  * SPDX-License-Identifier: MIT
  * No limit here is a race with the clock: a task that is to be ended never ends by itself, one that is to end in time has
- * an hour, and one that has to do something first is tried again with a longer limit, see READY_IN_TIME.  After each test no process of ours lives, and no memory, descriptor or thread is left. */
+ * an hour, and one that has to do something first is tried again with a longer limit, see READY_IN_TIME.  After each test no
+ * process of ours lives, and no memory, descriptor or thread is left. */
 #include "unit.h"
 
 static int64_t grace = INT64_C(2000000000); /* how long a killing shutdown waits until it kills the template */

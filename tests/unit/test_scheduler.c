@@ -60,7 +60,8 @@ test_order_within_priority(void **state)
     }
 }
 
-/* Nine of one priority are pending, the first of them runs; then comes one of another: it's the next if it is higher, else the last. */
+/* Nine of one priority are pending, the first of them runs; then comes one of another: it's the next if it is higher, else the
+ * last. */
 static void
 test_order_across_priorities(void **state)
 {
