@@ -221,7 +221,7 @@ detail/arena.h | s/^    cf__store_relaxed(&dead->signaled, 0u);.*/    ;/ | limit
 detail/ladder.h | /^            cf__os_signal(process, CF__STATIC_CAST(int, wish));/{h;d};/^            cf__store_release(&worker->signaled/{G} | limits limits_signal | says that it has sent the signal, then sends it
 detail/ladder.h | s/^    due = cf__load_acquire(&worker->due);/    ;/ | limits limits_kill_or_next | the next task is judged by the start of the last
 detail/ladder.h | s/if (now < ladder->next) {/if (0) {/ | limits limits_stall | kills at the first look
-detail/ladder.h | s/? CF__SLOT_SHIELD : 0;/? 0 : 0;/ | limits limits_shield_put_off | a shield is none
+detail/ladder.h | s/uint64_t unless = CF__SLOT_SHIELD;/uint64_t unless = 0;/ | limits limits_shield_put_off | a shield is none
 detail/ladder.h | s/    int64_t due = cf__load_seq_cst(&worker->due);/    int64_t due = cf__load_relaxed(\&worker->due);/ | limits limits_look | half of Dekker's for the look
 detail/arena.h | s/(void)cf__exchange_seq_cst(&view->workers.number - 1..due, due);/(void)cf__exchange_acq_rel(\&view->workers[number - 1].due, due);/ | limits limits_look | the other half
 detail/arena.h | s/if (due < cf__load_seq_cst(&view->arena->next_look))/if (due < cf__load_acquire(\&view->arena->next_look))/ | limits limits_look | looks at next_look too early
