@@ -107,7 +107,7 @@ CF__PRIVATE cf_err
 cf__inline_shutdown(cf_executor *base, cf_shutdown_mode mode, cf_time deadline, cf_shutdown_report *report)
 {
     cf__inline_executor *executor = CF__POINTER_CAST(cf__inline_executor *, base);
-    bool inside = false, in_time = true;
+    bool inside = false;
     cf__mutex_lock(&executor->mutex);
     executor->shut_down = true;
     size_t before = executor->ended;
@@ -119,16 +119,17 @@ cf__inline_shutdown(cf_executor *base, cf_shutdown_mode mode, cf_time deadline, 
             report->cancelled++;
         }
     }
-    while (executor->runs != NULL && in_time && !inside)
-        in_time = cf__event_wait(&executor->idle, &executor->mutex, deadline);
+    while (executor->runs != NULL && !inside && cf__event_wait(&executor->idle, &executor->mutex, deadline)) {
+    }
+    /* A cancelled one that hasn't left yet is waited for, but has been reported. */
     for (cf__inline_run *run = executor->runs; run != NULL; run = run->next)
         report->left += !cf_future_cancelled(run->future);
     report->finished = executor->ended - before;
-    in_time = executor->runs == NULL;
+    bool idle = executor->runs == NULL;
     cf__mutex_unlock(&executor->mutex);
     if (inside) /* it would wait for itself */
         return deadline == CF_NOW ? CF_ERR_TIMEOUT : CF_ERR_DEADLOCK;
-    return in_time ? CF_OK : CF_ERR_TIMEOUT;
+    return idle ? CF_OK : CF_ERR_TIMEOUT;
 }
 
 CF__PRIVATE void

@@ -76,10 +76,9 @@ CF_API cf_err cf_for_bytes(cf_executor *executor, const cf_task_type *type, size
 
 /** Submit a task for each of `count` items: futures[i] gets the future of the one with element i of each array.
  *
- * A pool wakes one worker for the first of them, and that one, when it has found work, the next; so all of them cost the
- * caller about one wake.
  * Ownership: the caller owns every one of the futures, which are never NULL; arguments are copied.
  * Blocks:    as cf_submit_bytes().
+ * Wakes:     as so many submits do: nobody, as long as a worker is on its way to look for work.
  * Returns:   CF_OK when all were submitted; else the first error of a submit, which its future holds, too. */
 CF_API cf_err cf_submit_all_bytes(cf_executor *executor, const cf_task_type *type, size_t count, cf_future **futures,
                                   const void *const *arrays, const cf_submit_opts *options);

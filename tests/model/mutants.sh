@@ -333,12 +333,12 @@ detail/arena_nested.h | s/bool used = .*/bool used = false;/ | nested nested_dea
 detail/worker.h | s/^        cf__nested_finish(&worker->nested);/        ;/ | nested nested_spawned | a task ends before its children
 detail/nested.h | s/!cf__cas_acq_rel(&cf__nested_slot(future->nested, future->place)->word, &word,/(cf__store_release(\&cf__nested_slot(future->nested, future->place)->word, cf__nested_free_word(future)), false) \&\& !cf__cas_acq_rel(\&cf__nested_slot(future->nested, future->place)->word, \&word,/ | nested nested_cancel | takes a child back that may have been begun
 inline_executor.h | s/    if (executor->runs == NULL)$/    if (0)/ | inline inline_drain | the last to leave wakes nobody
-inline_executor.h | s/while (executor->runs != NULL && in_time && !inside)/while (0)/ | inline inline_drain | a shutdown waits for nobody
+inline_executor.h | s/while (executor->runs != NULL && !inside &&.*) {/while (0) {/ | inline inline_drain | a shutdown waits for nobody
 inline_executor.h | s/bool open = !executor->shut_down;/bool open = true;/ | inline inline_drain | takes tasks after a shutdown
 inline_executor.h | s/if (mode == CF_KILL && cf__future_withdraw/if (cf__future_withdraw/ | inline inline_drain | a drain cancels
 inline_executor.h | s/^            report->cancelled++;/            ;/ | inline inline_kill | a cancelled one isn't reported
 inline_executor.h | s/executor->ended += !cf_future_cancelled(run->future)/executor->ended++/ | inline inline_kill | a cancelled one is reported as finished
-inline_executor.h | s/in_time = executor->runs == NULL;/in_time = report->left == 0;/ | inline inline_deadline | ends while one that was cancelled is on its way out
+inline_executor.h | s/bool idle = executor->runs == NULL;/bool idle = report->left == 0;/ | inline inline_deadline | ends while one that was cancelled is on its way out
 inline_executor.h | /^    \*link = run->next;/d | inline inline_drain | stays in the list
 TABLE
 }
