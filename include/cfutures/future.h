@@ -640,7 +640,8 @@ cf_future_add_done_callback(cf_future *future, cf_done_callback *callback, void 
 CF_API cf_future *
 cf_future_retain(cf_future *future)
 {
-    if (!cf__future_is_static(future))
+    /* relaxed: 0 only in the static ones, which never change; the caller's reference keeps others above 0. */
+    if (cf__load_relaxed(&future->references) != 0)
         (void)cf__fetch_add_relaxed(&future->references, 1u); /* relaxed: the caller's own reference keeps it alive */
     return future;
 }

@@ -135,7 +135,7 @@ cf__process_await_room(cf__process_pool *pool, const cf_task_type *type, cf__pla
                        cf__process_future *future, cf_time deadline)
 {
     cf__arena *arena = pool->setup.view.arena;
-    uint32_t patience = cf__process_concurrency(&pool->base) + 8;
+    uint32_t patience = cf__process_concurrency(&pool->base) + 8, pressed = 0;
     cf__slice slice = CF__SLICE_NEW;
     bool in_time = true;
 
@@ -145,8 +145,7 @@ cf__process_await_room(cf__process_pool *pool, const cf_task_type *type, cf__pla
         cf_future *list = cf__slots_harvest(pool, patience, NULL);
         bool sleep = list == NULL;
         if (sleep) {
-            /* seq_cst [A3]: the store, then the look; who settles a slot afterwards owes the wake. */
-            cf__store_seq_cst(&arena->pressure, 1u);
+            pressed = cf__arena_press(arena); /* who settles a slot from here on owes the wake [A3] */
             list = cf__slots_harvest(pool, UINT32_MAX, NULL);
             sleep = list == NULL;
         }
@@ -156,7 +155,7 @@ cf__process_await_room(cf__process_pool *pool, const cf_task_type *type, cf__pla
         cf__mutex_unlock(&pool->mutex);
         cf__slots_settle_list(list);
         if (sleep) {
-            if (!cf__slots_sleep(pool, &arena->pressure, 1, deadline, &slice))
+            if (!cf__slots_sleep(pool, &arena->pressure, pressed, deadline, &slice))
                 cf__slots_audit(pool, NULL, &slice);
             (void)cf__slots_template_ended(pool);
             in_time = !cf_passed(deadline);
@@ -318,7 +317,7 @@ cf__process_drain(cf__process_pool *pool, cf_time deadline)
     cf__slice slice = CF__SLICE_NEW;
     cf_time start = cf__os_now();
     for (bool in_time = true; in_time || pool->in_use == 0;) {
-        cf__store_seq_cst(&arena->pressure, 1u); /* seq_cst [A3]: then the look */
+        uint32_t pressed = cf__arena_press(arena); /* as above */
         cf_future *list = cf__slots_harvest(pool, UINT32_MAX, NULL);
         if (list == NULL && pool->in_use == 0)
             return;
@@ -326,7 +325,7 @@ cf__process_drain(cf__process_pool *pool, cf_time deadline)
         pool->short_of_room += sleep; /* who collects a slot in our place wakes us, too */
         cf__mutex_unlock(&pool->mutex);
         if (sleep) {
-            if (!cf__slots_sleep(pool, &arena->pressure, 1, deadline, &slice))
+            if (!cf__slots_sleep(pool, &arena->pressure, pressed, deadline, &slice))
                 cf__slots_audit(pool, NULL, &slice);
             if (killing)
                 cf__process_kill_template(pool); /* it doesn't kill: then its own death does */

@@ -363,7 +363,7 @@ begin_short_of_room(run *self)
 {
     (void)submit_one(self, 0);
     start_waiter(self);
-    wait_until(look(&inside(self->pool)->setup.view.arena->pressure) == 1 && state_of(self->waiter_thread) == 'S');
+    wait_until(look(&inside(self->pool)->setup.view.arena->pressure) % 2 == 1 && state_of(self->waiter_thread) == 'S');
 }
 
 /* The collector thread sleeps until the task is marked (CARE). */

@@ -1,7 +1,7 @@
 #!/bin/sh
 # tests/lint/size.sh ROOT - the core stays readable: 120 public functions, 700 lines a header, and 6,000 lines of code; that
 # last one it has outgrown, with maps, queues of every order and stealing, then with all that a process pool survives, and with
-# tasks that submit to theirs: 9,600 until it has been cut down again.
+# tasks that submit to theirs: 10,000 until it has been cut down again.
 #
 # The core is what cfutures.h includes; all of include/ while that doesn't exist.  Code is what is neither blank nor
 # comment: documentation is to cost nothing here.  A public function is a line that starts with cf_name(, because the

@@ -12,6 +12,7 @@ static uint32_t settled;  /* how many tasks one_of_two() has collected */
 static cf__mutex pushing; /* the parent's, around its ring */
 static int heirs;         /* replacements still allowed, so that every execution ends */
 static uint32_t met;      /* A: tasks that came to meet another, see work_meeting(), or the auditor */
+static uint32_t closed;   /* A: 1: the pool takes nothing more, see submit_until_closed() */
 static uint32_t audited;  /* A: 1: the auditor has looked, see work_audited() */
 
 static void
@@ -20,7 +21,7 @@ setup_pool(uint32_t workers, uint32_t slots)
     memory = cf__os_map_shared(cf__arena_layout(&view, NULL, workers, slots));
     (void)cf__arena_layout(&view, memory, workers, slots);
     cf__mutex_init(&pushing);
-    settled = met = audited = 0;
+    settled = met = closed = audited = 0;
     heirs = 3;
 }
 static void
@@ -268,12 +269,33 @@ submit_under_pressure(void *arg)
     (void)arg;
     submit(0, 0);
     for (;;) {
-        (void)cf__exchange_seq_cst(&view.arena->pressure, 1u);
+        uint32_t pressed = cf__arena_press(view.arena);
         if (cf__slot_settled(cf__load_seq_cst(&slot->word)))
             break;
-        (void)cf__park(&view.arena->pressure, 1, CF_FOREVER, CF__SCOPE_SHARED);
+        (void)cf__park(&view.arena->pressure, pressed, CF_FOREVER, CF__SCOPE_SHARED);
     }
     stop();
+}
+
+/* Two who sleep on that word: a submitter, and who closes the pool, wakes him, and then waits for the pool's end himself. */
+static void
+submit_until_closed(void *arg)
+{
+    (void)arg;
+    for (;;) {
+        uint32_t pressed = cf__arena_press(view.arena);
+        if (cf__load_seq_cst(&closed) != 0)
+            break;
+        (void)cf__park(&view.arena->pressure, pressed, CF_FOREVER, CF__SCOPE_SHARED);
+    }
+}
+static void
+close_and_wait(void *arg)
+{
+    (void)arg;
+    cf__store_seq_cst(&closed, 1u);
+    cf__arena_ease(view.arena, true);
+    (void)cf__arena_press(view.arena); /* nothing comes that would wake anybody */
 }
 
 /* The collector, told by a mark [A4]. */
@@ -431,6 +453,10 @@ static const model_scenario scenarios[] = {
      .setup = setup_1,
      .threads = {{"parent", submit_under_pressure, NULL}},
      .processes = {WORKER(1)},
+     .check = check},
+    {.name = "arena_pressed_twice",
+     .setup = setup_1,
+     .threads = {{"submitter", submit_until_closed, NULL}, {"closer", close_and_wait, NULL}},
      .check = check},
     {.name = "arena_collector",
      .setup = setup_1,

@@ -182,7 +182,10 @@ detail/arena.h | s/cf__arena_tell(view, index, before);/;/ | arena arena_death |
 detail/arena.h | s/cf__arena_push_hint(view, &arena->template_ring, view->template_hints, index);/;/ | arena arena_death | a hint that went down isn't pushed again
 detail/arena.h | s/(void)cf__fetch_or_seq_cst(&view->completed/(void)cf__fetch_or_relaxed(\&view->completed/ | arena arena_collector | half of Dekker's for the collector
 detail/arena.h | s/if (cf__load_seq_cst(&arena->collector) != 0/if (cf__load_relaxed(\&arena->collector) != 0/ | arena arena_collector | the other half
-detail/arena.h | s/if (cf__load_seq_cst(&arena->pressure) != 0/if (cf__load_relaxed(\&arena->pressure) != 0/ | arena arena_pressure | half of Dekker's for pressure
+detail/arena.h | s/cf__load_seq_cst(&arena->pressure); /cf__load_relaxed(\&arena->pressure); / | arena arena_pressure | half of Dekker's for pressure
+detail/arena.h | s/cf__fetch_or_seq_cst(&arena->pressure/cf__fetch_or_relaxed(\&arena->pressure/ | arena arena_pressure | the other half
+detail/arena.h | s/&pressed, pressed + 1))/\&pressed, pressed - 1))/ | arena arena_pressed_twice | who hasn't lain down yet takes the next one's press for his own
+detail/arena.h | s/^    cf__arena_ease(arena, true);/    cf__arena_ease(arena, false);/ | arena arena_death_under_pressure | it died between easing and the wake
 detail/arena.h | s/^    cf__arena_wake_all(view);/    ;/ | arena arena_death_without_heir | the dead one's wakes aren't made up for
 detail/arena.h | s/^        (void)cf__arena_search(view, number);/        ;/ | arena arena_two_meet | work comes while it lies down, and nobody else is woken
 detail/deque.h | s/cf__exchange_seq_cst(&deque->bottom, bottom + count)/cf__exchange_acq_rel(\&deque->bottom, bottom + count)/ | deque deque_push_and_sleeper | half of Dekker's for those asleep

@@ -57,7 +57,9 @@
  *        both may miss, and the work sleeps beside an idle worker.
  *   [A3] room -> sleeping submitter, the same
  *          settle: CAS the word,              then load pressure
- *          wait: set pressure,                then look at the slots
+ *          wait: press (set its lowest bit),  then look at the slots
+ *        Pressure counts how often it was eased.  As a mere flag it might be set again by the next waiter before the
+ *        first one sleeps, who would then sleep through the news.
  *   [A4] mark -> sleeping collector, the same
  *          mark: set the bit,                 then load collector
  *          sleep: set collector,              then look at the bits
@@ -326,6 +328,25 @@ cf__arena_wake_all(const cf__arena_view *view)
 
 /* ---- telling the parent ---- */
 
+/* For a thread of the parent that is about to look whether there is room, and may sleep then: on arena->pressure, while it
+ * has the value returned. */
+CF__PRIVATE uint32_t
+cf__arena_press(cf__arena *arena)
+{
+    return cf__fetch_or_seq_cst(&arena->pressure, 1u) | 1u; /* seq_cst [A3]: before the look */
+}
+
+/* There may be room: who has pressed looks again, and is woken.  With `always` also if nobody seems to sleep: another may have
+ * eased, and be dead before it wakes. */
+CF__PRIVATE void
+cf__arena_ease(cf__arena *arena, bool always)
+{
+    uint32_t pressed = cf__load_seq_cst(&arena->pressure); /* seq_cst [A3]: after the CAS that settled the word */
+    /* If the CAS fails, another has eased, and wakes; who has pressed after that sees what we did before. */
+    if (((pressed & 1) != 0 && cf__cas_seq_cst(&arena->pressure, &pressed, pressed + 1)) || always)
+        (void)cf__unpark_all(&arena->pressure, CF__SCOPE_SHARED);
+}
+
 /* The slot has settled, and its word was `word` before that: wakes who waits for it, marks it for who asked.  May
  * be done twice. */
 CF__PRIVATE void
@@ -339,9 +360,7 @@ cf__arena_tell(const cf__arena_view *view, uint32_t slot, uint64_t word)
         if (cf__load_seq_cst(&arena->collector) != 0 && cf__exchange_seq_cst(&arena->collector, 0u) != 0)
             (void)cf__unpark_all(&arena->collector, CF__SCOPE_SHARED);
     }
-    /* seq_cst [A3]: after the CAS that settled the word. */
-    if (cf__load_seq_cst(&arena->pressure) != 0 && cf__exchange_seq_cst(&arena->pressure, 0u) != 0)
-        (void)cf__unpark_all(&arena->pressure, CF__SCOPE_SHARED);
+    cf__arena_ease(arena, false);
 }
 
 /* Worker `number`: the task in `slot` has ended as `state` (DONE or FAILED), its outcome is written.  False if it
@@ -631,8 +650,7 @@ cf__arena_reap(const cf__arena_view *view, cf__tries *tries, uint32_t number, co
     /* It may have died between taking one of these words and waking who sleeps on it. */
     cf__store_seq_cst(&arena->collector, 0u);
     (void)cf__unpark_all(&arena->collector, CF__SCOPE_SHARED);
-    cf__store_seq_cst(&arena->pressure, 0u);
-    (void)cf__unpark_all(&arena->pressure, CF__SCOPE_SHARED);
+    cf__arena_ease(arena, true);
     cf__arena_wake_all(view);
 }
 

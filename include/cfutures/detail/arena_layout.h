@@ -69,7 +69,7 @@ typedef struct cf__arena {         /* in shared memory; fields: A atomic */
     uint32_t least, most;          /* A: between which that moves by itself */
     uint32_t high;                 /* A: the highest number that a worker has ever had; the template, before it forks */
     unsigned char pad1[CF__CACHE_LINE - 32];
-    uint32_t pressure;   /* A: 1: somebody in the parent waits for any slot to settle */
+    uint32_t pressure;   /* A: odd: somebody in the parent waits for any slot to settle ([A3] in arena.h) */
     uint32_t collector;  /* A: 1: the parent's collector thread sleeps here */
     uint32_t parent_cpu; /* A: where a thread of the parent waited last, + 1: a guess at where not to spin */
     unsigned char pad2[CF__CACHE_LINE - 12];

@@ -209,13 +209,6 @@ cf__future_static(cf_err error)
     return CF__STATIC_CAST(cf_future *, cf__opaque(&failed[error]));
 }
 
-CF__PRIVATE bool
-cf__future_is_static(const cf_future *future)
-{
-    /* relaxed: 0 only in the static ones, which never change; a caller's reference keeps others above 0. */
-    return cf__load_relaxed(&future->references) == 0;
-}
-
 /* `alignment` is a power of two, which CF__ROUND_UP wouldn't know: four divisions, an eighth of what a submit costs. */
 CF__PRIVATE uintptr_t
 cf__align_up(uintptr_t address, size_t alignment)

@@ -80,9 +80,10 @@ cf__map_lazily(cf_executor *executor, const cf_task_type *type, size_t in_flight
             break;
         }
     }
-    for (; taken != submitted; taken++) {
-        (void)cf_future_cancel(futures[taken % in_flight]);
-        cf_future_release(futures[taken % in_flight]);
+    /* The latest first, as Python does: the other way around a worker may begin one whose turn has come by that. */
+    while (submitted-- != taken) {
+        (void)cf_future_cancel(futures[submitted % in_flight]);
+        cf_future_release(futures[submitted % in_flight]);
     }
     cf__os_free(memory);
     return first != CF_OK ? first : *reason;

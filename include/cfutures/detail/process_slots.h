@@ -169,10 +169,8 @@ cf__slots_free(cf__process_pool *pool, uint32_t index)
 CF__PRIVATE void
 cf__slots_made_room(cf__process_pool *pool)
 {
-    if (pool->short_of_room == 0)
-        return;
-    cf__store_seq_cst(&pool->setup.view.arena->pressure, 0u);
-    (void)cf__unpark_all(&pool->setup.view.arena->pressure, CF__SCOPE_SHARED);
+    if (pool->short_of_room != 0)
+        cf__arena_ease(pool->setup.view.arena, true);
 }
 
 /* How slot `index`, which is in use, stands: its word's state; CF__SLOT_CORRUPT for a word that can't be (P5).  The mutex
@@ -180,7 +178,7 @@ cf__slots_made_room(cf__process_pool *pool)
 CF__PRIVATE uint32_t
 cf__slots_state(const cf__process_pool *pool, uint32_t index, uint64_t *word)
 {
-    /* seq_cst [A3]: after the store of pressure; acquire half [S2]: the outcome. */
+    /* seq_cst [A3]: after pressing; acquire half [S2]: the outcome. */
     *word = cf__load_seq_cst(&pool->setup.view.slots[index].word);
     uint32_t state = cf__slot_state(*word), owner = cf__slot_owner(*word);
     bool can_be = state == CF__SLOT_PENDING ? owner == 0
