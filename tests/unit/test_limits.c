@@ -221,7 +221,7 @@ test_start_by(void **state)
     cf_future *awaited = cf_submit_with(pool, cf_options(.start_by = cf_after_ms(10)), answer, 1);
     cf_future *left = cf_submit_with(pool, cf_options(.start_by = cf_after_ms(10)), answer, 1);
     cf_future *patient = cf_submit_with(pool, cf_options(.start_by = cf_after_ms(HOUR)), answer, 1);
-    assert_int_equal(cf_future_wait(awaited, cf_after_ms(1)), CF_ERR_TIMEOUT);
+    assert_int_equal(cf_future_wait(patient, cf_after_ms(1)), CF_ERR_TIMEOUT);
     assert_int_equal(cf_future_wait(awaited, CF_FOREVER), CF_ERR_TIME_LIMIT);
     assert_false(cf_future_done(busy));
     assert_false(cf_future_done(left));
