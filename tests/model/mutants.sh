@@ -309,7 +309,7 @@ detail/template.h | s/return cf__load_relaxed(&view->workers.number - 1..overwri
 detail/process_future.h | s/        if (may_expire && cf_passed(future->start_by))/        if (0)/ | staff staff_start_by_busy | a waiter sleeps on behind a busy worker
 detail/worker.h | s/if (limits->start_by != 0 && now >= limits->start_by && .*/if (0)/ | staff staff_start_by_late | runs what came too late
 detail/template.h | s/(void)cf__exchange_seq_cst(&arena->next_look, next);/(void)cf__exchange_acq_rel(\&arena->next_look, next);/ | limits limits_look | next_look may be seen after the second look
-detail/process_slots.h | s/if (cf__cas_seq_cst(&slot->word, &word, cf__slot_with_state(word, to)))/if ((cf__store_seq_cst(\&slot->word, cf__slot_with_state(word, to)), 1))/ | staff staff_retry_and_cancel | withdraws what a worker has claimed
+detail/process_slots.h | s/if (cf__cas_seq_cst(&slot->word, &word, cf__slot_with_state(word, to)))/if ((cf__store_seq_cst(\&slot->word, cf__slot_with_state(word, to)), 1))/ | parent parent_cancel_and_submit | withdraws what a worker has claimed
 detail/arena_nested.h | s/(void)cf__fetch_or_seq_cst(&view->arena->nested, UINT64_C(1) << (owner % 64));/(void)cf__fetch_or_acq_rel(\&view->arena->nested, UINT64_C(1) << (owner % 64));/ | nested nested_one_after_another | half of Dekker's for a child
 detail/arena_nested.h | s/(void)cf__fetch_or_seq_cst(&view->arena->nested, UINT64_C(1) << (owner % 64));/;/ | nested nested_one_after_another | a child's hint is in its own worker's word only
 detail/arena.h | s/if (cf__load_seq_cst(&arena->nested) != 0)/if (cf__load_acquire(\&arena->nested) != 0)/ | nested nested_one_after_another | the other half of Dekker's for a child
@@ -343,6 +343,24 @@ inline_executor.h | s/^            report->cancelled++;/            ;/ | inline 
 inline_executor.h | s/executor->ended += !cf_future_cancelled(run->future)/executor->ended++/ | inline inline_kill | a cancelled one is reported as finished
 inline_executor.h | s/bool idle = executor->runs == NULL;/bool idle = report->left == 0;/ | inline inline_deadline | ends while one that was cancelled is on its way out
 inline_executor.h | /^    \*link = run->next;/d | inline inline_drain | stays in the list
+detail/arena.h | s/&pressed, pressed + 1))/\&pressed, pressed - 1))/ | parent parent_room_and_shutdown | who hasn't lain down yet sleeps through the pool's end
+detail/process_slots.h | s/    if (pool->short_of_room != 0)/    if (0)/ | parent parent_room_in_memory | a block comes free, and nobody looks
+detail/process_slots.h | s/    if (cf__load_seq_cst(&future->sleepers) != 0)/    if (0)/ | parent parent_cancel | who sleeps on a slot isn't woken by who withdraws it
+detail/process_slots.h | s/    if (state == CF__SLOT_GONE && cf__load_relaxed(&pool->base.error) == CF_OK) {.*/    if (state == CF__SLOT_GONE) {/ | parent parent_template_dies | broken looks like cancelled
+detail/process_slots.h | s/^    shadow->generation = (shadow->generation + 1) & CF__SLOT_GENERATIONS;/    ;/ | parent parent_room | the next task in a slot is taken for the last one
+detail/process_slots.h | /^        cf__future_run_callbacks(future);/d | parent parent_callback_alone | forgets the callbacks
+detail/process_future.h | s/^        cf__store_seq_cst(&arena->collector, 1u);/        ;/ | parent parent_callback_alone | the collector sleeps without a sign of it
+detail/process_future.h | s/        if (cf__process_collect_marked(pool) || cf__load/        if (cf__load/ | parent parent_callback_alone | the collector doesn't look again before it sleeps
+detail/process_future.h | s/^    if (settled)/    if (0)/ | parent parent_callback_alone | a callback that came when the task was done
+detail/process_future.h | s/!settled && cf__slot_set_flag(slot, &word, CF__SLOT_CARE)/true/ | parent parent_callback_alone | nobody is asked to tell the collector
+process_pool.h | s/^            list = cf__slots_harvest(pool, UINT32_MAX, NULL);/            ;/ | parent parent_room_alone | doesn't look again before it sleeps for room
+process_pool.h | s/^            pressed = cf__arena_press(arena);/            pressed = arena->pressure;/ | parent parent_room_alone | sleeps for room without a sign of it
+process_pool.h | s/^        pool->short_of_room += sleep; .. who.*/        pool->short_of_room += 0; sleep = sleep;/ | parent parent_cancel_and_drain | isn't counted among those that sleep for the end
+process_pool.h | s/^    cf__slots_made_room(pool); .. submitters.*/    ;/ | parent parent_room_and_shutdown | submitters sleep on when the pool closes
+process_pool.h | s/^        cf__event_wake_all(&pool->quiet);/        ;/ | parent parent_two_shutdowns | the other shutdown isn't told
+process_pool.h | s/    return pool->closed ? CF_ERR_SHUTDOWN : CF_OK;/    return CF_OK;/ | parent parent_submit_and_drain | submits to a pool that is closed
+process_pool.h | s/        if (sleep \&\& !in_time)/        if (0)/ | parent parent_room_in_time | waits for room past its deadline
+process_pool.h | s/^        (void)cf__unpark_all(&pool->collector_quit, CF__SCOPE_SHARED);/        ;/ | parent parent_template_dies_before_callback | the collector of a broken pool isn't told of its end
 TABLE
 }
 

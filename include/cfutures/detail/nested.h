@@ -109,7 +109,6 @@ cf__nested_settle(cf__nested_future *future, uint32_t state)
     cf_future *base = &future->task.base;
     const cf__nested *nested = future->nested;
     cf__slot *slot = cf__nested_slot(nested, future->place);
-    cf__data_read(slot->payload, sizeof slot->payload);
     uint32_t settle_as = cf__outcome_take(base, slot, state, false, &future->account);
     if (state == CF__SLOT_CORRUPT &&
         cf__arena_condemn(nested->view, cf__nested_first(nested->view, nested->number) + future->place))

@@ -111,6 +111,8 @@ CF__PRIVATE uint32_t
 cf__outcome_take(cf_future *future, const cf__slot *slot, uint32_t state, bool killed, cf_account **account)
 {
     char message[CF__MESSAGE_SIZE];
+    if (!killed)
+        cf__data_read(slot->payload, sizeof slot->payload);
     switch (state) {
     case CF__SLOT_DONE:
         /* The place is worked out anew, not read from the slot, where a task may have written. */

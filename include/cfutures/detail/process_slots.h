@@ -198,7 +198,6 @@ cf__slots_detach(cf__process_pool *pool, uint32_t index, uint32_t state, cf_futu
     cf__shadow *shadow = &pool->shadows[index];
     cf__process_future *future = shadow->future;
 
-    cf__data_read(slot->payload, sizeof slot->payload);
     pool->finished += state != CF__SLOT_GONE;
     if (state == CF__SLOT_GONE && cf__load_relaxed(&pool->base.error) == CF_OK) { /* relaxed: under the mutex */
         future->settle_as = CF__CANCELLED;
@@ -346,7 +345,6 @@ cf__slots_break(cf__process_pool *pool)
     }
     cf__slots_made_room(pool);
     cf__mutex_unlock(&pool->mutex);
-    (void)cf__unpark_all(&arena->life, CF__SCOPE_SHARED); /* the kernel has woken only one */
     cf__slots_settle_list(list);
 }
 
@@ -491,7 +489,7 @@ cf__slots_sleep(cf__process_pool *pool, const uint32_t *word, uint32_t value, cf
     }
     if (in_time && !cf_passed(slice->end))
         return true;
-    slice->length = CF__MIN(2 * slice->length, CF__SLICE_LAST);
+    slice->length = 2 * CF__MIN(slice->length, CF__SLICE_LAST / 2);
     slice->end = 0;
     /* Also where the word should say so: a task may have written over it. */
     if (cf__os_pidfd_ended(pool->template_pidfd, 0))
