@@ -2,8 +2,8 @@
  * wait for results, cancel, call back, shut down; and the death of the template.
  * SPDX-License-Identifier: MIT
  * Whole pools of one worker, made by the program's own calls, with the real template.  Workers don't die here (see model_arena.c,
- * model_staff.c), and nobody looks again now and then, which would hide a lost wake: a thread
- * that isn't woken stays asleep, a deadlock. */
+ * model_staff.c) but with the template, and nobody looks again now and then, which would hide a lost wake: a thread that isn't
+ * woken stays asleep, a deadlock. */
 #define MODEL_CPUS 1u                   /* nobody spins */
 #define CF__SLICE_FIRST (INT64_MAX - 1) /* nor looks again without being woken */
 #define CF__SLICE_LAST (INT64_MAX - 1)
@@ -14,6 +14,7 @@
 
 static cf_executor *pool;
 static cf_future *future; /* of the first task; NULL: given back */
+static cf_future *second; /* of the next one, or NULL */
 static uint32_t told;     /* A: 1: the first task may end */
 static uint32_t called;   /* A: callbacks that have run */
 
@@ -63,7 +64,7 @@ make_pool(size_t slots)
 {
     model_thread_local(&cf__current, sizeof cf__current);
     told = called = 0;
-    future = NULL;
+    future = second = NULL;
     pool = cf_process_pool(.max_workers = 1, .max_pending = slots, .memory = 4096);
     model_check(cf_executor_error(pool) == CF_OK);
     CF__POINTER_CAST(cf__process_pool *, pool)->audits = false;
@@ -88,6 +89,12 @@ setup_called(void)
     add_callback(NULL);
 }
 static void
+setup_second_stays(void)
+{
+    setup_two_slots();
+    second = cf_submit(pool, stays, 1);
+}
+static void
 setup_busy(void) /* full, until somebody tells its task */
 {
     make_pool(1);
@@ -97,6 +104,7 @@ static void
 close_pool(void)
 {
     cf_future_release(future);
+    cf_future_release(second);
     cf_executor_close(pool);
 }
 static void
@@ -131,6 +139,12 @@ wait_or_broken(void *arg)
     (void)arg;
     cf_err error = cf_future_get(future, &value, sizeof value, CF_FOREVER);
     model_check(error == CF_ERR_BROKEN || (error == CF_OK && value == 2));
+}
+static void
+wait_until_broken(void *arg)
+{
+    (void)arg;
+    model_check(cf_future_wait(second, CF_FOREVER) == CF_ERR_BROKEN);
 }
 static void
 cancel_first(void *arg)
@@ -222,6 +236,15 @@ kill_template(void *arg)
     (void)arg;
     cf__process_kill_template(CF__POINTER_CAST(cf__process_pool *, pool));
 }
+static void
+kill_when_first_is_done(void *arg)
+{
+    const cf__slot *slot = &CF__POINTER_CAST(cf__process_pool *, pool)->setup.view.slots[0];
+    uint32_t state;
+    while ((state = cf__slot_state(cf__load_relaxed(&slot->word))) == CF__SLOT_PENDING || state == CF__SLOT_RUNNING)
+        model_yield();
+    kill_template(arg);
+}
 
 /* Memory: all there is. */
 static void *block;
@@ -301,6 +324,10 @@ static const model_scenario scenarios[] = {
           {"drain too", shutdown_by_mode, DRAIN})},
     {POOL("parent_template_dies", setup_busy, close_pool, {"kill", kill_template, NULL}, {"wait", wait_or_broken, NULL},
           {"wait too", wait_or_broken, NULL})},
+    /* The kernel wakes one of those that sleep; he may have a result by then, and need no news of the template. */
+    {POOL("parent_template_dies_beside_result", setup_second_stays, close_pool, {"kill", kill_when_first_is_done, NULL},
+          {"wait", wait_or_broken, NULL}, {"wait too", wait_until_broken, NULL}),
+     .random = 20000},
     {POOL("parent_template_dies_before_callback", setup_called, close_called, {"kill", kill_template, NULL})},
 };
 

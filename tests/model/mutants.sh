@@ -353,6 +353,7 @@ detail/process_future.h | s/^        cf__store_seq_cst(&arena->collector, 1u);/ 
 detail/process_future.h | s/        if (cf__process_collect_marked(pool) || cf__load/        if (cf__load/ | parent parent_callback_alone | the collector doesn't look again before it sleeps
 detail/process_future.h | s/^    if (settled)/    if (0)/ | parent parent_callback_alone | a callback that came when the task was done
 detail/process_future.h | s/!settled && cf__slot_set_flag(slot, &word, CF__SLOT_CARE)/true/ | parent parent_callback_alone | nobody is asked to tell the collector
+detail/process_future.h | s/^        (void)cf__slots_template_ended(pool);/        ;/ | parent parent_template_dies_beside_result | who was woken by the template's death, but has a result, tells nobody
 process_pool.h | s/^            list = cf__slots_harvest(pool, UINT32_MAX, NULL);/            ;/ | parent parent_room_alone | doesn't look again before it sleeps for room
 process_pool.h | s/^            pressed = cf__arena_press(arena);/            pressed = arena->pressure;/ | parent parent_room_alone | sleeps for room without a sign of it
 process_pool.h | s/^        pool->short_of_room += sleep; .. who.*/        pool->short_of_room += 0; sleep = sleep;/ | parent parent_cancel_and_drain | isn't counted among those that sleep for the end

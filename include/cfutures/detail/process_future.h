@@ -96,6 +96,8 @@ cf__process_await(cf_future *base, cf_time deadline)
         (void)cf__fetch_sub_acq_rel(&future->sleepers, 1u);
         if (!woken)
             cf__slots_audit(pool, future, &slice);
+        /* Also if we have a result now: of those that sleep the kernel has woken only one. */
+        (void)cf__slots_template_ended(pool);
     }
 }
 
