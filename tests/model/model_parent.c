@@ -289,27 +289,29 @@ static cf_shutdown_mode modes[] = {CF_DRAIN, CF_CANCEL_PENDING};
 #define DRAIN &modes[0]
 #define CANCEL &modes[1]
 
-/* name, setup, threads, check: large ones are bounded */
+/* Name, setup, check, threads. */
 #define POOL(name_, setup_, check_, ...)                                                                               \
     .name = name_, .setup = setup_, .threads = {__VA_ARGS__}, .check = check_, .calm = true,                           \
     .stale_reads = MODEL_NONE, .spurious = MODEL_NONE, .preemptions = 1, .timeouts = MODEL_NONE, .seconds = 10
+/* At random: a search from the end of such long executions never gets to their middle. */
+#define LARGE(...) POOL(__VA_ARGS__), .random = 20000
 static const model_scenario scenarios[] = {
     {POOL("parent_two_wait", setup_one, close_pool, {"wait", wait_for_first, NULL},
           {"wait too", wait_for_first, NULL})},
     {POOL("parent_cancel", setup_one, close_pool, {"wait", wait_or_cancelled, NULL}, {"cancel", cancel_first, NULL})},
     {POOL("parent_cancel_and_submit", setup_one, close_pool, {"cancel", cancel_and_submit, NULL})},
-    {POOL("parent_callback", setup_one, close_called, {"add", add_callback, NULL}, {"wait", wait_for_first, NULL})},
+    {LARGE("parent_callback", setup_one, close_called, {"add", add_callback, NULL}, {"wait", wait_for_first, NULL})},
     {POOL("parent_callback_alone", setup_one, close_called, {"add", await_callback, NULL})},
     /* Who submits collects the first task, for which another may sleep. */
     {POOL("parent_room", setup_one, close_pool, {"submit", submit_into_its_slot, NULL}, {"wait", wait_and_tell, NULL})},
     {POOL("parent_room_alone", setup_one, close_pool, {"submit", submit_one, NULL})},
-    {POOL("parent_room_for_one_of_two", setup_one, close_pool, {"submit", submit_one, NULL},
-          {"submit too", submit_one, NULL})},
+    {LARGE("parent_room_for_one_of_two", setup_one, close_pool, {"submit", submit_one, NULL},
+           {"submit too", submit_one, NULL})},
     {POOL("parent_room_in_time", setup_busy, close_pool, {"submit", submit_in_vain, NULL})},
     {POOL("parent_room_in_memory", setup_no_memory, close_pool, {"submit", submit_many, NULL},
           {"free", free_block, NULL})},
-    {POOL("parent_room_and_shutdown", setup_busy, close_pool, {"submit", submit_and_tell, NULL},
-          {"shutdown", shutdown_in_time, DRAIN})},
+    {LARGE("parent_room_and_shutdown", setup_busy, close_pool, {"submit", submit_and_tell, NULL},
+           {"shutdown", shutdown_in_time, DRAIN})},
     {POOL("parent_submit_and_drain", setup_two_slots, close_pool, {"submit", submit_until_closed, NULL},
           {"shutdown", shutdown_by_mode, DRAIN})},
     {POOL("parent_wait_and_drain", setup_one, close_pool, {"wait", wait_for_first, NULL},
@@ -318,17 +320,17 @@ static const model_scenario scenarios[] = {
           {"shutdown", shutdown_by_mode, DRAIN})},
     {POOL("parent_wait_and_cancel_pending", setup_one, close_pool, {"wait", wait_or_cancelled, NULL},
           {"shutdown", shutdown_by_mode, CANCEL})},
-    {POOL("parent_callback_and_drain", setup_one, close_called, {"add", add_callback, NULL},
-          {"shutdown", shutdown_by_mode, DRAIN})},
-    {POOL("parent_two_shutdowns", setup_called, close_called, {"drain", shutdown_by_mode, DRAIN},
-          {"drain too", shutdown_by_mode, DRAIN})},
-    {POOL("parent_template_dies", setup_busy, close_pool, {"kill", kill_template, NULL}, {"wait", wait_or_broken, NULL},
-          {"wait too", wait_or_broken, NULL})},
+    {LARGE("parent_callback_and_drain", setup_one, close_called, {"add", add_callback, NULL},
+           {"shutdown", shutdown_by_mode, DRAIN})},
+    {LARGE("parent_two_shutdowns", setup_called, close_called, {"drain", shutdown_by_mode, DRAIN},
+           {"drain too", shutdown_by_mode, DRAIN})},
+    {LARGE("parent_template_dies", setup_busy, close_pool, {"kill", kill_template, NULL},
+           {"wait", wait_or_broken, NULL}, {"wait too", wait_or_broken, NULL})},
     /* The kernel wakes one of those that sleep; he may have a result by then, and need no news of the template. */
-    {POOL("parent_template_dies_beside_result", setup_second_stays, close_pool, {"kill", kill_when_first_is_done, NULL},
-          {"wait", wait_or_broken, NULL}, {"wait too", wait_until_broken, NULL}),
-     .random = 20000},
-    {POOL("parent_template_dies_before_callback", setup_called, close_called, {"kill", kill_template, NULL})},
+    {LARGE("parent_template_dies_beside_result", setup_second_stays, close_pool,
+           {"kill", kill_when_first_is_done, NULL}, {"wait", wait_or_broken, NULL},
+           {"wait too", wait_until_broken, NULL})},
+    {LARGE("parent_template_dies_before_callback", setup_called, close_called, {"kill", kill_template, NULL})},
 };
 
 int
