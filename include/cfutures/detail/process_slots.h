@@ -32,7 +32,9 @@
  *   wrongly seems busy are made good by whoever sleeps in the parent: he wakes now and then, and audits
  *   (cf__slots_audit).  Whether the template lives, the kernel says.
  * WHO OWES THE WAKE of a waiter asleep on a slot: the worker, or the template after it; and if another thread has
- *   collected the slot first, that thread, for the worker may have died before it did (`sleepers`). */
+ *   collected the slot first, that thread, for the worker may have died before it did (`sleepers`).  Of the template's death
+ *   the kernel tells one of all that sleep; he looks for it whatever else has woken him, settles everything, and by that wakes
+ *   the others, each by what he waits for (cf__slots_break). */
 #ifndef CFUTURES_DETAIL_PROCESS_SLOTS_H
 #define CFUTURES_DETAIL_PROCESS_SLOTS_H
 
