@@ -232,7 +232,7 @@ reap_server() { # waits for its end: exit status in $status, its last line in $s
 # A proxy in the environment is no way to loopback.
 unset http_proxy all_proxy ALL_PROXY
 
-start_server --delay-ms 300
+start_server --delay-ms 1000
 run exchange_rates EURUSD EURGBP EURJPY EURCHF GBPUSD USDJPY
 check "every pair has its rate" "0 EURCHF 0.9766
 EURGBP 0.8553

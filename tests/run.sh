@@ -228,7 +228,7 @@ soak() {
         name=${program##*/}
         say "-- $name --seconds $seconds"
         # In the background, and ended by the trap: timeout has a process group of its own, which ^C doesn't reach.
-        timeout -k 10 $((seconds + 150)) "$program" --seconds "$seconds" >"$work/log" 2>&1 &
+        timeout -k 10 $((seconds + 600)) "$program" --seconds "$seconds" >"$work/log" 2>&1 &
         runner=$!
         wait $runner
         status=$?

@@ -543,7 +543,7 @@ cf__future_enlist(cf_future *future, cf__callback *node, bool removable, bool *l
     cf__callback_line *fresh = NULL, *line;
     bool added = false;
     void *top = cf__load_acquire(&future->callbacks); /* acquire [F2], in case it's closed; and the line */
-    while (!added && !cf__callbacks_closed(top)) {
+    while (!added && (CF__POINTER_CAST(uintptr_t, top) & CF__CALLBACKS_CLOSED) == 0) {
         if ((line = cf__callbacks_line(top)) != NULL) {
             added = cf__line_add(line, node);
             break;

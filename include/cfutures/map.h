@@ -235,11 +235,11 @@ cf__map_take_leave(cf__map *map, unsigned seat)
         map->reason = error;
 }
 
-/* Asks all runners to stop; those that nobody has begun never will be. */
+/* Asks all runners to stop; those that nobody has begun never will be: the latest first, or who stops might begin the next. */
 CF__PRIVATE void
 cf__map_cancel(const cf__map *map)
 {
-    for (unsigned i = 0; i < map->seats; i++) {
+    for (unsigned i = map->seats; i-- != 0;) {
         if (map->runners[i].future != NULL)
             (void)cf_future_cancel(map->runners[i].future);
     }

@@ -45,6 +45,7 @@
  *          more memory the program uses (about 20 ms for a GiB).
  * Returns: owned, never NULL; end it by cf_executor_close().  What could fail is in cf_executor_error():
  *          CF_ERR_NOMEM, CF_ERR_SYSTEM (processes, descriptors), CF_ERR_UNSUPPORTED (Linux before 5.3; CF_USE_CONDVAR),
+ *          CF_ERR_BROKEN (no worker gets through on_start; mostly it shows a little later),
  *          CF_ERR_INVALID (more than 1024 workers, or than 2^24 pending, or min_workers above max_workers). */
 CF_API CF_NODISCARD cf_executor *cf_process_pool_with(const cf_pool_opts *options);
 
@@ -549,9 +550,13 @@ cf_process_pool_with(const cf_pool_opts *options)
     if (error == 0)
         return &pool->base;
     pool->template_pidfd = pool->setup.life_line[1] = -1;
+    const char *why = pool->setup.view.arena->broken; /* it has ended so soon that we couldn't watch it */
+    cf_executor *failed = why[0] != 0
+                              ? cf_executor_new_failed(CF_ERR_BROKEN, "%.*s", CF__MESSAGE_SIZE - 1, why)
+                              : cf_executor_new_failed(cf__process_error(error),
+                                                       "process pool: can't start a worker process: errno %d", error);
     cf__process_pool_release(pool);
-    return cf_executor_new_failed(cf__process_error(error), "process pool: can't start a worker process: errno %d",
-                                  error);
+    return failed;
 }
 
 CF_API cf_err

@@ -128,7 +128,7 @@ live() {
     # With it only the calls in question stop; but then strace forgets about signals.
     case $4 in signal=*) bpf= ;; *) bpf=--seccomp-bpf ;; esac
     # shellcheck disable=SC2086
-    timeout -k 5 30 strace $bpf -f -qq -e "trace=$3" -e "inject=$3:$4:when=$5" -o "$1/log" \
+    timeout -k 5 90 strace $bpf -f -qq -e "trace=$3" -e "inject=$3:$4:when=$5" -o "$1/log" \
         "$work/driver" "$2" >"$1/out" 2>"$1/err" </dev/null
     status=$?
     case $3:$4 in

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "unit.h"
 
+#define CF__PROCESS_GRACE INT64_C(60000000000) /* a worker that starts when the pool closes has time for its on_stop */
 #include <cfutures.h>
 
 /* What tasks and test tell each other, in memory that forked processes share, made before the first pool. */

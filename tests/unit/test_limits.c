@@ -218,8 +218,9 @@ test_start_by(void **state)
     int value = 0;
     cf_executor *pool = make(0);
     cf_future *busy = cf_submit(pool, loop_until_asked, 0);
-    cf_future *awaited = cf_submit_with(pool, cf_options(.start_by = cf_after_ms(10)), answer, 1);
-    cf_future *left = cf_submit_with(pool, cf_options(.start_by = cf_after_ms(10)), answer, 1);
+    cf_time soon = cf_after_ms(10); /* one for both: when it has passed for the one it has for the other */
+    cf_future *awaited = cf_submit_with(pool, cf_options(.start_by = soon), answer, 1);
+    cf_future *left = cf_submit_with(pool, cf_options(.start_by = soon), answer, 1);
     cf_future *patient = cf_submit_with(pool, cf_options(.start_by = cf_after_ms(HOUR)), answer, 1);
     assert_int_equal(cf_future_wait(patient, cf_after_ms(1)), CF_ERR_TIMEOUT);
     assert_int_equal(cf_future_wait(awaited, CF_FOREVER), CF_ERR_TIME_LIMIT);

@@ -59,6 +59,7 @@ CF_TASK_VOID(wait_for_ever);
 static int
 loop_until_asked(int n)
 {
+    write_note(&shared->inside, 1);
     while (!cf_cancelled())
         (void)sched_yield();
     return n;
@@ -321,7 +322,9 @@ test_time_limit_asks_first(void **state)
     assert_int_equal(value, 5);
     cf_future_release(f);
     /* The next task in that worker isn't asked. */
+    write_note(&shared->inside, 0);
     f = cf_submit_with(pool, cf_options(.time_limit_ms = HOUR), loop_until_asked, 6);
+    wait_until(read_note(&shared->inside) == 1);
     assert_int_equal(cf_future_wait(f, cf_after_ms(50)), CF_ERR_TIMEOUT);
     assert_false(cf_future_cancel(f));
     assert_int_equal(cf_result(f, loop_until_asked, &value, CF_FOREVER), CF_OK);

@@ -364,6 +364,8 @@ test_slab_close_races_with_gives(void **state)
         cf__slab_give(slab, own);
         cf__slab_close(slab);
         wait_until(counted(&c.done) == 2 * round);
+        if (round % 300 == 0)
+            (void)alarm(watchdog_seconds());
         assert_int_equal(live_allocations(), before);
     }
     for (unsigned i = 0; i < 2; i++)

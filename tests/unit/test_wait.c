@@ -660,7 +660,9 @@ test_wait_without_collector(void **state)
     cf_future_release(future);
     int32_t worker =
         __atomic_load_n(&CF__POINTER_CAST(cf__process_pool *, pool)->setup.view.workers[0].process, __ATOMIC_ACQUIRE);
+    long parent;
     assert_int_equal(kill(worker, SIGSTOP), 0); /* so that the next task stays pending */
+    wait_until(process_state(worker, &parent) == 'T');
     future = cf_submit(pool, twice, 5);
     fault_fail_from("thread_start", 1, EAGAIN);
     assert_int_equal(cf_wait(&future, 1, CF_FIRST_COMPLETED, CF_FOREVER), CF_ERR_SYSTEM);

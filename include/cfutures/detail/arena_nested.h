@@ -211,10 +211,11 @@ cf__nested_reap(const cf__arena_view *view, uint32_t number)
 {
     uint32_t first = cf__nested_first(view, number);
     bool used = cf__load_relaxed(&view->workers[number - 1].has_nested) != 0; /* relaxed: it's dead */
-    for (uint32_t i = first; used && i < first + CF__NESTED_SLOTS; i++) {
-        uint64_t *at = &view->slots[i].word, word = cf__load_acquire(at);
+    /* Twice: who is asked to stop might go on with one of the others, so first all that are pending. */
+    for (uint32_t i = 0; used && i < 2 * CF__NESTED_SLOTS; i++) {
+        uint64_t *at = &view->slots[first + i % CF__NESTED_SLOTS].word, word = cf__load_acquire(at);
         uint32_t state = cf__slot_state(word);
-        while (state == CF__SLOT_PENDING || (state == CF__SLOT_RUNNING && (word & CF__SLOT_STOP) == 0)) {
+        while (state == CF__SLOT_PENDING || (state == CF__SLOT_RUNNING && i >= CF__NESTED_SLOTS)) {
             uint64_t to = state == CF__SLOT_PENDING ? cf__slot_with_state(word, CF__SLOT_GONE) : word | CF__SLOT_STOP;
             if (cf__cas_acq_rel(at, &word, to)) /* acquire on failure */
                 break;

@@ -107,12 +107,6 @@ cf__callbacks_word(cf__callback_line *line, uintptr_t bits)
     return CF__POINTER_CAST(void *, CF__POINTER_CAST(uintptr_t, line) | bits);
 }
 
-CF__PRIVATE bool
-cf__callbacks_closed(void *word)
-{
-    return (CF__POINTER_CAST(uintptr_t, word) & CF__CALLBACKS_CLOSED) != 0;
-}
-
 /* The line, closed or not; NULL: there is none, or it is just being closed. */
 CF__PRIVATE cf__callback_line *
 cf__callbacks_line(void *word)
