@@ -17,6 +17,8 @@ static cf__arena_view view;
 static cf__process_setup setup_of_pool;
 static uint32_t runs;      /* A: how often children were begun */
 static uint32_t withdrawn; /* A: 1: the only child was cancelled */
+static uint32_t begun;     /* A: 1: the child that stays runs */
+static uint32_t stopped;   /* A: 1: it was asked to stop */
 static uint32_t numbers[] = {1, 2, 3};
 
 /* ---- an arena ---- */
@@ -29,7 +31,7 @@ setup_arena(uint32_t workers, uint32_t records)
     cf__arena_want(&view, workers, workers, workers);
     model_thread_local(&cf__current, sizeof cf__current);
     memset(&setup_of_pool, 0, sizeof setup_of_pool);
-    runs = withdrawn = 0;
+    runs = withdrawn = begun = stopped = 0;
     linger = INT64_MAX;
 }
 static void
@@ -290,6 +292,38 @@ grandparent(int number)
 }
 CF_TASK(int, grandparent, int);
 
+/* Runs until it's asked to stop. */
+static int
+stays(int number)
+{
+    cf__store_release(&begun, 1u);
+    while (!cf_cancelled())
+        model_yield();
+    cf__store_relaxed(&stopped, 1u);
+    return number;
+}
+CF_TASK(int, stays, int);
+
+static int
+never_after_that(int number)
+{
+    model_check(cf__load_relaxed(&stopped) == 0);
+    return number;
+}
+CF_TASK(int, never_after_that, int);
+
+static int
+dies_with_two(int number)
+{
+    (void)cf_spawn(cf_current_executor(), stays, number);
+    while (cf__load_acquire(&begun) == 0)
+        model_yield();
+    (void)cf_spawn(cf_current_executor(), never_after_that, number);
+    cf__os_exit(3);
+    return number;
+}
+CF_TASK(int, dies_with_two, int);
+
 static int
 cancels(int number)
 {
@@ -426,6 +460,15 @@ run_canceller(void *arg)
     model_check(await(0));
     end_pool();
 }
+/* Of the children of a task whose worker dies, one runs and is asked to stop; who ran it mustn't go on with the other. */
+static void
+run_parent_that_dies(void *arg)
+{
+    (void)arg;
+    submit(0, dies_with_two_CF_TASK_type());
+    model_check(!await(0));
+    end_pool();
+}
 /* A worker may die: then children that were pending have been withdrawn, and the next with its number can have children. */
 static void
 run_parent_that_may_die(void *arg)
@@ -546,6 +589,8 @@ static const model_scenario scenarios[] = {
     {REAL("nested_all_wait", setup_one, run_grandparent), .timeouts = MODEL_NONE, .preemptions = 2, .seconds = 6},
     {REAL("nested_death", setup_one, run_parent_that_may_die), .timeouts = MODEL_NONE, .preemptions = MODEL_NONE,
      .kills = 1, .seconds = 8},
+    {REAL("nested_dies_with_two", setup_two, run_parent_that_dies), .timeouts = MODEL_NONE, .preemptions = 1,
+     .random = 20000, .seconds = 8},
     {REAL("nested_death_two_workers", setup_two, run_parent_that_may_die), .timeouts = MODEL_NONE,
      .preemptions = MODEL_NONE, .kills = 1, .seconds = 8},
 };

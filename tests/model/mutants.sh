@@ -344,6 +344,7 @@ inline_executor.h | s/executor->ended += !cf_future_cancelled(run->future)/execu
 inline_executor.h | s/bool idle = executor->runs == NULL;/bool idle = report->left == 0;/ | inline inline_deadline | ends while one that was cancelled is on its way out
 inline_executor.h | /^    \*link = run->next;/d | inline inline_drain | stays in the list
 detail/arena.h | s/&pressed, pressed + 1))/\&pressed, pressed - 1))/ | parent parent_room_and_shutdown | who hasn't lain down yet sleeps through the pool's end
+detail/arena_nested.h | s/(state == CF__SLOT_RUNNING \&\& i >= CF__NESTED_SLOTS)/(state == CF__SLOT_RUNNING)/ | nested nested_dies_with_two | who is asked to stop goes on with a child that is still pending
 detail/process_slots.h | s/    if (pool->short_of_room != 0)/    if (0)/ | parent parent_room_in_memory | a block comes free, and nobody looks
 detail/process_slots.h | s/    if (cf__load_seq_cst(&future->sleepers) != 0)/    if (0)/ | parent parent_cancel | who sleeps on a slot isn't woken by who withdraws it
 detail/process_slots.h | s/    if (state == CF__SLOT_GONE && cf__load_relaxed(&pool->base.error) == CF_OK) {.*/    if (state == CF__SLOT_GONE) {/ | parent parent_template_dies | broken looks like cancelled
