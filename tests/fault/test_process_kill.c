@@ -377,14 +377,13 @@ test_stop_points_hold_up_nobody_else(void **state)
     assert_true(stops > 60);
 }
 
-/* How many of `count` tasks from `first` on have begun. */
-static uint32_t
-begun(uint32_t first, uint32_t count)
+static bool
+all_done(cf_future *const *futures, uint32_t count)
 {
-    uint32_t sum = 0;
     for (uint32_t i = 0; i < count; i++)
-        sum += __atomic_load_n(&executions[first + i], __ATOMIC_RELAXED);
-    return sum;
+        if (!cf_future_done(futures[i]))
+            return false;
+    return true;
 }
 
 /* Nor does it hold up a shutdown, in which nobody waits for a single task: all others are done beside it. */
@@ -399,9 +398,17 @@ test_stop_points_hold_up_no_shutdown(void **state)
         tally sum = {0, 0, 0, 0, 0};
         cf_shutdown_report report = {0, 0, 0, 0};
         cf_executor *pool = pool_that_stops_at(n);
-        for (uint32_t i = 0; i < tasks; i++)
-            futures[i] = cf_submit(pool, work, i, 0);
-        wait_until(__atomic_load_n(&points->fired, __ATOMIC_SEQ_CST) != 0 || begun(0, tasks) == tasks);
+        uint32_t next = 0;
+        for (unsigned rounds = 1;; rounds++) { /* the other worker may be the quicker one */
+            for (uint32_t i = 0; i < tasks; i++)
+                futures[i] = cf_submit(pool, work, next + i, 0);
+            wait_until(__atomic_load_n(&points->fired, __ATOMIC_SEQ_CST) != 0 || all_done(futures, tasks));
+            if (rounds == 20 || __atomic_load_n(&points->fired, __ATOMIC_SEQ_CST) != 0)
+                break;
+            for (uint32_t i = 0; i < tasks; i++)
+                count_outcome(&sum, futures[i], next + i);
+            next += tasks;
+        }
         if (points->fired == 0)
             __atomic_store_n(&points->disarmed, 1,
                              __ATOMIC_SEQ_CST); /* or it stops in the shutdown, which then kills it */
@@ -414,14 +421,14 @@ test_stop_points_hold_up_no_shutdown(void **state)
         held += report.left != 0;
         stops += let_go_on();
         for (uint32_t i = 0; i < tasks; i++)
-            count_outcome(&sum, futures[i], i);
+            count_outcome(&sum, futures[i], next + i);
         assert_int_equal(sum.bad + sum.lost, 0);
         cf_executor_close(pool);
         (void)alarm(watchdog_seconds());
     }
     wait_until(living_processes() == 0);
     print_message("  %u stops before a shutdown, %u of them with a task\n", stops, held);
-    assert_true(stops > 0);
+    assert_true(stops > 8);
 }
 
 /* An idle worker that is stopped isn't counted on: the others get the work, also without audits. */
