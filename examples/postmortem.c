@@ -49,7 +49,7 @@ CF_TASK(double, convert, double, const char *);
 int
 main(void)
 {
-    static const char *const names[] = {"EURUSD", "EURXXX", "EURGBP"};
+    static const char *const names[] = {"EURUSD", "EURNON", "EURGBP"};
     const struct rlimit no_core_files = {0, 0};
     char calls[4096];
     double value;

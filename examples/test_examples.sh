@@ -127,7 +127,7 @@ check "on threads one bug ends the program" "early " "$ended $(grep decoded "$sc
 build postmortem "$source/examples/postmortem.c" -g
 run postmortem
 check "the other tasks have their results" "0 EURGBP 85.00 EURUSD 108.00" "$status $(echo "$stdout" | grep '^EUR...[ ]' | tr '\n' ' ' | sed 's/ $//')"
-check "the address that was touched" 1 "$(grep -c '^EURXXX: convert: .*signal 11 .* touched address 0x10$' "$scratch/stdout")"
+check "the address that was touched" 1 "$(grep -c '^EURNON: convert: .*signal 11 .* touched address 0x10$' "$scratch/stdout")"
 check "the calls that led there" "use convert" "$(sed -n 's/^#[01] 0x[0-9a-f]* \([a-z]*\)[^ ]*+0x.*/\1/p' "$scratch/stdout" | tr '\n' ' ' | sed 's/ $//')"
 if command -v addr2line >/dev/null; then
     place=$(sed -n "s|^#0 .* ($out/postmortem+\(0x[0-9a-f]*\))\$|\1|p" "$scratch/stdout")
@@ -251,10 +251,10 @@ esac
 check "requests were under way together" yes "$together"
 
 start_server
-run exchange_rates EURUSD EURXXX "no pair/at all?" GBPUSD
+run exchange_rates EURUSD EURNON "no pair/at all?" GBPUSD
 check "good pairs are printed beside unknown ones" "1 EURUSD 1.0841
 GBPUSD 1.2675" "$status $stdout"
-check "unknown pairs are reported" "EURXXX: no such pair
+check "unknown pairs are reported" "EURNON: no such pair
 no pair/at all?: no such pair" "$stderr"
 
 # Twenty at a time, three times the queue's room: the pool's threads wait for the reader.

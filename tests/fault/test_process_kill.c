@@ -393,7 +393,7 @@ test_stop_points_hold_up_no_shutdown(void **state)
     enum { tasks = 8 };
     (void)state;
     unsigned stops = 0, held = 0;
-    for (uint32_t n = 1; n <= 60; n += 4) {
+    for (uint32_t n = 1; n <= 120; n += n < 60 ? 12 : 4) {
         cf_future *futures[tasks];
         tally sum = {0, 0, 0, 0, 0};
         cf_shutdown_report report = {0, 0, 0, 0};
@@ -428,6 +428,7 @@ test_stop_points_hold_up_no_shutdown(void **state)
     }
     wait_until(living_processes() == 0);
     print_message("  %u stops before a shutdown, %u of them with a task\n", stops, held);
+    assert_true(held > 0);
     assert_true(stops > 8);
 }
 
