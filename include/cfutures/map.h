@@ -416,7 +416,8 @@ cf__map_new(cf__map_job *job, unsigned workers)
     if (round->tracked) {
         size_t bytes = sizeof(cf_err) + (round->counts ? 0 : round->args_stride + type->result_size);
         size_t fits = CF__MAX(CF__MAP_BYTES / bytes, CF__STATIC_CAST(size_t, 4) * workers);
-        items = CF__MIN(CF__MIN(items, fits), CF__STATIC_CAST(size_t, CF__MAP_ROUND));
+        items = CF__MIN(items, fits);
+        items = CF__MIN(items, CF__STATIC_CAST(size_t, CF__MAP_ROUND));
     }
     for (; map->block == NULL && items != 0; items = items / 2) {
         cf__map_cut(round, items, map->chunk, workers);

@@ -319,18 +319,24 @@ model__know_nothing(model__knowledge *knowledge)
     memset(knowledge, 0, offsetof(model__knowledge, oldest));
 }
 
+MODEL__SMALL static inline uint16_t /* CF__MAX() would make an int of it */
+model__later(uint16_t a, uint16_t b)
+{
+    return a > b ? a : b;
+}
+
 MODEL__SMALL static inline void
 model__learn(model__knowledge *to, const model__knowledge *from)
 {
     for (unsigned i = 0; i < MODEL__COROUTINES; i++)
-        to->clock[i] = CF__MAX(to->clock[i], from->clock[i]);
-    to->sequential = CF__MAX(to->sequential, from->sequential);
-    unsigned both = CF__MIN(to->locations, from->locations);
+        to->clock[i] = model__later(to->clock[i], from->clock[i]);
+    to->sequential = model__later(to->sequential, from->sequential);
+    unsigned both = (unsigned)CF__MIN(to->locations, from->locations);
     for (unsigned i = 0; i < both; i++)
-        to->oldest[i] = CF__MAX(to->oldest[i], from->oldest[i]);
+        to->oldest[i] = model__later(to->oldest[i], from->oldest[i]);
     for (unsigned i = both; i < from->locations; i++)
         to->oldest[i] = from->oldest[i];
-    to->locations = CF__MAX(to->locations, from->locations);
+    to->locations = model__later(to->locations, from->locations);
 }
 
 MODEL__SMALL static inline void
@@ -350,7 +356,7 @@ model__know_store(model__knowledge *knowledge, unsigned location, uint16_t time)
 {
     while (knowledge->locations <= location)
         knowledge->oldest[knowledge->locations++] = 0;
-    knowledge->oldest[location] = CF__MAX(knowledge->oldest[location], time);
+    knowledge->oldest[location] = model__later(knowledge->oldest[location], time);
 }
 
 /* What the current coroutine has done up to here is told to somebody: what it does next is later. */

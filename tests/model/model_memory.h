@@ -368,7 +368,7 @@ model__choose_store(const model__location *location, model__order order, const u
     if (model.stale_reads <= 0)
         return location->newest;
     const model__knowledge *mine = &model.current->knowledge;
-    uint16_t oldest = CF__MAX(model__oldest(mine, location->index), location->floor);
+    uint16_t oldest = model__later(model__oldest(mine, location->index), location->floor);
     for (model__store_record *s = location->newest; s->time > oldest && count <= MODEL__OLDER;) {
         /* A seq_cst load comes after the seq_cst operations that happen before it; it needn't come after others that
          * have been executed, as a store of its own thread may still be on its way. */

@@ -297,7 +297,7 @@ detail/arena.h | s/cf__cas_seq_cst(&view->arena->wanted, &wanted, number - 1)/cf
 detail/arena.h | s/uint32_t wanted = cf__load_seq_cst(&view->arena->wanted);/uint32_t wanted = cf__load_relaxed(\&view->arena->wanted);/ | staff staff_retire_small | the other half
 detail/arena.h | s/    if (!cf__arena_wake_another(view))$/    if (cf__arena_wake_another(view))/ | staff staff_grow | doesn't grow when all are busy
 detail/arena.h | s/^        (void)cf__arena_poke(view);  .*/        ;/ | staff staff_grow | grows and tells nobody
-detail/arena.h | s/        if (!relied && cf__arena_may_grow(view))/        if (0)/ | staff staff_retire | a death breaks the chain of wakes
+detail/arena.h | s/        if (!relied && cf__load_relaxed(&arena->wanted) < .*/        if (0)/ | staff staff_retire | a death breaks the chain of wakes
 detail/arena.h | s/} else if (cf__arena_is_wanted(view, number)) {/} else {/ | staff staff_shrink | sleeps unwanted
 detail/arena.h | s/number = 1; number <= last; number++/number = 1; number < last; number++/ | staff staff_shrink | doesn't wake the last
 detail/template.h | /^        if (cf__load_relaxed(&view->arena->high) < i + 1)/,/cf__store_seq_cst(&view->arena->high/d | staff staff_stop_at_start | high stays behind

@@ -8,6 +8,20 @@
 
 enum { odd_errno = 123, page = 4096 };
 
+/* A time that goes on, and a word that others write: what is compared is what is taken.  (Twice read, the time left was 1 ns, and
+ * then none, which to the template means: sleep for ever.) */
+static void
+test_os_least_and_most_read_once(void **state)
+{
+    (void)state;
+    int left = 2;
+    assert_int_equal(CF__MAX(--left, 0), 1);
+    assert_int_equal(CF__MAX(0, --left), 0);
+    assert_int_equal(CF__MIN(left++, 5), 0);
+    assert_int_equal(CF__MIN(5, left++), 1);
+    assert_int_equal(left, 2);
+}
+
 /* Memory calls leave the caller's errno alone, also when they fail. */
 static void
 test_os_memory_keeps_errno(void **state)
@@ -430,6 +444,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_os_least_and_most_read_once),
         cmocka_unit_test(test_os_memory_keeps_errno),
         cmocka_unit_test(test_os_calls_fail_on_demand),
         cmocka_unit_test(test_os_memory_across_fork),

@@ -241,14 +241,6 @@ cf__arena_poke(const cf__arena_view *view)
     return true;
 }
 
-/* Whether there may be more workers than there are to be now. */
-CF__PRIVATE bool
-cf__arena_may_grow(const cf__arena_view *view)
-{
-    /* relaxed, both: who has just taken itself off `wanted` looks for work after that (cf__arena_retire). */
-    return cf__load_relaxed(&view->arena->wanted) < CF__MIN(cf__load_relaxed(&view->arena->most), view->worker_count);
-}
-
 /* Wakes worker `number`, if it sleeps. */
 CF__PRIVATE void
 cf__arena_wake_worker(const cf__arena_view *view, uint32_t number)
@@ -441,9 +433,10 @@ cf__arena_claim(const cf__arena_view *view, uint32_t number, uint32_t *slot)
         /* If we were woken, we have looked now; whoever pushed meanwhile relied on us to wake the next [A2]. */
         uint32_t waking = number;
         bool relied = cf__load_relaxed(&arena->waking) == number && cf__cas_seq_cst(&arena->waking, &waking, 0u);
-        /* A death clears it as well, and wakes who is idle; but then nobody is left to let the pool grow.  seq_cst: after
-         * the reaper's store of 0, so that we see what was pushed before that. */
-        if (!relied && cf__arena_may_grow(view))
+        /* A death clears it as well, and wakes who is idle; but then nobody is left to let the pool grow, if it may:
+         * relaxed, both, for who has just taken itself off `wanted` looks for work after that (cf__arena_retire).  seq_cst:
+         * after the reaper's store of 0, so that we see what was pushed before that. */
+        if (!relied && cf__load_relaxed(&arena->wanted) < CF__MIN(cf__load_relaxed(&arena->most), view->worker_count))
             relied = cf__load_seq_cst(&arena->waking) == 0;
         if (relied && cf__arena_has_hints(view))
             cf__arena_call_another(view);

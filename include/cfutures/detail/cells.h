@@ -58,7 +58,7 @@ cf__cells_init(cf__cells *cells, size_t item_size, size_t capacity)
     cells->memory = NULL;
     cells->item_size = item_size;
     cells->stride = CF__ROUND_UP(sizeof(size_t) + item_size, sizeof(size_t));
-    cells->capacity = CF__MAX(capacity, 1);
+    cells->capacity = CF__MAX(capacity, CF__STATIC_CAST(size_t, 1));
     cells->lap = 1;
     cells->tail = cells->head = 0;
     if (capacity == 0)

@@ -101,11 +101,8 @@
 #if defined(__SANITIZE_THREAD__)
 #define CF__THREAD_SANITIZER 1
 #elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define CF__THREAD_SANITIZER 1
-#endif
-#endif
-#ifndef CF__THREAD_SANITIZER
+#define CF__THREAD_SANITIZER __has_feature(thread_sanitizer)
+#else
 #define CF__THREAD_SANITIZER 0
 #endif
 
@@ -119,8 +116,16 @@ cf__opaque(const void *p)
     return same;
 }
 
-#define CF__MIN(a, b) ((a) < (b) ? (a) : (b))
-#define CF__MAX(a, b) ((a) > (b) ? (a) : (b))
+/* Each argument once: a clock, or a word that others write, says something else the second time.  One of two names, lest a
+ * CF__MIN within a CF__MAX hides what is outside. */
+#define CF__CHOOSE(a, sign, b, first, second)                                                                          \
+    __extension__({                                                                                                    \
+        __typeof__(a) first = (a);                                                                                     \
+        __typeof__(b) second = (b);                                                                                    \
+        first sign second ? first : second;                                                                            \
+    })
+#define CF__MIN(a, b) CF__CHOOSE(a, <, b, cf__min_a, cf__min_b)
+#define CF__MAX(a, b) CF__CHOOSE(a, >, b, cf__max_a, cf__max_b)
 #define CF__ROUND_UP(n, to) (((n) + ((to)-1)) / (to) * (to))
 
 #if CF__BODIES

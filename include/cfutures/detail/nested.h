@@ -239,6 +239,7 @@ cf__nested_wait(cf__nested_future *future, cf_time deadline)
             return deadline == CF_NOW ? CF_ERR_TIMEOUT : CF_ERR_DEADLOCK;
         uint32_t state = cf__nested_state(future, &word);
         bool pending = state == CF__SLOT_PENDING;
+        cf_time until = CF__MIN(deadline, end);
         if (cf__slot_tries(word) != 0)
             start_by = CF_FOREVER; /* it has been started */
         if (state >= CF__SLOT_DONE) {
@@ -254,8 +255,8 @@ cf__nested_wait(cf__nested_future *future, cf_time deadline)
                 cf__nested_audit(future, word);
             slice = CF__MIN(2 * slice, CF__NESTED_SLICE_LAST);
             end = cf_after_ns(slice);
-        } else if (!cf__nested_sleep(future, &word, CF__MIN(CF__MIN(deadline, end), pending ? start_by : CF_FOREVER)) &&
-                   pending && !cf_passed(CF__MIN(deadline, end)) && !cf_passed(start_by)) {
+        } else if (!cf__nested_sleep(future, &word, pending ? CF__MIN(until, start_by) : until) && pending &&
+                   !cf_passed(until) && !cf_passed(start_by)) {
             cf__nested_begin(future, word, false);
         }
     }

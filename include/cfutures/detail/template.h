@@ -298,7 +298,8 @@ cf__template_look(cf__template *template_, bool poked)
             /* acquire: what it has found out before it was ready; nobody tells us when it has. */
             bool mute = template_->setup->on_start != NULL && (cf__load_acquire(&view->workers[i].started) == 0 ||
                                                                cf__load_relaxed(&view->workers[i].mute) != 0);
-            next = CF__MIN(next, mute ? CF__MIN(look, now + CF__MUTE_LOOK) : look);
+            next = CF__MIN(next, look);
+            next = mute ? CF__MIN(next, now + CF__MUTE_LOOK) : next;
         }
     }
     return next;
