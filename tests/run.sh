@@ -135,6 +135,13 @@ build() { # directory, which programs (how their names begin; all: everything), 
     fi
 }
 
+reasons() { # meson's log of a run, a line of JSON each test: what those said that failed
+    # Without what AddressSanitizer says of each process that has a stack of its own making, and which is thousands of lines.
+    grep -hvE '"result": "(OK|EXPECTEDFAIL|SKIP)"' "$@" 2>/dev/null |
+        sed 's/"env": {.*}, "command": /"command": /; s/\\n/\n/g; s/\\"/"/g' |
+        grep -vE '__asan_handle_no_return|^False positive error reports|sanitizers/issues/189' | tail -n 80
+}
+
 tests() { # directory, time limits' factor, suites...: meson's closing lines follow
     dir=build/$1 factor=$2; shift 2
     log=$(printf %s "$*" | tr ' ' -)
@@ -142,11 +149,13 @@ tests() { # directory, time limits' factor, suites...: meson's closing lines fol
     for suite in "$@"; do suites="$suites --suite $suite"; done
     rm -f "$dir/meson-logs/$log"*.json
     # shellcheck disable=SC2086 # words
-    meson test -C "$dir" --no-rebuild --print-errorlogs --logbase "$log" -t "$factor" ${wrapper:+--wrapper="$wrapper"} ${jobs:+--num-processes "$jobs"} $suites
+    meson test -C "$dir" --no-rebuild --logbase "$log" -t "$factor" ${wrapper:+--wrapper="$wrapper"} ${jobs:+--num-processes "$jobs"} $suites
     status=$?
     # One line a test, in a file to whose name meson adds the wrapper; what is neither ok nor skipped has failed, one that hung included.
     counts=$(awk '/"result": "(OK|EXPECTEDFAIL)"/ { ok++; next } /"result": "SKIP"/ { skip++; next } /"result":/ { bad++ }
         END { print ok + 0, bad + 0, skip + 0 }' "$dir/meson-logs/$log"*.json 2>/dev/null)
+    # Again at the very end, where nobody has to look for it.
+    reasons "$dir/meson-logs/$log"*.json | tee -a "$work/reasons"
     # shellcheck disable=SC2086
     set -- "$dir: $*" ${counts:-0 0 0}
     [ $status -ne 0 ] && [ "$3" -eq 0 ] && set -- "$1" "$2" 1 "$4"
@@ -252,6 +261,7 @@ all) all ;;
 soak) soak ;;
 esac
 say
+[ ! -s "$work/reasons" ] || cat "$work/reasons"
 printf '%-34s %6s %6s %7s %6s\n' "$tier, $(($(date +%s) - start)) s" ok failed skipped s
 cat "$work/table"
 say
