@@ -12,7 +12,8 @@
  * BYSTANDERS  A child of the test's that sleeps and one that has died: their process ids are what is written where the arena
  *   has process ids.  At the end the one still sleeps, and the other is still the test's to reap.
  * A TASK THAT NEVER ENDS is none of the parent's business, but could come of it: a spoilt function pointer may lead into a
- *   loop.  So an alarm ends workers whose task takes five seconds, and is counted: few may have to. */
+ *   loop.  So an alarm ends workers whose task takes more than five seconds, and is counted: few may have to.  It's the second
+ *   one that does, for a machine that stands still for some seconds brings the first to every worker at once. */
 #include "support.h"
 
 #include <pthread.h>
@@ -63,10 +64,45 @@ answer(uint32_t task)
     return (uint64_t)task * UINT64_C(0x9e3779b97f4a7c15) ^ task;
 }
 
+static volatile sig_atomic_t alarms = -1; /* that this task has had; -1: there are none */
+
+static void
+on_alarm(int signal_number)
+{
+    const cf__task_context *current = cf__task_current();
+    bool busy = current != NULL && current->outer != NULL; /* neither idle, nor a thread that a task has left behind */
+    (void)signal_number;
+    if (!busy || alarms++ == 0) {
+        (void)alarm(5);
+        return;
+    }
+    (void)__atomic_fetch_add(&shared->stuck, 1, __ATOMIC_SEQ_CST);
+    _exit(4);
+}
+
+/* A task begins. */
+static void
+set_alarm(void)
+{
+    if (alarms == -1)
+        return;
+    alarms = 0;
+    (void)alarm(5);
+}
+
+static void
+start_with_alarm(void *context)
+{
+    (void)context;
+    (void)signal(SIGALRM, on_alarm);
+    alarms = 0;
+    set_alarm();
+}
+
 static uint64_t
 work(uint32_t task)
 {
-    (void)alarm(5);
+    set_alarm();
     return answer(task);
 }
 CF_TASK(uint64_t, work, uint32_t);
@@ -79,7 +115,7 @@ typedef struct page {
 static page
 work_on_page(page in)
 {
-    (void)alarm(5);
+    set_alarm();
     for (size_t i = 0; i < 100; i++)
         in.number[i] ^= UINT64_MAX;
     return in;
@@ -538,6 +574,46 @@ scribble_over_the_way(uint64_t position, unsigned which, bool before)
     cf_executor_close(pool);
 }
 
+typedef struct flicker { /* a thread that writes over numbers again and again; fields: A atomic */
+    cf__arena *arena;
+    bool quit; /* A */
+} flicker;
+
+static void *
+flicker_main(void *argument)
+{
+    flicker *self = argument;
+    for (uint32_t value = 1; !__atomic_load_n(&self->quit, __ATOMIC_ACQUIRE); value = value == 1 ? UINT32_MAX : 1) {
+        __atomic_store_n(&self->arena->high, value, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&self->arena->wanted, value, __ATOMIC_SEQ_CST);
+    }
+    return NULL;
+}
+
+/* A number that is good when it's compared, and bad when it's used right after that, is never used. */
+static void
+test_scribbled_numbers_are_read_once(void **state)
+{
+    enum { looks = 100000 };
+    (void)state;
+    cf_executor *pool = cf_process_pool(.max_workers = 2);
+    const cf__arena_view *view = &inside(pool)->setup.view;
+    flicker other = {view->arena, false};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, flicker_main, &other), 0);
+    for (int i = 0; i < looks; i++) {
+        cf__arena_wake_all(view); /* behind the last record it would go on to the end of the memory, and crash there */
+        assert_true(cf__executor_concurrency(pool) <= view->worker_count);
+    }
+    __atomic_store_n(&other.quit, true, __ATOMIC_RELEASE);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    cf_future *future = cf_submit(pool, work, 7u);
+    assert_int_equal(cf_future_wait(future, CF_FOREVER), CF_OK);
+    cf_future_release(future);
+    cf_executor_close(pool);
+    wait_until(living_processes() == 0);
+}
+
 /* Hints, wakes and marks that were written over are made good. */
 static void
 test_scribbled_hints_and_marks(void **state)
@@ -879,7 +955,7 @@ scribble(const cf__process_pool *pool, uint64_t seed, uint32_t strokes)
 {
     dice d = {(seed ^ (uint64_t)getpid()) | 1};
     pthread_t thread;
-    (void)alarm(5);
+    set_alarm();
     left_behind *later = below(&d, 8) == 0 ? malloc(sizeof *later) : NULL;
     if (later != NULL) {
         *later = (left_behind){pool, {throw_dice(&d) | 1}, strokes};
@@ -898,34 +974,13 @@ static void
 item(size_t index, const cf__process_pool *pool, uint64_t seed)
 {
     dice d = {(seed ^ (uint64_t)getpid()) + index};
-    (void)alarm(5);
+    set_alarm();
     if (index > 64)
         _exit(5); /* somebody has spoilt the range: don't count to infinity */
     if (index % 16 == 3)
         scribble_some(pool, &d, 2);
 }
 CF_TASK_VOID(item, size_t, const cf__process_pool *, uint64_t);
-
-static void
-on_alarm(int signal_number)
-{
-    const cf__task_context *current = cf__task_current();
-    (void)signal_number;
-    if (current == NULL || current->outer == NULL) { /* it's idle, or this is a thread that a task has left behind */
-        (void)alarm(5);
-        return;
-    }
-    (void)__atomic_fetch_add(&shared->stuck, 1, __ATOMIC_SEQ_CST);
-    _exit(4);
-}
-
-static void
-set_alarm(void *context)
-{
-    (void)context;
-    (void)signal(SIGALRM, on_alarm);
-    (void)alarm(5);
-}
 
 typedef struct tally {
     unsigned outcomes[CF__ERR_COUNT], pools, broken;
@@ -1039,8 +1094,8 @@ test_scribble_at_random(void **state)
         pthread_t thread;
         uint32_t workers = 1 + below(&d, 4), pending = 3 + below(&d, 20), lasts = 1 + below(&d, 100),
                  mode = below(&d, 3);
-        cf_executor *pool =
-            cf_process_pool(.max_workers = workers, .max_pending = pending, .memory = 1 << 20, .on_start = set_alarm);
+        cf_executor *pool = cf_process_pool(.max_workers = workers, .max_pending = pending, .memory = 1 << 20,
+                                            .on_start = start_with_alarm);
         assert_int_equal(cf_executor_error(pool), CF_OK);
         memset(&other, 0, sizeof other);
         other.pool = pool;
@@ -1109,6 +1164,7 @@ main(int argc, char **argv)
         cmocka_unit_test(test_scribbled_signal),
         cmocka_unit_test(test_scribbled_numbers_of_workers),
         cmocka_unit_test(test_scribbled_done_costs_no_worker),
+        cmocka_unit_test(test_scribbled_numbers_are_read_once),
         cmocka_unit_test(test_scribbled_hints_and_marks),
         cmocka_unit_test(test_scribbled_life_breaks_nothing),
         cmocka_unit_test(test_scribbled_process_ids_hurt_nobody),
