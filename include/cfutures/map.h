@@ -6,6 +6,7 @@
  *   are submitted, as ordinary tasks, so an executor's engine knows nothing of maps; the caller waits for their
  *   futures.  It takes no part itself: a pool of one worker runs one task at a time, and users rely on it.  If it is
  *   a worker of the same pool, its wait runs the runners; and with CF_FULL_RUN a submit that finds the pool full does.
+ *   But not on processes: a runner goes by what lies in their memory.  There such a pool gets a task per item.
  * FAST ROUNDS  on threads without a deadline: the runners use the caller's arrays, and nothing is copied.
  * TRACKED ROUNDS  else: the caller packs the arguments into the executor's memory and copies the results out at
  *   the end, so after a deadline nobody touches the caller's arrays; a runner that is still in an item keeps that
@@ -575,15 +576,16 @@ cf__map_do(cf_executor *executor, const cf_task_type *type, size_t first, size_t
     reason = reason == CF_OK && !cf__executor_has_code(executor, type) ? CF_ERR_UNSUPPORTED : reason;
     unsigned workers = reason == CF_OK ? CF__MIN(cf__executor_concurrency(job->executor), 1u << 16) : 0;
     size_t done = 0;
-    cf__map *map = workers != 0 && job->count != 0 ? cf__map_new(job, workers) : NULL;
+    bool rounds = workers != 0 && (executor->when_full != CF_FULL_RUN || executor->ops->shares_memory);
+    cf__map *map = rounds && job->count != 0 ? cf__map_new(job, workers) : NULL;
     if (map != NULL) {
         cf__os_run_guarded(cf__map_run_rounds, map, cf__map_thread_ended);
         done = map->done;
         reason = map->reason;
         cf__map_release(map);
     } else if (reason == CF_OK && job->count != 0) {
-        /* Nobody knows where it runs its tasks; or one item is as large as its memory, or that is in use: as tasks
-         * they wait for room, or learn that there never is enough. */
+        /* Nobody knows where it runs its tasks, or it's one of our processes; or one item is as large as its memory, or that
+         * is in use: as tasks they wait for room, or learn that there never is enough. */
         cf__map_single self = {job, 0, 0};
         (void)cf__map_lazily(executor, type, CF__MIN(count, CF__STATIC_CAST(size_t, 1024)), cf__map_single_next, &self,
                              cf__map_single_done, &self, job->options.deadline, &reason);

@@ -614,6 +614,52 @@ test_scribbled_numbers_are_read_once(void **state)
     wait_until(living_processes() == 0);
 }
 
+/* Until when the template sleeps is a hint like others: who passes a limit is found though that says, it needn't be told. */
+static void
+test_scribbled_sleep_of_template(void **state)
+{
+    static const int64_t times[] = {0, INT64_MIN, 1};
+    (void)state;
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        cf_executor *pool = cf_process_pool(.max_workers = 2);
+        int64_t *next_look = &inside(pool)->setup.view.arena->next_look;
+        wait_until(__atomic_load_n(next_look, __ATOMIC_SEQ_CST) == INT64_MAX);
+        __atomic_store_n(next_look, times[i], __ATOMIC_SEQ_CST);
+        close_gate();
+        cf_future *future = cf_submit_with(pool, cf_options(.time_limit_ms = 1), stand);
+        assert_int_equal(cf_future_wait(future, CF_FOREVER), CF_ERR_TIME_LIMIT);
+        cf_future_release(future);
+        cf_executor_close(pool);
+    }
+    wait_until(living_processes() == 0);
+}
+
+/* Writes over the whole heap, wherever it runs. */
+static void
+spoil_heap(size_t index, const cf__process_pool *pool)
+{
+    memset(pool->heap.region, (int)index, cf__heap_limit(&pool->heap));
+}
+CF_TASK_VOID(spoil_heap, size_t, const cf__process_pool *);
+
+/* Where a full pool has the caller run a map's items, these don't go by what lies in the pool's memory. */
+static void
+test_scribbled_map_of_full_pool(void **state)
+{
+    (void)state;
+    close_gate();
+    cf_executor *pool =
+        cf_process_pool(.max_workers = 1, .max_pending = 1, .when_full = CF_FULL_RUN, .memory = 1 << 16);
+    cf_future *future = cf_submit(pool, stand);
+    wait_inside(1);
+    assert_int_equal(cf_for(pool, spoil_heap, 0, 8, inside(pool)), CF_OK);
+    open_gate();
+    assert_int_equal(cf_future_wait(future, CF_FOREVER), CF_OK);
+    cf_future_release(future);
+    cf_executor_close(pool);
+    wait_until(living_processes() == 0);
+}
+
 /* Hints, wakes and marks that were written over are made good. */
 static void
 test_scribbled_hints_and_marks(void **state)
@@ -1165,6 +1211,8 @@ main(int argc, char **argv)
         cmocka_unit_test(test_scribbled_numbers_of_workers),
         cmocka_unit_test(test_scribbled_done_costs_no_worker),
         cmocka_unit_test(test_scribbled_numbers_are_read_once),
+        cmocka_unit_test(test_scribbled_sleep_of_template),
+        cmocka_unit_test(test_scribbled_map_of_full_pool),
         cmocka_unit_test(test_scribbled_hints_and_marks),
         cmocka_unit_test(test_scribbled_life_breaks_nothing),
         cmocka_unit_test(test_scribbled_process_ids_hurt_nobody),

@@ -229,7 +229,7 @@ detail/ladder.h | s/    int64_t due = cf__load_seq_cst(&worker->due);/    int64_
 detail/arena.h | s/(void)cf__exchange_seq_cst(&view->workers.number - 1..due, due);/(void)cf__exchange_acq_rel(\&view->workers[number - 1].due, due);/ | limits limits_look | the other half
 detail/arena.h | s/if (due < cf__load_seq_cst(&view->arena->next_look))/if (due < cf__load_acquire(\&view->arena->next_look))/ | limits limits_look | looks at next_look too early
 detail/arena.h | s/if (due < cf__load_seq_cst(&view->arena->next_look))/if (0)/ | limits limits_look | no poke
-detail/template.h | s/again = cf__template_look(template_, false);/again = next;/ | limits limits_look | no second look
+detail/template.h | s/return CF__MIN(next, cf__template_look(template_, false));/return next;/ | limits limits_look | no second look
 detail/arena.h | s/if (cf__load_relaxed(&self->due) <= cf__os_now() .. cf__load_seq_cst(&view->arena->stop) == CF__ARENA_KILLS)/if (0)/ | limits limits_shield_put_off | no poke at the end of a shield
 detail/arena.h | s/ .. cf__load_seq_cst(&view->arena->stop) == CF__ARENA_KILLS)/)/ | limits limits_shield_and_stop_endless | no poke when the pool is being killed
 detail/arena.h | s/CF__SLOT_SHIELD, CF__SLOT_KILLING,$/CF__SLOT_SHIELD, 0,/ | limits limits_shield | a shield begins when the kill is on its way

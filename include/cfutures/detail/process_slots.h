@@ -419,10 +419,9 @@ cf__slots_audit_one(cf__process_pool *pool, uint32_t index, bool *pending, cf_fu
         list = cf__slots_detach(pool, index, CF__SLOT_CORRUPT, list);
     } else {
         /* Its record may be wrong, too: if the owner sleeps, it puts it right, and the next audit sees that; if there is
-         * none, the template does (relaxed: a guess). */
+         * none, the template does.  That may sleep beyond the task's limits, too: next_look is anybody's. */
         cf__arena_wake_worker(view, cf__slot_owner(word));
-        if (cf__slot_owner(word) > cf__load_relaxed(&view->arena->wanted))
-            (void)cf__arena_poke(view);
+        (void)cf__arena_poke(view);
     }
     return list;
 }

@@ -310,15 +310,11 @@ CF__PRIVATE int64_t
 cf__template_next(cf__template *template_, bool poked)
 {
     cf__arena *arena = template_->setup->view.arena;
-    int64_t next = cf__template_look(template_, poked), again;
-    for (;;) {
-        /* seq_cst [A6]: then the second look; who says afterwards that something is due sooner pokes us. */
-        (void)cf__exchange_seq_cst(&arena->next_look, next);
-        again = cf__template_look(template_, false);
-        if (again >= next)
-            return next;
-        next = again;
-    }
+    int64_t next = cf__template_look(template_, poked);
+    /* seq_cst [A6]: then the second look; who says afterwards that something is due sooner pokes us.  We may wake before that
+     * time; to say so, and look again, would have no end beside a task that makes itself due sooner each time. */
+    (void)cf__exchange_seq_cst(&arena->next_look, next);
+    return CF__MIN(next, cf__template_look(template_, false));
 }
 
 /* A fork of the program becomes a process of ours. */
