@@ -283,7 +283,10 @@ cf__process_end(cf__process_pool *pool)
     int status;
     if (!pool->killing) /* not changed any more once `stopping` is set */
         cf__process_stop(pool, CF__ARENA_DRAINS);
-    if (!cf__os_pidfd_ended(pool->template_pidfd, cf_after_ns(CF__PROCESS_GRACE))) {
+    /* In pieces, of which a machine that stands still for a while takes one. */
+    for (int i = 0; i < 20 && !cf__os_pidfd_ended(pool->template_pidfd, cf_after_ns(CF__PROCESS_GRACE / 20)); i++) {
+    }
+    if (!cf__os_pidfd_ended(pool->template_pidfd, 0)) {
         cf__process_kill_template(pool); /* stopped, or scribbled over */
         (void)cf__os_pidfd_ended(pool->template_pidfd, CF_FOREVER);
     }
@@ -297,17 +300,18 @@ cf__process_end(cf__process_pool *pool)
     }
 }
 
-/* How long, from its beginning, a killing shutdown waits for the template before it kills it: as long as that has a shield
+/* Whether a killing shutdown, whoever began it, has waited long enough for the template to kill: as long as that has a shield
  * to heed.  The mutex is held. */
-CF__PRIVATE int64_t
-cf__process_patience(const cf__process_pool *pool)
+CF__PRIVATE bool
+cf__process_out_of_patience(const cf__process_pool *pool)
 {
+    int64_t patience = CF__PROCESS_GRACE;
     for (uint32_t index = pool->oldest; index != CF__NO_SLOT; index = pool->shadows[index].newer) {
         uint64_t word = cf__load_relaxed(&pool->setup.view.slots[index].word); /* relaxed: a guess; looked at again */
         if (cf__slot_state(word) == CF__SLOT_RUNNING && (word & CF__SLOT_SHIELD) != 0)
-            return CF__SHIELD_MOST + CF__PROCESS_GRACE;
+            patience = CF__SHIELD_MOST + CF__PROCESS_GRACE;
     }
-    return CF__PROCESS_GRACE;
+    return pool->killing && cf_passed(pool->killing_since + patience);
 }
 
 /* Waits until no slot is in use, or `deadline`.  The mutex is held, and let go meanwhile. */
@@ -316,26 +320,26 @@ cf__process_drain(cf__process_pool *pool, cf_time deadline)
 {
     cf__arena *arena = pool->setup.view.arena;
     cf__slice slice = CF__SLICE_NEW;
-    cf_time start = cf__os_now();
     for (bool in_time = true; in_time || pool->in_use == 0;) {
         uint32_t pressed = cf__arena_press(arena); /* as above */
         cf_future *list = cf__slots_harvest(pool, UINT32_MAX, NULL);
         if (list == NULL && pool->in_use == 0)
             return;
-        bool killing = pool->killing && cf_passed(start + cf__process_patience(pool)), sleep = list == NULL;
+        bool late = cf__process_out_of_patience(pool), sleep = list == NULL;
         pool->short_of_room += sleep; /* who collects a slot in our place wakes us, too */
         cf__mutex_unlock(&pool->mutex);
         if (sleep) {
             if (!cf__slots_sleep(pool, &arena->pressure, pressed, deadline, &slice))
                 cf__slots_audit(pool, NULL, &slice);
-            if (killing)
-                cf__process_kill_template(pool); /* it doesn't kill: then its own death does */
             (void)cf__slots_template_ended(pool);
             in_time = !cf_passed(deadline);
         }
         cf__slots_settle_list(list);
         cf__mutex_lock(&pool->mutex);
         pool->short_of_room -= sleep;
+        /* It doesn't kill: then its own death does.  After one more sleep, for the machine may have stood still. */
+        if (sleep && late && cf__process_out_of_patience(pool))
+            cf__process_kill_template(pool);
     }
 }
 
@@ -357,6 +361,7 @@ cf__process_shutdown(cf_executor *base, cf_shutdown_mode mode, cf_time deadline,
     }
     if (mode == CF_KILL && !pool->killing && !pool->stopping) {
         pool->killing = true;
+        pool->killing_since = cf__os_now();
         cf__process_stop(pool, CF__ARENA_KILLS);
     }
     cf__mutex_unlock(&pool->mutex);

@@ -704,6 +704,50 @@ test_scribbled_life_breaks_nothing(void **state)
     wait_until(living_processes() == 0);
 }
 
+/* Where the word that tells of its death was put right once, who only looks asks the kernel, too: the template may have been
+ * dying for so long that it was taken for a scribble, and nobody marks the word a second time. */
+static void
+test_scribbled_life_hides_no_death(void **state)
+{
+    (void)state;
+    close_gate();
+    cf_executor *pool = cf_process_pool(.max_workers = 1);
+    uint32_t *life = &inside(pool)->setup.view.arena->life;
+    cf_future *future = cf_submit(pool, stand);
+    wait_inside(1);
+    __atomic_store_n(life, CF__LIFE_DIED, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(life, __ATOMIC_SEQ_CST) == CF__LIFE_DIED)
+        assert_int_equal(cf_future_wait(future, cf_after_ms(1)), CF_ERR_TIMEOUT);
+    __atomic_store_n(life, 1, __ATOMIC_SEQ_CST); /* not its number: the kernel leaves that alone */
+    assert_int_equal(kill(inside(pool)->template_process, SIGKILL), 0);
+    wait_until(cf_future_done(future));
+    assert_int_equal(cf_future_wait(future, CF_NOW), CF_ERR_BROKEN);
+    assert_int_equal(cf_spawn(pool, stand), CF_ERR_BROKEN);
+    cf_future_release(future);
+    cf_executor_close(pool);
+    wait_until(living_processes() == 0);
+}
+
+/* A template that doesn't do its part is killed in its turn, though no call waits that long. */
+static void
+test_stopped_template_by_short_calls(void **state)
+{
+    (void)state;
+    close_gate();
+    cf_executor *pool = cf_process_pool(.max_workers = 1);
+    cf_future *future = cf_submit(pool, stand);
+    wait_inside(1);
+    assert_int_equal(kill(inside(pool)->template_process, SIGSTOP), 0);
+    cf_err error;
+    while ((error = cf_executor_shutdown(pool, CF_KILL, cf_after_ms(2), NULL)) == CF_ERR_TIMEOUT)
+        continue;
+    assert_int_equal(error, CF_OK);
+    assert_int_equal(cf_future_wait(future, CF_NOW), CF_ERR_WORKER_LOST);
+    cf_future_release(future);
+    cf_executor_close(pool);
+    wait_until(living_processes() == 0);
+}
+
 /* Process ids in the arena lead to nobody: neither is a stranger killed, nor a child of the program's reaped. */
 static void
 test_scribbled_process_ids_hurt_nobody(void **state)
@@ -1215,6 +1259,8 @@ main(int argc, char **argv)
         cmocka_unit_test(test_scribbled_map_of_full_pool),
         cmocka_unit_test(test_scribbled_hints_and_marks),
         cmocka_unit_test(test_scribbled_life_breaks_nothing),
+        cmocka_unit_test(test_scribbled_life_hides_no_death),
+        cmocka_unit_test(test_stopped_template_by_short_calls),
         cmocka_unit_test(test_scribbled_process_ids_hurt_nobody),
         cmocka_unit_test(test_scribble_at_random),
     };

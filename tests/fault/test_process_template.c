@@ -2,6 +2,15 @@
  * SPDX-License-Identifier: MIT
  *   --seconds N   for templates killed at random times; without it TEMPLATES of them
  * Audits, tasks and tallies: deaths.h. */
+#include "support.h"
+
+#include <time.h>
+
+/* Each fork says when it was, right before it is. */
+static int note_fork(const char *site);
+#undef CF__FAULT
+#define CF__FAULT(site) note_fork(site)
+
 #include "deaths.h"
 
 /* ---- the template killed ---- */
@@ -120,9 +129,24 @@ typedef struct start_log { /* in shared memory; fields: A atomic */
     cf_time times[MOST_STARTS]; /* A: of each; a little after it is counted */
     uint32_t good;              /* so many of the first are ready, and no other */
     uint32_t released;          /* A: so many that hang may go on, and die */
+    uint32_t forks;             /* A: the template's own, and its workers' */
+    cf_time forked[MOST_STARTS];
 } start_log;
 
 static start_log *starts;
+
+static int
+note_fork(const char *site)
+{
+    if (starts != NULL && strcmp(site, "fork") == 0) {
+        uint32_t number = __atomic_fetch_add(&starts->forks, 1, __ATOMIC_SEQ_CST);
+        struct timespec now;
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        if (number < MOST_STARTS)
+            starts->forked[number] = (cf_time)now.tv_sec * 1000000000 + now.tv_nsec;
+    }
+    return fault_hit(site);
+}
 
 static void
 start_badly(void *context)
@@ -199,6 +223,9 @@ test_initializer_never_succeeds(void **state)
             assert_in_range(starts->starts, FAILURES, FAILURES + workers - 1);
             if (workers == 1)
                 check_back_off(0, starts->starts);
+            /* All at once only before the first has failed; the template itself is the first fork. */
+            for (uint32_t i = 1 + workers; i + 1 < starts->forks && i + 1 < MOST_STARTS; i++)
+                assert_true(starts->forked[i + 1] - starts->forked[i] >= 2000000);
             print_message("  %u worker%s, initializer %u: broken after %u starts: %s\n", workers,
                           workers == 1 ? "" : "s", way, starts->starts, cf_executor_message(pool));
             cf_executor_close(pool);
@@ -231,8 +258,11 @@ test_initializer_succeeds_once(void **state)
 
         uint32_t before = __atomic_load_n(&starts->starts, __ATOMIC_ACQUIRE);
         uint32_t good = __atomic_load_n(&workers[0].started, __ATOMIC_ACQUIRE) != 0 ? 0 : 1;
-        assert_int_equal(kill(workers[good].process, SIGKILL), 0);
+        int32_t process = workers[good].process;
         uint32_t most = __atomic_load_n(&starts->starts, __ATOMIC_ACQUIRE) + FAILURES + 3;
+        long parent;
+        assert_int_equal(kill(process, SIGKILL), 0);
+        wait_until(strchr("?Z", process_state(process, &parent)) != NULL); /* until then it might do one task more */
         cf_future *future = cf_submit(pool, work, next, 0);
         count_outcome(&sum, future, next);
         assert_int_equal(sum.broken + sum.lost, 1);

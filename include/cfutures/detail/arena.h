@@ -187,13 +187,6 @@ cf__arena_has_hints(const cf__arena_view *view)
 
 /* ---- waking workers ---- */
 
-CF__PRIVATE void
-cf__arena_set_idle(const cf__arena_view *view, uint32_t number)
-{
-    /* seq_cst [A2]: before our look at the tails. */
-    (void)cf__fetch_or_seq_cst(&view->arena->idle[(number - 1) / 64], UINT64_C(1) << ((number - 1) % 64));
-}
-
 CF__PRIVATE bool
 cf__arena_clear_idle(const cf__arena_view *view, uint32_t number)
 {
@@ -510,7 +503,8 @@ cf__arena_park(const cf__arena_view *view, uint32_t number, int64_t deadline)
     bool in_time = true;
 
     cf__store_seq_cst(&self->park, 0u);
-    cf__arena_set_idle(view, number);
+    /* seq_cst [A2]: before our look at the tails. */
+    (void)cf__fetch_or_seq_cst(&arena->idle[(number - 1) / 64], UINT64_C(1) << ((number - 1) % 64));
     /* We have looked and found nothing; who pushes from here on sees waking clear, or we see the push [A2]. */
     (void)cf__cas_seq_cst(&arena->waking, &waking, 0u);
     if (cf__arena_has_hints(view)) {

@@ -203,7 +203,7 @@ cf__os_pidfd_ended(int pidfd, int64_t deadline)
     int keep = errno, ready;
     struct pollfd descriptor = {pidfd, POLLIN, 0};
     do {
-        int64_t left = deadline == INT64_MAX ? INT64_MAX : deadline - cf__os_now();
+        int64_t left = deadline == INT64_MAX ? INT64_MAX : CF__MAX(deadline, INT64_C(0)) - cf__os_now();
         int64_t milliseconds = left <= 0 ? 0 : CF__MIN(left / 1000000 + 1, INT64_C(1000000));
         ready = CF__CALL("poll", poll(&descriptor, 1, CF__STATIC_CAST(int, milliseconds)));
     } while ((ready < 0 && errno == EINTR) ||

@@ -80,9 +80,10 @@ typedef struct cf__process_pool { /* fields: I immutable, A atomic, M under mute
     int template_pidfd;       /* I */
     int32_t template_process; /* I */
     bool waits_for_two;       /* A, relaxed: the kernel has futex_waitv; cleared when it says no */
-    bool audits;              /* I: who sleeps pushes the hints of pending slots again now and then; tests clear it */
-    cf_time next_audit;       /* M: of all slots: not before */
-    uint32_t references;      /* A: the executor, and each future */
+    bool doubted;       /* A, relaxed: arena->life was put right, so it may not tell of the template's death any more */
+    bool audits;        /* I: who sleeps pushes the hints of pending slots again now and then; tests clear it */
+    cf_time next_audit; /* M: of all slots: not before */
+    uint32_t references; /* A: the executor, and each future */
     cf__mutex mutex;
     cf__event quiet;         /* M: those that wait for another's shutdown */
     cf__heap heap;           /* M */
@@ -96,6 +97,7 @@ typedef struct cf__process_pool { /* fields: I immutable, A atomic, M under mute
     size_t finished, killed; /* M: tasks that have ended, ever; lost ones during a killing shutdown */
     bool closed;             /* M: no more submits */
     bool killing;            /* M: a shutdown has told the template to kill */
+    cf_time killing_since;   /* M */
     bool stopping, stopped;  /* M: somebody ends the processes; has ended them */
     cf__thread collector;    /* M: runs from the first callback */
     bool collects;           /* M: it has been started */
@@ -355,8 +357,8 @@ CF__PRIVATE bool
 cf__slots_template_ended(cf__process_pool *pool)
 {
     /* The word is quick to look at, but a task may have written over it. */
-    if (!cf__life_ended(cf__load_acquire(&pool->setup.view.arena->life)) ||
-        !cf__os_pidfd_ended(pool->template_pidfd, 0))
+    bool ended = cf__life_ended(cf__load_acquire(&pool->setup.view.arena->life)) || cf__load_relaxed(&pool->doubted);
+    if (!ended || !cf__os_pidfd_ended(pool->template_pidfd, 0))
         return false;
     cf__slots_break(pool);
     return true;
@@ -476,6 +478,7 @@ cf__slots_sleep(cf__process_pool *pool, const uint32_t *word, uint32_t value, cf
         /* It's dying, which the kernel confirms soon; or the word was written over, and we put it right. */
         if (cf__os_pidfd_ended(pool->template_pidfd, CF__MIN(slice->end, deadline)))
             return true;
+        cf__store_relaxed(&pool->doubted, true); /* it may be dying for longer than a slice */
         if (cf_passed(slice->end))
             (void)cf__cas_seq_cst(life, &alive, CF__STATIC_CAST(uint32_t, pool->template_process) | CF__LIFE_WAITERS);
     } else if (supported) {

@@ -127,6 +127,16 @@ cf__template_misses_one(const cf__template *template_)
     return i < wanted;
 }
 
+CF__PRIVATE bool
+cf__template_has_ready_worker(const cf__template *template_)
+{
+    for (uint32_t i = 0; i < template_->setup->view.worker_count; i++) {
+        if (template_->employees[i].process != 0 && cf__load_acquire(&template_->setup->view.workers[i].started) != 0)
+            return true;
+    }
+    return false;
+}
+
 /* Forks the workers that are missing, if it's time.  Returns 0, or why one couldn't be forked. */
 CF__PRIVATE int
 cf__template_start_workers(cf__template *template_)
@@ -160,20 +170,12 @@ cf__template_start_workers(cf__template *template_)
         template_->living++;
         cf__store_relaxed(&record->process, process);
         cf__store_relaxed(&record->staffed, 1u); /* relaxed: who doesn't see it pokes us for nothing */
-        if (template_->failures != 0)
+        if (template_->failures != 0 && !cf__template_has_ready_worker(template_)) {
+            template_->next_start = cf__os_now() + (INT64_C(1000000) << template_->failures);
             break; /* one at a time until one is ready */
+        }
     }
     return 0;
-}
-
-CF__PRIVATE bool
-cf__template_has_ready_worker(const cf__template *template_)
-{
-    for (uint32_t i = 0; i < template_->setup->view.worker_count; i++) {
-        if (template_->employees[i].process != 0 && cf__load_acquire(&template_->setup->view.workers[i].started) != 0)
-            return true;
-    }
-    return false;
 }
 
 /* The slot whose task a dead worker ran, + 1, and its word; 0: none. */
