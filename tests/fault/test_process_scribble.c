@@ -1,180 +1,14 @@
-/* tests/fault/test_process_scribble.c - a worker that writes over the shared memory spoils results, or breaks the pool with
- * a reason; the parent neither crashes nor hangs.
+/* tests/fault/test_process_scribble.c - a worker that writes over one word of the shared memory spoils results, or breaks the
+ * pool with a reason; the parent neither crashes nor hangs.
  * SPDX-License-Identifier: MIT
- *   --seconds N   for the random rounds; without it 500 of them, with AddressSanitizer 2,500.  They mostly wait: meson runs
- *                 four of these beside each other, each from its own CF_TEST_SEED
- *
- * ONE WORD AT A TIME  The first tests are sure: a task stands in a gate, the test itself writes over one word as a worker
- *   might, and whoever sleeps in the parent has to find it.
- * AT RANDOM  Then tasks write random bytes, and words that look right but aren't, all over the arena and the heap, while
- *   others run, by tasks and by threads that they leave behind; the parent meanwhile uses everything that a pool has.
- *   Whatever comes of it, each future settles and each pool closes.
- * BYSTANDERS  A child of the test's that sleeps and one that has died: their process ids are what is written where the arena
- *   has process ids.  At the end the one still sleeps, and the other is still the test's to reap.
- * A TASK THAT NEVER ENDS is none of the parent's business, but could come of it: a spoilt function pointer may lead into a
- *   loop.  So an alarm ends workers whose task takes more than five seconds, and is counted: few may have to.  It's the second
- *   one that does, for a machine that stands still for some seconds brings the first to every worker at once. */
-#include "support.h"
-
-#include <pthread.h>
-#include <sys/prctl.h>
-
-/* Nobody has much patience here: a random round is to take milliseconds. */
-#define CF__SLICE_FIRST INT64_C(200000)
-#define CF__SLICE_LAST INT64_C(5000000)
-#define CF__PROCESS_GRACE INT64_C(100000000)
-#define CF__LINGER linger
-static int64_t linger = INT64_C(100000000);
-#include <cfutures.h>
-
-static unsigned seconds;    /* 0: by counts */
-#ifdef __SANITIZE_ADDRESS__ /* where reading beyond one's bounds shows, too */
-enum { usual_rounds = 2500 };
-#else
-enum { usual_rounds = 500 };
-#endif
-
-typedef struct shared { /* what all our processes share, outside of any arena; fields: A atomic */
-    uint32_t inside;    /* A: tasks that stand in the gate, ever */
-    uint32_t open;      /* A */
-    int32_t standing;   /* A: the process of the last one */
-    uint32_t stuck;     /* A: workers that the alarm ended */
-} shared_words;
-static shared_words *shared;
-static pid_t bystander, zombie;
-
-static cf__process_pool *
-inside(cf_executor *pool)
-{
-    return (cf__process_pool *)pool;
-}
-
-static cf__slot *
-slot_of(cf_future *future)
-{
-    const cf__process_future *ours = (const cf__process_future *)future;
-    return &ours->pool->setup.view.slots[ours->index];
-}
-
-/* ---- tasks ---- */
-
-static uint64_t
-answer(uint32_t task)
-{
-    return (uint64_t)task * UINT64_C(0x9e3779b97f4a7c15) ^ task;
-}
-
-static volatile sig_atomic_t alarms = -1; /* that this task has had; -1: there are none */
-
-static void
-on_alarm(int signal_number)
-{
-    const cf__task_context *current = cf__task_current();
-    bool busy = current != NULL && current->outer != NULL; /* neither idle, nor a thread that a task has left behind */
-    (void)signal_number;
-    if (!busy || alarms++ == 0) {
-        (void)alarm(5);
-        return;
-    }
-    (void)__atomic_fetch_add(&shared->stuck, 1, __ATOMIC_SEQ_CST);
-    _exit(4);
-}
-
-/* A task begins. */
-static void
-set_alarm(void)
-{
-    if (alarms == -1)
-        return;
-    alarms = 0;
-    (void)alarm(5);
-}
-
-static void
-start_with_alarm(void *context)
-{
-    (void)context;
-    (void)signal(SIGALRM, on_alarm);
-    alarms = 0;
-    set_alarm();
-}
-
-static uint64_t
-work(uint32_t task)
-{
-    set_alarm();
-    return answer(task);
-}
-CF_TASK(uint64_t, work, uint32_t);
-
-/* Arguments and result that don't fit into a slot. */
-typedef struct page {
-    uint64_t number[100];
-} page;
-
-static page
-work_on_page(page in)
-{
-    set_alarm();
-    for (size_t i = 0; i < 100; i++)
-        in.number[i] ^= UINT64_MAX;
-    return in;
-}
-CF_TASK(page, work_on_page, page);
-
-static void
-give_up(uint32_t task)
-{
-    cf_fail((int)task, "task %u", task);
-}
-CF_TASK_VOID(give_up, uint32_t);
-
-/* Stands in the gate until it's opened; its process id. */
-static int32_t
-stand(void)
-{
-    __atomic_store_n(&shared->standing, getpid(), __ATOMIC_RELAXED);
-    (void)__atomic_fetch_add(&shared->inside, 1, __ATOMIC_SEQ_CST);
-    wait_until(__atomic_load_n(&shared->open, __ATOMIC_ACQUIRE) != 0);
-    return getpid();
-}
-CF_TASK(int32_t, stand);
-
-static void
-close_gate(void)
-{
-    __atomic_store_n(&shared->inside, 0, __ATOMIC_SEQ_CST);
-    __atomic_store_n(&shared->open, 0, __ATOMIC_SEQ_CST);
-}
-
-static void
-open_gate(void)
-{
-    __atomic_store_n(&shared->open, 1, __ATOMIC_SEQ_CST);
-}
-
-static void
-wait_inside(uint32_t n)
-{
-    wait_until(__atomic_load_n(&shared->inside, __ATOMIC_ACQUIRE) == n);
-}
+ * A task stands in a gate, the test itself writes over the word as a worker might, and whoever sleeps in the parent has to find
+ * it.  Whole rounds at random: test_process_scribble_random.c. */
+#include "scribble.h"
 
 static bool
 is_alive(int32_t process)
 {
     return kill(process, 0) == 0;
-}
-
-/* Sleeps for as long as the test lives. */
-static pid_t
-fork_bystander(void)
-{
-    pid_t process = fork();
-    if (process != 0)
-        return process;
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    for (;;)
-        (void)pause();
 }
 
 /* The pool does tasks as ever, with all its workers. */
@@ -193,12 +27,22 @@ check_works(cf_executor *pool, uint32_t workers)
     }
 }
 
-/* ---- one word at a time ---- */
-
-static void
-store_word(cf__slot *slot, uint64_t word)
+/* A task that runs, and stands in the gate. */
+static cf_future *
+submit_standing(cf_executor *pool)
 {
-    __atomic_store_n(&slot->word, word, __ATOMIC_SEQ_CST);
+    close_gate();
+    cf_future *future = cf_submit(pool, stand);
+    wait_inside(1);
+    return future;
+}
+
+/* Nobody is left. */
+static void
+end_pool(cf_executor *pool)
+{
+    cf_executor_close(pool);
+    wait_until(living_processes() == 0);
 }
 
 /* Words that a slot in use can't have, in place of `word`, which is RUNNING by worker 1. */
@@ -241,13 +85,6 @@ wrong_word(uint64_t word, unsigned which, bool *wrong)
 }
 
 typedef enum sleeper { WAITER, CALLBACK, SUBMITTER, SHUTDOWN, SLEEPERS } sleeper;
-
-static void
-count_callback(cf_future *future, void *context)
-{
-    (void)future;
-    (void)__atomic_fetch_add((uint32_t *)context, 1, __ATOMIC_RELEASE);
-}
 
 /* Whoever sleeps for a task whose word was written over finds it; the worker that ran it is replaced. */
 static void
@@ -329,9 +166,7 @@ test_scribbled_record_of_idle_worker(void **state)
     (void)state;
     cf_executor *pool = cf_process_pool(.max_workers = 2);
     const cf__arena_view *view = &inside(pool)->setup.view;
-    close_gate();
-    cf_future *future = cf_submit(pool, stand);
-    wait_inside(1);
+    cf_future *future = submit_standing(pool);
     uint64_t word = __atomic_load_n(&slot_of(future)->word, __ATOMIC_SEQ_CST);
     uint32_t idle = 3 - cf__slot_owner(word);
     int32_t processes[2] = {view->workers[0].process, view->workers[1].process};
@@ -378,9 +213,7 @@ test_scribbled_record_of_stand_in(void **state)
         cf__arena_wake_worker(view, 2);
         (void)sched_yield();
     }
-    close_gate();
-    cf_future *future = cf_submit(pool, stand);
-    wait_inside(1);
+    cf_future *future = submit_standing(pool);
     uint64_t word = __atomic_load_n(&slot_of(future)->word, __ATOMIC_SEQ_CST);
     assert_int_equal(cf__slot_owner(word), 1);
     __atomic_store_n(&second->intent, 1 + ((const cf__process_future *)future)->index, __ATOMIC_SEQ_CST);
@@ -388,8 +221,7 @@ test_scribbled_record_of_stand_in(void **state)
     assert_int_equal(cf_future_wait(future, CF_FOREVER), CF_ERR_CORRUPT);
     cf_future_release(future);
     open_gate();
-    cf_executor_close(pool);
-    wait_until(living_processes() == 0);
+    end_pool(pool);
 }
 
 /* Nor is a record believed of a worker that there isn't. */
@@ -399,9 +231,7 @@ test_scribbled_record_of_nobody(void **state)
     (void)state;
     cf_executor *pool = cf_process_pool(.max_workers = 2);
     const cf__arena_view *view = &inside(pool)->setup.view;
-    close_gate();
-    cf_future *future = cf_submit(pool, stand);
-    wait_inside(1);
+    cf_future *future = submit_standing(pool);
     uint64_t word = __atomic_load_n(&slot_of(future)->word, __ATOMIC_SEQ_CST);
     int32_t process = view->workers[cf__slot_owner(word) - 1].process;
     __atomic_store_n(&view->workers[view->worker_count - 1].intent, 1 + ((const cf__process_future *)future)->index,
@@ -515,8 +345,7 @@ test_scribbled_numbers_of_workers(void **state)
             }
         }
     }
-    cf_executor_close(pool);
-    wait_until(living_processes() == 0);
+    end_pool(pool);
 }
 
 /* A worker whose task was taken from it, because its word said "done" too early, ends and is replaced. */
@@ -526,9 +355,7 @@ test_scribbled_done_costs_no_worker(void **state)
     (void)state;
     cf_executor *pool = cf_process_pool(.max_workers = 1);
     for (unsigned i = 0; i < 3; i++) {
-        close_gate();
-        cf_future *future = cf_submit(pool, stand);
-        wait_inside(1);
+        cf_future *future = submit_standing(pool);
         int32_t process = __atomic_load_n(&shared->standing, __ATOMIC_RELAXED); /* its record may not say so yet */
         uint64_t word = __atomic_load_n(&slot_of(future)->word, __ATOMIC_SEQ_CST);
         store_word(slot_of(future), cf__slot_with_state(word, CF__SLOT_DONE));
@@ -610,8 +437,7 @@ test_scribbled_numbers_are_read_once(void **state)
     cf_future *future = cf_submit(pool, work, 7u);
     assert_int_equal(cf_future_wait(future, CF_FOREVER), CF_OK);
     cf_future_release(future);
-    cf_executor_close(pool);
-    wait_until(living_processes() == 0);
+    end_pool(pool);
 }
 
 /* Until when the template sleeps is a hint like others: who passes a limit is found though that says, it needn't be told. */
@@ -656,8 +482,7 @@ test_scribbled_map_of_full_pool(void **state)
     open_gate();
     assert_int_equal(cf_future_wait(future, CF_FOREVER), CF_OK);
     cf_future_release(future);
-    cf_executor_close(pool);
-    wait_until(living_processes() == 0);
+    end_pool(pool);
 }
 
 /* Hints, wakes and marks that were written over are made good. */
@@ -683,9 +508,7 @@ test_scribbled_life_breaks_nothing(void **state)
                                      1, UINT32_MAX};
     cf_executor *pool = cf_process_pool(.max_workers = 2);
     for (size_t i = 0; i < sizeof lives / sizeof *lives; i++) {
-        close_gate();
-        cf_future *future = cf_submit(pool, stand);
-        wait_inside(1);
+        cf_future *future = submit_standing(pool);
         __atomic_store_n(&inside(pool)->setup.view.arena->life, lives[i], __ATOMIC_SEQ_CST);
         assert_int_equal(cf_future_wait(future, cf_after_ms(50)), CF_ERR_TIMEOUT);
         open_gate();
@@ -694,14 +517,11 @@ test_scribbled_life_breaks_nothing(void **state)
         assert_int_equal(cf_executor_error(pool), CF_OK);
     }
     /* And then it does die. */
-    close_gate();
-    cf_future *future = cf_submit(pool, stand);
-    wait_inside(1);
+    cf_future *future = submit_standing(pool);
     assert_int_equal(kill(inside(pool)->template_process, SIGKILL), 0);
     assert_int_equal(cf_future_wait(future, CF_FOREVER), CF_ERR_BROKEN);
     cf_future_release(future);
-    cf_executor_close(pool);
-    wait_until(living_processes() == 0);
+    end_pool(pool);
 }
 
 /* Where the word that tells of its death was put right once, who only looks asks the kernel, too: the template may have been
@@ -724,8 +544,7 @@ test_scribbled_life_hides_no_death(void **state)
     assert_int_equal(cf_future_wait(future, CF_NOW), CF_ERR_BROKEN);
     assert_int_equal(cf_spawn(pool, stand), CF_ERR_BROKEN);
     cf_future_release(future);
-    cf_executor_close(pool);
-    wait_until(living_processes() == 0);
+    end_pool(pool);
 }
 
 /* A template that doesn't do its part is killed in its turn, though no call waits that long. */
@@ -744,8 +563,7 @@ test_stopped_template_by_short_calls(void **state)
     assert_int_equal(error, CF_OK);
     assert_int_equal(cf_future_wait(future, CF_NOW), CF_ERR_WORKER_LOST);
     cf_future_release(future);
-    cf_executor_close(pool);
-    wait_until(living_processes() == 0);
+    end_pool(pool);
 }
 
 /* Process ids in the arena lead to nobody: neither is a stranger killed, nor a child of the program's reaped. */
@@ -761,9 +579,7 @@ test_scribbled_process_ids_hurt_nobody(void **state)
     wait_until(zombie_children() == 1);
     cf_executor *pool = cf_process_pool(.max_workers = 2);
     const cf__arena_view *view = &inside(pool)->setup.view;
-    close_gate();
-    cf_future *future = cf_submit(pool, stand);
-    wait_inside(1);
+    cf_future *future = submit_standing(pool);
     uint64_t word = __atomic_load_n(&slot_of(future)->word, __ATOMIC_SEQ_CST);
     int32_t process = view->workers[cf__slot_owner(word) - 1].process;
     for (uint32_t i = 0; i < 2; i++) {
@@ -786,463 +602,8 @@ test_scribbled_process_ids_hurt_nobody(void **state)
     wait_until(living_processes() == 0);
 }
 
-/* ---- at random ---- */
-
-typedef struct dice {
-    uint64_t state;
-} dice;
-
-static uint64_t
-throw_dice(dice *d)
-{
-    d->state ^= d->state << 13;
-    d->state ^= d->state >> 7;
-    d->state ^= d->state << 17;
-    return d->state * UINT64_C(0x2545f4914f6cdd1d);
-}
-
-static uint32_t
-below(dice *d, uint32_t n)
-{
-    return (uint32_t)((throw_dice(d) >> 32) % n);
-}
-
-/* A number that might stand there: small, near `now`, or at an end. */
-static uint64_t
-plausible(dice *d, uint64_t now)
-{
-    switch (below(d, 6)) {
-    case 0:
-        return below(d, 8);
-    case 1:
-        return now + below(d, 5) - 2;
-    case 2:
-        return UINT64_C(1) << below(d, 64);
-    case 3:
-        return UINT64_MAX - below(d, 3);
-    case 4:
-        return throw_dice(d);
-    default:
-        return 0;
-    }
-}
-
-/* The index of a worker's record, mostly of one that there is. */
-static uint32_t
-plausible_number(dice *d, const cf__arena_view *view)
-{
-    return below(d, below(d, 8) ? 4 : view->worker_count);
-}
-
-static int32_t
-plausible_process(dice *d, const cf__arena_view *view)
-{
-    switch (below(d, 5)) {
-    case 0:
-        return bystander;
-    case 1:
-        return zombie;
-    case 2:
-        return view->workers[plausible_number(d, view)].process;
-    case 3:
-        return view->arena->template_process;
-    default:
-        return (int32_t)throw_dice(d);
-    }
-}
-
-static uint64_t
-plausible_word(dice *d, const cf__arena_view *view, uint64_t now)
-{
-    uint64_t generation = below(d, 3) ? cf__slot_generation(now) : cf__slot_generation(now) + below(d, 5) - 2;
-    uint64_t flags = (UINT64_C(1) << below(d, 9)) & ~CF__SLOT_STATE;
-    return cf__slot_word(generation & CF__SLOT_GENERATIONS, plausible_number(d, view) + below(d, 2), below(d, 8)) |
-           (below(d, 2) ? CF__SLOT_WAIT : 0) | (below(d, 2) ? CF__SLOT_CARE : 0) | flags;
-}
-
-/* One stroke over one of the words that the protocol is made of. */
-static void
-scribble_word(dice *d, const cf__arena_view *view)
-{
-    cf__arena *arena = view->arena;
-    cf__worker_record *worker = &view->workers[plausible_number(d, view)];
-    uint32_t index = below(d, view->slot_count);
-    cf__slot *slot = &view->slots[index];
-    uint64_t value = plausible(d, index + 1);
-    switch (below(d, 36)) {
-    case 0:
-        arena->idle[below(d, CF__IDLE_WORDS)] = value;
-        break;
-    case 1:
-        arena->waking = (uint32_t)value;
-        break;
-    case 2:
-        arena->pressure = (uint32_t)value;
-        break;
-    case 3:
-        arena->collector = (uint32_t)value;
-        break;
-    case 4:
-        arena->parent_cpu = (uint32_t)value;
-        break;
-    case 5:
-        arena->life = below(d, 2) ? (uint32_t)value : CF__LIFE_DIED | CF__LIFE_WAITERS;
-        break;
-    case 6:
-        arena->ready = (uint32_t)value;
-        break;
-    case 7:
-        arena->template_process = plausible_process(d, view);
-        break;
-    case 8:
-        arena->template_error = (int32_t)value;
-        break;
-    case 9:
-        memset(arena->broken, (int)value, sizeof arena->broken);
-        break;
-    case 10:
-        worker->intent = (uint32_t)value;
-        break;
-    case 11:
-        worker->intent = 1 + below(d, view->slot_count);
-        break;
-    case 12:
-        worker->park = (uint32_t)value;
-        break;
-    case 13:
-        worker->started = (uint32_t)value;
-        break;
-    case 14:
-        worker->process = plausible_process(d, view);
-        break;
-    case 15:
-        worker->condemned = plausible_process(d, view);
-        break;
-    case 16:
-        worker->cpu = (uint32_t)value;
-        break;
-    case 17:
-        arena->parent_ring.head = plausible(d, arena->parent_ring.head);
-        break;
-    case 18:
-        arena->parent_ring.tail = plausible(d, arena->parent_ring.tail);
-        break;
-    case 19:
-        arena->template_ring.head = plausible(d, arena->template_ring.head);
-        break;
-    case 20:
-        arena->template_ring.tail = plausible(d, arena->template_ring.tail);
-        break;
-    case 21:
-        view->parent_hints[below(d, (uint32_t)view->ring_mask + 1)] = cf__slot_hint(index, slot->word);
-        break;
-    case 22:
-        view->template_hints[below(d, (uint32_t)view->ring_mask + 1)] = value;
-        break;
-    case 23:
-        view->completed[0] = value;
-        break;
-    case 24:
-        memset(&slot->run, below(d, 2) ? 0 : 0x99, sizeof slot->run); /* no address at all */
-        break;
-    case 25:
-        slot->args = below(d, 2) ? NULL : (void *)view->slots;
-        break;
-    case 26:
-        slot->code = (int32_t)value;
-        break;
-    case 27: /* seldom, for it ends the pool: one in 200 of these */
-        if (below(d, 200) == 0)
-            arena->stop = (uint32_t)value;
-        break;
-    case 28:
-        arena->wanted = (uint32_t)value;
-        break;
-    case 29:
-        arena->least = (uint32_t)value;
-        arena->most = (uint32_t)plausible(d, 4);
-        break;
-    case 30:
-        arena->high = (uint32_t)value;
-        break;
-    case 31:
-        worker->signaled = worker->stop_signal = (uint32_t)value;
-        break;
-    case 32:
-        worker->due = arena->next_look = worker->shield_end = (int64_t)value;
-        break;
-    case 33:
-        slot->limited = below(d, 2);
-        break;
-    default:
-        store_word(slot, plausible_word(d, view, slot->word));
-        break;
-    }
-}
-
-/* One stroke over bytes, anywhere from `memory` on; but a slot's function pointer is left alone, see scribble_word(): half
- * spoilt it would lead into this very test. */
-static void
-scribble_bytes(dice *d, const cf__arena_view *view, unsigned char *memory, size_t size)
-{
-    size_t length = below(d, 4) ? 1 + below(d, 16) : 1 + below(d, 512), at = (size_t)(throw_dice(d) % size);
-    uint32_t how = below(d, 4);
-    unsigned char *slots = (unsigned char *)view->slots, *slots_end = (unsigned char *)(view->slots + view->slot_count);
-    for (size_t i = at; i < size && i < at + (how == 0 ? 1 : length); i++) {
-        unsigned char *byte = memory + i, thrown = (unsigned char)throw_dice(d);
-        unsigned char with = (unsigned char)(how == 1 ? 0 : how == 2 ? 0xff : thrown);
-        size_t in_slot = (size_t)(byte - slots) % sizeof(cf__slot);
-        if (byte >= slots && byte < slots_end && in_slot >= offsetof(cf__slot, run) &&
-            in_slot < offsetof(cf__slot, args))
-            continue;
-        *byte = (unsigned char)(how == 0 ? *byte ^ (1u << with % 8) : with);
-    }
-}
-
-static void
-scribble_some(const cf__process_pool *pool, dice *d, uint32_t strokes)
-{
-    const cf__arena_view *view = &pool->setup.view;
-    unsigned char *memory = pool->memory, *slots = (unsigned char *)view->slots;
-    while (strokes-- > 0) {
-        switch (below(d, 8)) {
-        case 0:
-            scribble_bytes(d, view, memory, pool->memory_size);
-            break; /* mostly the heap */
-        case 1:
-            scribble_bytes(d, view, memory, (size_t)(slots - memory));
-            break;
-        case 2:
-            scribble_bytes(d, view, slots, view->slot_count * sizeof(cf__slot));
-            break;
-        default:
-            scribble_word(d, view);
-        }
-        if (strokes < 100 && below(d, 4) == 0) /* more would take long beside a busy program */
-            (void)sched_yield();
-    }
-}
-
-typedef struct left_behind {
-    const cf__process_pool *pool;
-    dice d;
-    uint32_t strokes;
-} left_behind;
-
-static void *
-left_behind_main(void *argument)
-{
-    left_behind *self = argument;
-    scribble_some(self->pool, &self->d, self->strokes);
-    free(self);
-    return NULL;
-}
-
-/* The pool's record lies at the same address in every worker.  Not the same strokes when it's run again: a task that always
- * makes its own word PENDING and then dies is one that doesn't end. */
-static uint64_t
-scribble(const cf__process_pool *pool, uint64_t seed, uint32_t strokes)
-{
-    dice d = {(seed ^ (uint64_t)getpid()) | 1};
-    pthread_t thread;
-    set_alarm();
-    left_behind *later = below(&d, 8) == 0 ? malloc(sizeof *later) : NULL;
-    if (later != NULL) {
-        *later = (left_behind){pool, {throw_dice(&d) | 1}, strokes};
-        if (pthread_create(&thread, NULL, left_behind_main, later) == 0)
-            (void)pthread_detach(thread);
-    }
-    scribble_some(pool, &d, strokes);
-    if (below(&d, 16) == 0)
-        abort();
-    return seed;
-}
-CF_TASK(uint64_t, scribble, const cf__process_pool *, uint64_t, uint32_t);
-
-/* For cf_for(): however many items it is told. */
-static void
-item(size_t index, const cf__process_pool *pool, uint64_t seed)
-{
-    dice d = {(seed ^ (uint64_t)getpid()) + index};
-    set_alarm();
-    if (index > 64)
-        _exit(5); /* somebody has spoilt the range: don't count to infinity */
-    if (index % 16 == 3)
-        scribble_some(pool, &d, 2);
-}
-CF_TASK_VOID(item, size_t, const cf__process_pool *, uint64_t);
-
-typedef struct tally {
-    unsigned outcomes[CF__ERR_COUNT], pools, broken;
-} tally;
-
-/* Whatever became of it, it's an outcome. */
-static void
-count_outcome(tally *sum, cf_future *future, cf_err error)
-{
-    assert_in_range(error, CF_OK, CF__ERR_COUNT - 1);
-    assert_true(cf_future_done(future));
-    assert_true(error != CF_ERR_TIMEOUT && error != CF_ERR_INVALID);
-    assert_true(strlen(cf_future_message(future)) < 3 * CF__MESSAGE_SIZE);
-    sum->outcomes[error]++;
-}
-
-/* A few tasks by every path, with some among them that write where they shouldn't. */
-static void
-run_round(cf_executor *pool, tally *sum, dice *d)
-{
-    enum { most = 10 };
-    cf_future *futures[most];
-    uint32_t tasks = 2 + below(d, most - 1), called = 0, expected = 0, way = below(d, 8), strokes = 1 + below(d, 12);
-    page in;
-
-    memset(&in, 0x55, sizeof in);
-    for (uint32_t i = 0; i < tasks; i++) {
-        switch (below(d, 6)) {
-        case 0:
-        case 1:
-            futures[i] = cf_submit(pool, scribble, inside(pool), throw_dice(d), strokes);
-            break;
-        case 2:
-            futures[i] = cf_submit(pool, work_on_page, in);
-            break;
-        case 3:
-            futures[i] = cf_submit(pool, give_up, i);
-            break;
-        default:
-            futures[i] = cf_submit(pool, work, i);
-        }
-        if (way == 1 && cf_future_add_done_callback(futures[i], count_callback, &called) == CF_OK)
-            expected++;
-        if (way == 2 && i == tasks / 2)
-            (void)cf_future_cancel(futures[below(d, i + 1)]);
-    }
-    if (way == 1) /* the collector's business alone */
-        wait_until(__atomic_load_n(&called, __ATOMIC_ACQUIRE) == expected);
-    if (way == 3)
-        assert_int_equal(cf_wait(futures, tasks, CF_ALL_COMPLETED, CF_FOREVER), CF_OK);
-    if (way == 4) {
-        unsigned seen = 0;
-        CF_AS_COMPLETED (i, futures, tasks, CF_FOREVER)
-            seen += i < tasks;
-        assert_int_equal(seen, tasks);
-    }
-    if (way == 5) {
-        size_t size = 1000 + below(d, 5000);
-        void *memory = cf_executor_alloc(pool, size);
-        (void)cf_for(pool, item, 0, 40, inside(pool), throw_dice(d));
-        if (memory != NULL)
-            memset(memory, 1, size);
-        cf_executor_free(pool, memory);
-    }
-    for (uint32_t i = 0; i < tasks; i++) {
-        cf_err error = cf_future_wait(futures[i], CF_FOREVER);
-        count_outcome(sum, futures[i], error);
-        cf_future_release(futures[i]);
-    }
-}
-
-/* The same from another thread, at the same time. */
-typedef struct other_thread {
-    cf_executor *pool;
-    tally sum;
-    dice d;
-    unsigned rounds;
-} other_thread;
-
-static void *
-other_main(void *argument)
-{
-    other_thread *self = argument;
-    for (unsigned i = 0; i < self->rounds; i++)
-        run_round(self->pool, &self->sum, &self->d);
-    return NULL;
-}
-
-static void
-test_scribble_at_random(void **state)
-{
-    (void)state;
-    uint64_t seed = seconds != 0 ? (uint64_t)cf__os_now() | 1 : UINT64_C(88172645463325252);
-    const char *given = getenv("CF_TEST_SEED");
-    dice d = {given != NULL ? strtoull(given, NULL, 0) : seed};
-    print_message("  CF_TEST_SEED=%#llx\n", (unsigned long long)d.state);
-    cf_time end = cf_after_ms((int64_t)seconds * 1000);
-    unsigned rounds = 0;
-    tally sum;
-    memset(&sum, 0, sizeof sum);
-
-    bystander = fork_bystander();
-    zombie = fork();
-    if (zombie == 0)
-        _exit(3);
-    wait_until(zombie_children() == 1);
-
-    while (seconds != 0 ? !cf_passed(end) : rounds < usual_rounds) {
-        cf_shutdown_report report;
-        other_thread other;
-        pthread_t thread;
-        uint32_t workers = 1 + below(&d, 4), pending = 3 + below(&d, 20), lasts = 1 + below(&d, 100),
-                 mode = below(&d, 3);
-        cf_executor *pool = cf_process_pool(.max_workers = workers, .max_pending = pending, .memory = 1 << 20,
-                                            .on_start = start_with_alarm);
-        assert_int_equal(cf_executor_error(pool), CF_OK);
-        memset(&other, 0, sizeof other);
-        other.pool = pool;
-        other.d.state = throw_dice(&d) | 1;
-        other.rounds = below(&d, 4) == 0 ? lasts : 0;
-        if (other.rounds != 0)
-            assert_int_equal(pthread_create(&thread, NULL, other_main, &other), 0);
-        for (unsigned i = 0; i < lasts; i++) {
-            run_round(pool, &sum, &d);
-            rounds++;
-            if (cf_executor_error(pool) != CF_OK) {
-                assert_int_equal(cf_executor_error(pool), CF_ERR_BROKEN);
-                sum.broken++;
-                break;
-            }
-            (void)alarm(watchdog_seconds());
-        }
-        cf_future *last = cf_submit(pool, scribble, inside(pool), throw_dice(&d), 10000u);
-        cf_err error = cf_executor_shutdown(pool,
-                                            mode == 0   ? CF_DRAIN
-                                            : mode == 1 ? CF_CANCEL_PENDING
-                                                        : CF_KILL,
-                                            CF_FOREVER, &report);
-        assert_int_equal(error, CF_OK);
-        assert_int_equal(report.left, 0);
-        count_outcome(&sum, last, cf_future_wait(last, CF_FOREVER));
-        cf_future_release(last);
-        if (other.rounds != 0) {
-            assert_int_equal(pthread_join(thread, NULL), 0);
-            rounds += other.rounds;
-            for (int i = 0; i < CF__ERR_COUNT; i++)
-                sum.outcomes[i] += other.sum.outcomes[i];
-        }
-        cf_executor_close(pool);
-        sum.pools++;
-        wait_until(living_processes() == 1); /* the bystander */
-        if (seconds != 0 && sum.pools % 500 == 0)
-            print_message("  %u rounds so far\n", rounds);
-    }
-    print_message("  %u rounds, %u pools: %u broken; tasks: %u well, %u corrupt, %u lost, %u failed, "
-                  "%u cancelled, %u broken; %u workers stuck\n",
-                  rounds, sum.pools, sum.broken, sum.outcomes[CF_OK], sum.outcomes[CF_ERR_CORRUPT],
-                  sum.outcomes[CF_ERR_WORKER_LOST], sum.outcomes[CF_ERR_FAILED], sum.outcomes[CF_ERR_CANCELLED],
-                  sum.outcomes[CF_ERR_BROKEN], shared->stuck);
-    assert_true(sum.outcomes[CF_ERR_CORRUPT] > rounds / 100);
-    assert_true(sum.outcomes[CF_OK] > rounds);
-    assert_true(shared->stuck <= 1 + rounds / 500);
-
-    int status;
-    assert_int_equal(waitpid(zombie, &status, WNOHANG), zombie);
-    assert_int_equal(waitpid(bystander, &status, WNOHANG), 0);
-    assert_int_equal(kill(bystander, SIGKILL), 0);
-    assert_int_equal(waitpid(bystander, &status, 0), bystander);
-}
-
 int
-main(int argc, char **argv)
+main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scribbled_word_is_corrupt),
@@ -1262,14 +623,6 @@ main(int argc, char **argv)
         cmocka_unit_test(test_scribbled_life_hides_no_death),
         cmocka_unit_test(test_stopped_template_by_short_calls),
         cmocka_unit_test(test_scribbled_process_ids_hurt_nobody),
-        cmocka_unit_test(test_scribble_at_random),
     };
-    seconds = soak_seconds(argc, argv, 0);
-    /* With a moat around it: a spoilt pointer is often a near miss. */
-    enum { moat = 1 << 26 };
-    unsigned char *all = mmap(NULL, 2 * moat, PROT_NONE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (all == MAP_FAILED || mprotect(all + moat, 4096, PROT_READ | PROT_WRITE) != 0)
-        return 99;
-    shared = (shared_words *)(all + moat);
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return scribble_start() ? cmocka_run_group_tests(tests, NULL, NULL) : 99;
 }
