@@ -308,7 +308,7 @@ detail/template.h | s/mine->count <= CF__MIN(retries, 255u)/mine->count <= CF__M
 detail/template.h | s/return cf__load_relaxed(&view->workers.number - 1..overwritten) == 0 &&/return/ | staff staff_retry_of_failed | tries again with a message for arguments
 detail/process_future.h | s/        if (may_expire && cf_passed(future->start_by))/        if (0)/ | staff staff_start_by_busy | a waiter sleeps on behind a busy worker
 detail/worker.h | s/if (limits->start_by != 0 && now >= limits->start_by && .*/if (0)/ | staff staff_start_by_late | runs what came too late
-detail/template.h | s/(void)cf__exchange_seq_cst(&arena->next_look, next);/(void)cf__exchange_acq_rel(\&arena->next_look, next);/ | limits limits_look | next_look may be seen after the second look
+detail/template.h | s/cf__exchange_seq_cst(&template_->setup->view.arena->next_look/cf__exchange_acq_rel(\&template_->setup->view.arena->next_look/ | limits limits_look | next_look may be seen after the second look
 detail/process_slots.h | s/if (cf__cas_seq_cst(&slot->word, &word, cf__slot_with_state(word, to)))/if ((cf__store_seq_cst(\&slot->word, cf__slot_with_state(word, to)), 1))/ | parent parent_cancel_and_submit | withdraws what a worker has claimed
 detail/arena_nested.h | s/(void)cf__fetch_or_seq_cst(&view->arena->nested, UINT64_C(1) << (owner % 64));/(void)cf__fetch_or_acq_rel(\&view->arena->nested, UINT64_C(1) << (owner % 64));/ | nested nested_one_after_another | half of Dekker's for a child
 detail/arena_nested.h | s/(void)cf__fetch_or_seq_cst(&view->arena->nested, UINT64_C(1) << (owner % 64));/;/ | nested nested_one_after_another | a child's hint is in its own worker's word only

@@ -176,10 +176,12 @@ cf__ladder_look(const cf__arena_view *view, cf__ladder *ladder, uint32_t number,
         return ladder->next;
     if (ladder->rung == CF__GROUND) {
         cf__limits limits = cf__ladder_limits(slot);
-        int64_t started = cf__load_relaxed(&worker->started_at), cpu = 0;
+        /* Bounded, all: times that a task can have written over mustn't overflow. */
+        int64_t started = CF__MIN(cf__load_relaxed(&worker->started_at), now), cpu = 0;
+        int64_t noted = CF__MIN(cf__load_relaxed(&worker->noted), now);
         if (limits.cpu_ms != 0)
-            cpu = cf__os_process_cpu_time(process) - cf__load_relaxed(&worker->cpu_before);
-        ladder->next = cf__limits_due(&limits, started, cf__load_relaxed(&worker->noted), cpu, now, &ladder->limit);
+            cpu = cf__os_process_cpu_time(process) - CF__MAX(cf__load_relaxed(&worker->cpu_before), INT64_C(0));
+        ladder->next = cf__limits_due(&limits, started, noted, CF__MAX(cpu, INT64_C(0)), now, &ladder->limit);
         if (now < ladder->next) {
             ladder->next = CF__MAX(ladder->next, now + CF__LOOK_LEAST);
             return ladder->next;

@@ -221,8 +221,10 @@ cf__template_account(cf__template *template_, uint32_t number, const cf__process
     memset(&account, 0, sizeof account);
     account.signal = death->signal;
     account.status = death->status;
-    account.run_ns = CF__MAX(cf__os_now() - cf__load_relaxed(&record->started_at), INT64_C(0));
-    account.cpu_ns = CF__MAX(death->cpu - cf__load_relaxed(&record->cpu_before), INT64_C(0));
+    int64_t started = CF__MAX(cf__load_relaxed(&record->started_at), INT64_C(0)); /* or a task has written that */
+    int64_t before = CF__MAX(cf__load_relaxed(&record->cpu_before), INT64_C(0));
+    account.run_ns = CF__MAX(cf__os_now() - started, INT64_C(0));
+    account.cpu_ns = CF__MAX(death->cpu - before, INT64_C(0));
     account.peak_memory = death->peak_memory;
     if (ladder->rung >= CF__TERMINATED)
         account.limit = ladder->limit;
@@ -311,11 +313,10 @@ cf__template_look(cf__template *template_, bool poked)
 CF__PRIVATE int64_t
 cf__template_next(cf__template *template_, bool poked)
 {
-    cf__arena *arena = template_->setup->view.arena;
     int64_t next = cf__template_look(template_, poked);
     /* seq_cst [A6]: then the second look; who says afterwards that something is due sooner pokes us.  We may wake before that
      * time; to say so, and look again, would have no end beside a task that makes itself due sooner each time. */
-    (void)cf__exchange_seq_cst(&arena->next_look, next);
+    (void)cf__exchange_seq_cst(&template_->setup->view.arena->next_look, next);
     return CF__MIN(next, cf__template_look(template_, false));
 }
 
