@@ -136,10 +136,10 @@ build() { # directory, which programs (how their names begin; all: everything), 
 }
 
 reasons() { # meson's log of a run, a line of JSON each test: what those said that failed
-    # Without what AddressSanitizer says of each process that has a stack of its own making, and which is thousands of lines.
+    # Without what went well, and what AddressSanitizer says of each process that has a stack of its own making: thousands of lines.
     grep -hvE '"result": "(OK|EXPECTEDFAIL|SKIP)"' "$@" 2>/dev/null |
         sed 's/"env": {.*}, "command": /"command": /; s/\\n/\n/g; s/\\"/"/g' |
-        grep -vE '__asan_handle_no_return|^False positive error reports|sanitizers/issues/189' | tail -n 80
+        grep -vE '__asan_handle_no_return|^False positive error reports|sanitizers/issues/189|^ok |^\[       OK \]' | tail -n 80
 }
 
 tests() { # directory, time limits' factor, suites...: meson's closing lines follow

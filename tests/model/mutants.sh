@@ -173,7 +173,7 @@ detail/slot.h | s/cf__cas_seq_cst(&slot->word, &word, cf__slot_with_state(word, 
 detail/slot.h | s/if (word & CF__SLOT_WAIT)$/if (0)/ | arena arena_one_task | settles without a wake
 detail/slot.h | s/cf__slot_futex(slot), CF__SCOPE_SHARED/cf__slot_futex(slot), CF__SCOPE_PRIVATE/ | arena arena_one_task | wakes with the wrong scope
 detail/arena.h | s/(void)cf__exchange_seq_cst(&ring->tail, tail + 1)/(void)cf__exchange_acq_rel(\&ring->tail, tail + 1)/ | arena arena_one_task | half of Dekker's for new work
-detail/arena.h | s/cf__fetch_or_seq_cst(&view->arena->idle/cf__fetch_or_acq_rel(\&view->arena->idle/ | arena | the other half
+detail/arena.h | s/cf__fetch_or_seq_cst(&arena->idle/cf__fetch_or_acq_rel(\&arena->idle/ | arena | the other half
 detail/arena.h | s/cf__load_seq_cst(&view->arena->waking) == 0/cf__load_acquire(\&view->arena->waking) == 0/ | arena arena_one_task_after_another | looks at waking too early
 detail/arena.h | s/cf__load_acquire(&ring->tail); .. acquire/cf__load_relaxed(\&ring->tail); \/* acquire/ | arena arena_one_task | reads a hint that isn't there yet
 detail/arena.h | /cf__store_release(&self->intent, .slot + 1);/d | arena arena_death | a death loses the hint
