@@ -116,8 +116,8 @@ cf__opaque(const void *p)
     return same;
 }
 
-/* Each argument once: a clock, or a word that others write, says something else the second time.  One of two names, lest a
- * CF__MIN within a CF__MAX hides what is outside. */
+/* Each argument once: a clock, or a word that others write, says something else the second time.  Each macro has its own names,
+ * lest one within the other hides what is outside; one within its like would. */
 #define CF__CHOOSE(a, sign, b, first, second)                                                                          \
     __extension__({                                                                                                    \
         __typeof__(a) first = (a);                                                                                     \
