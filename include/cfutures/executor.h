@@ -58,7 +58,7 @@ typedef struct cf_submit_opts {
 typedef enum cf_full_policy {
     CF_FULL_WAIT, /* waits for room until its deadline; a task's submit to the pool that runs it doesn't */
     CF_FULL_FAIL, /* returns at once a future that has failed with CF_ERR_FULL */
-    CF_FULL_RUN   /* runs the task in the caller */
+    CF_FULL_RUN   /* runs the task in the caller; a map on processes is then a task per item */
 } cf_full_policy;
 
 /** Options of a thread pool or a process pool; both take all, and ignore what means nothing to them.  Zero in any

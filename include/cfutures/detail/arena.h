@@ -40,7 +40,8 @@
  *   takes itself off it (cf__arena_retire), and whoever finds work but nobody idle adds one (cf__arena_grow).  On top of
  *   it come stand-ins for those that wait for what their own tasks have submitted (arena_nested.h).
  * LIMITS  A worker says in its record when somebody should look at its task (`due`), and pokes the template if that sleeps
- *   longer than that (`next_look`).  Without limits nobody pokes, and the template sleeps.
+ *   longer than that (`next_look`).  Without limits no worker pokes, and the template sleeps.
+ *   That word is anybody's, so whoever sleeps in the parent for a task that runs pokes, too, once a slice.
  *
  * INVARIANTS
  *   A1  A slot of the parent's that is PENDING has a hint in a ring, or is the intent of a worker that hasn't claimed

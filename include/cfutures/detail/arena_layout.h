@@ -78,7 +78,7 @@ typedef struct cf__arena {         /* in shared memory; fields: A atomic */
     int32_t template_process;      /* written by the helper that forks it */
     int32_t template_error;        /* likewise; later why the template gave up: an errno, or 0 */
     char broken[CF__MESSAGE_SIZE]; /* why the template gave up; empty: it didn't */
-    int64_t next_look;             /* A: until when the template sleeps, if nothing happens */
+    int64_t next_look;             /* A: the template sleeps no longer, if nothing happens */
     unsigned char pad3[CF__CACHE_LINE - (24 + CF__MESSAGE_SIZE) % CF__CACHE_LINE];
     cf__ring parent_ring, template_ring;
 } cf__arena;

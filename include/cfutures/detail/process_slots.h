@@ -29,8 +29,9 @@
  * A TASK THAT WRITES WHERE IT SHOULDN'T, on purpose or not, may change any word of the arena at any time.  It spoils
  *   the result of this task or that one.  But every future settles: a word that P5 excludes is settled as
  *   CF_ERR_CORRUPT, and who runs the task is killed; and a wake that never comes, a hint that is gone or a worker that
- *   wrongly seems busy are made good by whoever sleeps in the parent: he wakes now and then, and audits
- *   (cf__slots_audit).  Whether the template lives, the kernel says.
+ *   wrongly seems busy, or a template that sleeps beyond a limit, are made good by whoever sleeps in the parent: he wakes
+ *   now and then, and audits (cf__slots_audit).  Whether the template lives, the kernel says; and once its word `life` was
+ *   put right it's asked each time (`doubted`), for the word may have told the truth: a large process is long in dying.
  * WHO OWES THE WAKE of a waiter asleep on a slot: the worker, or the template after it; and if another thread has
  *   collected the slot first, that thread, for the worker may have died before it did (`sleepers`).  Of the template's death
  *   the kernel tells one of all that sleep; he looks for it whatever else has woken him, settles everything, and by that wakes
@@ -97,7 +98,7 @@ typedef struct cf__process_pool { /* fields: I immutable, A atomic, M under mute
     size_t finished, killed; /* M: tasks that have ended, ever; lost ones during a killing shutdown */
     bool closed;             /* M: no more submits */
     bool killing;            /* M: a shutdown has told the template to kill */
-    cf_time killing_since;   /* M */
+    cf_time killing_since;   /* M: since then, whoever asks again (cf__process_out_of_patience) */
     bool stopping, stopped;  /* M: somebody ends the processes; has ended them */
     cf__thread collector;    /* M: runs from the first callback */
     bool collects;           /* M: it has been started */

@@ -20,8 +20,8 @@
  *                         parent, which wakes the others.
  *   a worker dies      -> SIGCHLD.
  * GIVING UP  A worker that ends before it was ready for tasks (on_start failed, or crashed) is replaced after a
- *   pause that doubles from 1 ms to 256 ms; after 8 in a row, and with no other worker that is ready, the pool is
- *   broken, and says why.  A worker that was ready is replaced at once.
+ *   pause that doubles from 1 ms to 256 ms, the missing ones one at a time until one is ready; after 8 in a row, and
+ *   with no other worker that is ready, the pool is broken, and says why.  A worker that was ready is replaced at once.
  * RETRIES  How often a slot's task has been run is counted here, in private memory, and only for those that died: a task
  *   that may be tried again and kills each of its workers gets as many as it may have, and no more. */
 #ifndef CFUTURES_DETAIL_TEMPLATE_H
